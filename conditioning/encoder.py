@@ -1,0 +1,258 @@
+"""Captions to T5 embeddings, frozen, with a mask that says which tokens are real."""
+
+import hashlib
+import json
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import torch
+from einops import einsum, rearrange
+from safetensors import SafetensorError
+from safetensors.torch import save
+from tokenizers import Encoding, Tokenizer
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformers import T5EncoderModel
+
+BUNDLED = Path(__file__).parent / "weights"
+DEFAULT_MAX_TOKENS = 48
+TIED = "encoder.embed_tokens.weight"  # the same table as shared.weight, and so not saved twice
+# What decides an embedding besides weights, tokenizer and limit.
+SETTINGS = (
+    "d_kv",
+    "feed_forward_proj",
+    "layer_norm_epsilon",
+    "num_heads",
+    "relative_attention_max_distance",
+    "relative_attention_num_buckets",
+)
+
+
+class TextEncoder(nn.Module):
+    """A frozen T5 encoder with its tokenizer (Raffel et al. 2020, arXiv:1910.10683).
+
+    Attributes:
+        dim: width D of the embedding.
+        max_tokens: the longest sequence N that a call returns, the end token `</s>` included.
+    """
+
+    def __init__(
+        self, model: "T5EncoderModel", tokenizer: Tokenizer, max_tokens: int = DEFAULT_MAX_TOKENS
+    ):
+        """Wrap a T5 encoder; its weights are cast to float32 and frozen.
+
+        Args:
+            model: the encoder half of a T5.
+            tokenizer: any tokenizer whose post-processor ends each text with the end token.
+            max_tokens: at least 1, the end token included.
+
+        Raises:
+            ValueError: `max_tokens` is below 1, or the tokenizer does not fit the model.
+        """
+        super().__init__()
+        if max_tokens < 1:
+            raise ValueError(f"max_tokens must be at least 1, not {max_tokens}")
+        if tokenizer.get_vocab_size() > model.config.vocab_size:
+            raise ValueError(
+                f"the tokenizer has {tokenizer.get_vocab_size()} tokens, "
+                f"the model only {model.config.vocab_size}: they do not belong together"
+            )
+        # A tokenizer file may ask for truncation and padding; here both are done in plain sight.
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        self.model = model.float().requires_grad_(False)
+        self.tokenizer = tokenizer
+        self.max_tokens = max_tokens
+        self.end = int(model.config.eos_token_id)
+        self.dim = int(model.config.d_model)
+        self.eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in evaluation mode: a frozen encoder has no dropout, whatever it is part of."""
+        return super().train(False)
+
+    @classmethod
+    def from_pretrained(cls, name: str | Path | None = None, max_tokens: int | None = None) -> Self:
+        """Load a text encoder: the bundled one, a folder's, or one of the Hugging Face hub.
+
+        Args:
+            name: None for the T5 that ships with this package (never touches the network), a
+                folder with config.json, model.safetensors and a tokenizer, or the name of any T5 on
+                the hub, such as "google-t5/t5-small" or "google/flan-t5-base".
+            max_tokens: longest sequence; None takes what the folder was saved with, else 48.
+
+        Raises:
+            OSError: the model cannot be found or fetched, or has no safetensors weights (pickled
+                ones are refused). One line.
+            ValueError: it is a model of another kind.
+        """
+        source = BUNDLED if name is None else Path(name)
+        if not source.is_dir():
+            if name is None or source.is_absolute() or str(name).startswith("."):
+                raise FileNotFoundError(f"no text encoder in {source}: the folder does not exist")
+            source = str(name)
+
+        # Imported late: transformers takes seconds to import, and to fail without it is cheap.
+        from transformers import T5Config, T5EncoderModel
+        from transformers.utils import logging
+
+        bars = logging.is_progress_bar_enabled()
+        if isinstance(source, Path):
+            logging.disable_progress_bar()  # a local file of some megabytes needs none
+        try:
+            settings, _ = T5Config.get_config_dict(source)
+            if not settings:
+                raise OSError("no config.json")
+            if settings.get("model_type") != "t5":
+                raise ValueError(
+                    f"{name} is a model of type {settings.get('model_type')!r}, not a T5"
+                )
+            model, report = T5EncoderModel.from_pretrained(
+                source, use_safetensors=True, dtype=torch.float32, output_loading_info=True
+            )
+            if absent := set(report["missing_keys"]) - {TIED}:
+                # transformers would go on with random numbers in their place.
+                raise OSError(f"its weights lack {', '.join(sorted(absent)[:3])}")
+            tokenizer = _load_tokenizer(source)
+        except (OSError, RuntimeError, SafetensorError) as error:
+            raise OSError(
+                f"cannot load the text encoder {str(name or source)!r}: {_first_line(error)} "
+                "(a folder needs config.json, model.safetensors and tokenizer.json; "
+                "a hub name needs a network or a filled cache)"
+            ) from error
+        finally:
+            if bars:
+                logging.enable_progress_bar()
+        return cls(model, tokenizer, max_tokens or settings.get("max_tokens", DEFAULT_MAX_TOKENS))
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write config.json, tokenizer.json and model.safetensors (float16) into `folder`.
+
+        Raises:
+            ValueError: a weight is not finite in float16; nothing is written.
+        """
+        weights = {
+            name: weight.detach().cpu().half().contiguous()
+            for name, weight in self.model.state_dict().items()
+            if name != TIED
+        }
+        for name, weight in weights.items():
+            if not weight.isfinite().all():
+                raise ValueError(f"{name} is not finite in float16, so it is not saved")
+        settings = self.model.config.to_diff_dict() | {
+            "architectures": ["T5EncoderModel"],
+            "dtype": "float16",
+            "max_tokens": self.max_tokens,
+        }
+        settings.pop("transformers_version", None)  # a file of weights does not depend on it
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        # save_file would make a file that only its owner may read.
+        unfinished = folder / "model.safetensors.part"
+        unfinished.write_bytes(save(weights, metadata={"format": "pt"}))
+        unfinished.replace(folder / "model.safetensors")
+        (folder / "config.json").write_text(
+            json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8"
+        )
+        self.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256, in hex, of all that decides an embedding; a key for caches of embeddings."""
+        settings = [getattr(self.model.config, name) for name in SETTINGS]
+        digest = hashlib.sha256(f"{self.max_tokens} {settings}".encode())
+        digest.update(self.tokenizer.to_str().encode())
+        for name, weight in sorted(self.model.state_dict().items()):
+            digest.update(f"{name} {tuple(weight.shape)}".encode())
+            digest.update(weight.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @torch.no_grad()
+    def forward(self, captions: Sequence[str], batch_size: int = 256) -> tuple[Tensor, Tensor]:
+        """Embed captions.
+
+        Args:
+            captions: B texts; "" is allowed and is the null caption of guidance.
+            batch_size: texts in one pass of the network; it does not change the result.
+
+        Returns:
+            embedding `(B, N, D)` float32, zero where the mask is False, and mask `(B, N)` bool,
+            True at a real token (the end token is one). N is the longest caption's length.
+
+        Warns:
+            UserWarning: a caption is longer than `max_tokens`; names the words lost.
+        """
+        device = self.model.device
+        tokens = [torch.tensor(ids) for ids in self.tokenize(captions)]
+        if not tokens:
+            empty = torch.zeros(0, 0, self.dim, device=device)
+            return empty, empty.any(dim=2)
+        lengths = torch.tensor([len(ids) for ids in tokens])
+        mask = torch.arange(int(lengths.max())) < rearrange(lengths, "b -> b 1")  # (B, N)
+        embedding = torch.zeros(*mask.shape, self.dim, device=device)  # (B, N, D)
+        for rows in lengths.argsort().split(batch_size):  # texts of like length pad little
+            n = int(lengths[rows].max())
+            padded = nn.utils.rnn.pad_sequence([tokens[row] for row in rows], batch_first=True)
+            real = mask[rows, :n].to(device)
+            hidden = self.model(
+                input_ids=padded.to(device), attention_mask=real.long()
+            ).last_hidden_state
+            embedding[rows.to(device), :n] = hidden.float() * rearrange(real, "b n -> b n 1")
+        return embedding, mask.to(device)
+
+    @staticmethod
+    def pool(embedding: Tensor, mask: Tensor) -> Tensor:
+        """Mean over the real tokens: `(B, N, D)`, `(B, N)` -> `(B, D)`."""
+        weight = mask.to(embedding.dtype)
+        total = einsum(embedding, weight, "b n d, b n -> b d")
+        return total / weight.sum(dim=1, keepdim=True)
+
+    def tokenize(self, captions: Sequence[str]) -> list[list[int]]:
+        """Token ids of each caption, the end token last, none longer than `max_tokens`.
+
+        Raises:
+            TypeError: `captions` is one string, or holds something that is not a string.
+        """
+        if isinstance(captions, str):
+            raise TypeError("captions must be a list of strings, not one string")
+        for caption in captions:
+            if not isinstance(caption, str):
+                raise TypeError(f"a caption must be a string, not {type(caption).__name__}")
+        # A lone surrogate is a legal str but no legal text, and the tokenizer would refuse it.
+        texts = [text.encode("utf-8", "replace").decode("utf-8") for text in captions]
+        encodings = self.tokenizer.encode_batch(texts)
+        return [self._fit(text, code) for text, code in zip(texts, encodings, strict=True)]
+
+    def _fit(self, text: str, encoding: Encoding) -> list[int]:
+        ids = encoding.ids if encoding.ids[-1:] == [self.end] else [*encoding.ids, self.end]
+        if len(ids) <= self.max_tokens:
+            return ids
+        cut = encoding.offsets[self.max_tokens - 1][0]
+        cut = 1 + text.rfind(" ", 0, cut + 1)  # a word cut in half counts as lost
+        warnings.warn(
+            f"caption longer than {self.max_tokens} tokens, these words are lost: {text[cut:]!r}",
+            stacklevel=2,
+        )
+        return [*ids[: self.max_tokens - 1], self.end]
+
+
+def _load_tokenizer(source: str | Path) -> Tokenizer:
+    """The fast tokenizer of a folder or a hub model; raises OSError where there is none."""
+    if isinstance(source, Path) and (source / "tokenizer.json").is_file():
+        try:
+            return Tokenizer.from_file(str(source / "tokenizer.json"))
+        except Exception as error:  # the library raises no narrower class
+            raise OSError(f"tokenizer.json cannot be read: {_first_line(error)}") from error
+    from transformers import AutoTokenizer  # slow to import, and only foreign models need it
+
+    try:
+        return AutoTokenizer.from_pretrained(source).backend_tokenizer
+    except (ValueError, AttributeError, ImportError) as error:
+        raise OSError(f"no usable tokenizer: {_first_line(error)}") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().split("\n", 1)[0].strip()

@@ -1,0 +1,216 @@
+"""Cached latents and embeddings: both frozen encoders run once, and never again until they change."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from autoencoder import Autoencoder
+from autoencoder.glyphs import GlyphDataset
+from conditioning import TextEncoder
+from conditioning.captions import senses
+from conditioning.radicals import radical
+from lightning.pytorch import LightningDataModule
+from rich.progress import track
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+NULL_CAPTION = ""
+
+
+@dataclass(frozen=True)
+class CaptionMix:
+    """How often a glyph is trained with each of its captions; the rest is its whole caption.
+
+    Attributes:
+        sense: one meaning alone, of a caption that lists several.
+        radical: an English name of the radical.
+        null: the empty caption, which classifier-free guidance needs.
+    """
+
+    sense: float = 0.25
+    radical: float = 0.15
+    null: float = 0.1
+
+
+class WordCache:
+    """Embeddings of many texts, `(N, D)` each, one after another in one half-precision array."""
+
+    def __init__(self, tokens: np.ndarray, offsets: np.ndarray, texts: list[str]) -> None:
+        self.tokens, self.offsets = tokens, offsets
+        self.index = {text: i for i, text in enumerate(texts)}
+
+    def batch(self, texts: list[str], multiple: int = 8) -> tuple[Tensor, Tensor]:
+        """Embedding `(B, N, D)` float32 and mask `(B, N)`, N rounded up to limit recompiling."""
+        rows = [self.index[text] for text in texts]
+        lengths = [int(self.offsets[row + 1] - self.offsets[row]) for row in rows]
+        longest = -(-max(lengths) // multiple) * multiple
+        embedding = torch.zeros(len(rows), longest, self.tokens.shape[1])
+        for i, (row, length) in enumerate(zip(rows, lengths, strict=True)):
+            start = self.offsets[row]
+            embedding[i, :length] = torch.from_numpy(self.tokens[start : start + length]).float()
+        mask = torch.arange(longest) < torch.tensor(lengths)[:, None]
+        return embedding, mask
+
+    def __contains__(self, text: str) -> bool:
+        return text in self.index
+
+
+def captions_of(record) -> dict[str, list[str]]:
+    """What a glyph may be called in training: its caption, its senses, its radical's names."""
+    return {
+        "caption": [record.caption],
+        "sense": senses(record.caption),
+        "radical": list(radical(record.radical).names),
+    }
+
+
+class LatentDataset(Dataset):
+    """Latents of a split's glyphs, and the captions of each to choose among."""
+
+    def __init__(self, latents: Tensor, records: list, mix: CaptionMix | None) -> None:
+        self.latents, self.records, self.mix = latents, records, mix
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, str]:
+        return self.latents[i], self.caption(i)
+
+    def caption(self, i: int) -> str:
+        """A caption drawn as the mix says; without a mix, the whole one."""
+        if self.mix is None:
+            return self.records[i].caption
+        kinds = captions_of(self.records[i])
+        kind, pick = torch.rand(2).tolist()
+        for name in ("sense", "radical"):
+            share = getattr(self.mix, name)
+            if kind < share:
+                return kinds[name][int(pick * len(kinds[name]))]
+            kind -= share
+        return NULL_CAPTION if kind < self.mix.null else self.records[i].caption
+
+
+class LatentData(LightningDataModule):
+    """Latents with their words, cached in `<folder>/cache` under the hashes of what made them.
+
+    A batch is latents `(B, 8, 8, 8)`, embedding `(B, N, D)` and mask `(B, N)`.
+
+    Args:
+        folder: the glyphs that `scripts/prepare_data.py` drew.
+        autoencoder: folder of a trained autoencoder; None is the one that ships.
+        text_encoder: folder, or a T5's name on the Hugging Face hub; None is the one that ships.
+        batch_size: samples a step and process.
+        mix: which caption of a glyph it is trained with.
+    """
+
+    def __init__(
+        self,
+        folder: Path = Path(".data"),
+        autoencoder: Path | None = None,
+        text_encoder: str | None = None,
+        batch_size: int = 64,
+        mix: CaptionMix = CaptionMix(),
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["mix"])
+        self.mix = mix
+        self.folder = Path(folder) / "cache"
+
+    def prepare_data(self) -> None:
+        self.autoencoder = Autoencoder.from_pretrained(self.hparams.autoencoder)
+        self.text_encoder = TextEncoder.from_pretrained(self.hparams.text_encoder)
+        self.glyphs = GlyphDataset(self.hparams.folder)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        build_latents(self.glyphs, self.autoencoder, self.folder)
+        build_words(all_captions(self.glyphs.records), self.text_encoder, self.folder)
+
+    def setup(self, stage: str) -> None:
+        if not hasattr(self, "glyphs"):  # a process other than the first of its machine
+            self.prepare_data()
+        latents = build_latents(self.glyphs, self.autoencoder, self.folder)
+        self.words = build_words(
+            all_captions(self.glyphs.records), self.text_encoder, self.folder
+        )
+        self.splits = {}
+        for split, mix in (("train", self.mix), ("test", None)):
+            rows = [i for i, r in enumerate(self.glyphs.records) if r.split == split]
+            records = [self.glyphs.records[i] for i in rows]
+            self.splits[split] = LatentDataset(latents[rows], records, mix)
+
+    def collate(self, samples: list[tuple[Tensor, str]]) -> tuple[Tensor, Tensor, Tensor]:
+        """Stacks latents, and looks the captions' embeddings up."""
+        latents, captions = zip(*samples, strict=True)
+        return torch.stack(latents), *self.words.batch(captions)
+
+    def train_dataloader(self) -> DataLoader:
+        return DataLoader(
+            self.splits["train"],
+            self.hparams.batch_size,
+            shuffle=True,
+            drop_last=True,
+            collate_fn=self.collate,
+        )
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self.splits["test"], 64, collate_fn=self.collate)
+
+
+def all_captions(records: list) -> list[str]:
+    """Every text that a caption mix can ask for, once, in order."""
+    texts = {NULL_CAPTION: None}
+    for record in records:
+        for kind in captions_of(record).values():
+            texts.update(dict.fromkeys(kind))
+    return list(texts)
+
+
+def _key(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _save(path: Path, **arrays: np.ndarray) -> None:
+    """Writes an array file under a temporary name first, so that a cache is whole or absent."""
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(file, **arrays)
+    part.replace(path)
+
+
+@torch.inference_mode()
+def build_latents(glyphs: GlyphDataset, autoencoder: Autoencoder, folder: Path) -> Tensor:
+    """Latents of all glyphs, `(count, 8, 8, 8)` float32, from the cache or made now."""
+    path = folder / f"latents-{_key(glyphs.about, autoencoder.fingerprint)}.npz"
+    if not path.exists():
+        starts = range(0, len(glyphs), 64)
+        batches = [
+            autoencoder.encode(glyphs.images(range(s, min(s + 64, len(glyphs))))).half()
+            for s in track(starts, "latents")
+        ]
+        _save(path, latents=torch.cat(batches).numpy())
+    return torch.from_numpy(np.load(path)["latents"]).float()
+
+
+def build_words(texts: list[str], encoder: TextEncoder, folder: Path) -> WordCache:
+    """Embeddings of all texts, from the cache or made now."""
+    path = folder / f"words-{_key(texts, encoder.fingerprint)}.npz"
+    if not path.exists():
+        tokens: dict[str, np.ndarray] = {}
+        by_length = sorted(texts, key=len)
+        for start in track(range(0, len(texts), 128), "words"):
+            batch = by_length[start : start + 128]
+            embedding, mask = encoder(batch)
+            for text, vectors, real in zip(batch, embedding, mask, strict=True):
+                tokens[text] = vectors[real].half().numpy()
+        lengths = [len(tokens[text]) for text in texts]
+        _save(
+            path,
+            tokens=np.concatenate([tokens[text] for text in texts]),
+            offsets=np.cumsum([0, *lengths]),
+        )
+    arrays = np.load(path)
+    return WordCache(arrays["tokens"], arrays["offsets"], texts)

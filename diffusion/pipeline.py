@@ -1,0 +1,175 @@
+"""Prompts to glyphs: the three parts in the order in which they are used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from autoencoder import Autoencoder
+from autoencoder.storage import WeightsError
+from conditioning import TextEncoder
+from einops import rearrange
+from PIL import Image
+from torch import Tensor
+
+from diffusion.dit import DiT
+from diffusion.guidance import classifier_free
+from diffusion.request import BUNDLED, GUIDANCE, SAMPLER, STEPS, check_request
+from diffusion.samplers import SAMPLERS
+
+NULL_CAPTION = ""
+
+
+@dataclass(frozen=True)
+class GlyphOutput:
+    """Glyphs in the order of the prompts, and the seed that each came from.
+
+    `images` are PIL images of mode "L", black ink on white, or with `output_type="pt"` one tensor
+    `(count, 1, 128, 128)` in [0, 1], 1 = ink.
+    """
+
+    images: list[Image.Image] | Tensor
+    seeds: list[int]
+
+
+class GlyphPipeline:
+    """Draws characters that nobody has written from English.
+
+    Example:
+        >>> pipe = GlyphPipeline.from_pretrained()
+        >>> pipe("gold", num_images_per_prompt=16).images[0].save("gold.png")
+    """
+
+    def __init__(
+        self, autoencoder: Autoencoder, text_encoder: TextEncoder, denoiser: DiT
+    ) -> None:
+        self.autoencoder = autoencoder
+        self.text_encoder = text_encoder
+        self.denoiser = denoiser
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        prompt: str | list[str],
+        negative_prompt: str | None = None,
+        num_images_per_prompt: int = 1,
+        num_inference_steps: int = STEPS,
+        guidance_scale: float = GUIDANCE,
+        sampler: str = SAMPLER,
+        seed: int = 0,
+        output_type: str = "pil",
+        batch_size: int = 16,
+        progress: Callable[[int], object] = lambda glyphs: None,
+    ) -> GlyphOutput:
+        """Draws `num_images_per_prompt` glyphs of each prompt.
+
+        Args:
+            prompt: English, one or several.
+            negative_prompt: what guidance leads away from; None is the empty caption.
+            num_images_per_prompt: at least 1.
+            num_inference_steps: calls of the network, 1 to 1000.
+            guidance_scale: 1 follows the words plainly, more follows them harder, 0 not at all.
+            sampler: a name in `diffusion.samplers.SAMPLERS`.
+            seed: image i of the call comes from the generator of `seed + i`, whatever else is in
+                the call.
+            output_type: "pil" or "pt".
+            batch_size: glyphs at a time; memory and speed depend on it, the result does not.
+            progress: called with the number of glyphs' steps done since the last call; the sum is
+                glyphs times steps.
+
+        Raises ValueError for an argument out of its range, in one line.
+        """
+        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
+        check_request(
+            prompts, num_images_per_prompt, num_inference_steps, guidance_scale, sampler, seed
+        )
+        if output_type not in ("pil", "pt"):
+            raise ValueError(f'no output type "{output_type}": it is "pil" or "pt"')
+        texts = [text for text in prompts for _ in range(num_images_per_prompt)]
+        seeds = [seed + i for i in range(len(texts))]
+        glyphs = []
+        for start in range(0, len(texts), batch_size):
+            rows = slice(start, start + batch_size)
+            denoise = self._words(texts[rows], negative_prompt, guidance_scale)
+            x = self._noise(seeds[rows])
+            for _, x, _ in SAMPLERS[sampler](denoise, x, num_inference_steps):
+                progress(len(x))
+            glyphs.append(self.autoencoder.decode(x).cpu())
+        images = torch.cat(glyphs)
+        return GlyphOutput(images if output_type == "pt" else to_pil(images), seeds)
+
+    def _words(self, texts: list[str], negative: str | None, scale: float) -> Callable:
+        """Words to embeddings, and those to the guided `denoise(x_t, t) -> x_0`."""
+        away = NULL_CAPTION if negative is None else negative
+        distinct = list(dict.fromkeys([*texts, away]))
+        embedding, mask = self.text_encoder(distinct)
+        embedding, mask = embedding.to(self.device), mask.to(self.device)
+        rows = torch.tensor([distinct.index(text) for text in texts])
+        words = embedding[rows], mask[rows]
+        no_words = embedding[-1:].expand_as(words[0]), mask[-1:].expand_as(words[1])
+        if away in texts:
+            row = distinct.index(away)
+            no_words = embedding[[row] * len(texts)], mask[[row] * len(texts)]
+        return classifier_free(self.denoiser, words, no_words, scale)
+
+    def _noise(self, seeds: list[int]) -> Tensor:
+        """One noise a seed, `(B, 8, 8, 8)`, from a generator of its own."""
+        config = self.denoiser.config
+        shape = (config.latent_channels, config.latent_size, config.latent_size)
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(self.device)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the denoiser is."""
+        return next(self.denoiser.parameters()).device
+
+    def to(self, device: torch.device | str) -> GlyphPipeline:
+        """Moves all three parts, and returns the pipeline."""
+        for part in (self.autoencoder, self.text_encoder, self.denoiser):
+            part.to(device)
+        return self
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Writes the denoiser to a folder, and into it the encoders that are not the shipped ones."""
+        folder = Path(folder)
+        for name, part in (("autoencoder", self.autoencoder), ("text_encoder", self.text_encoder)):
+            bundled = _bundled_fingerprint(type(part))
+            if part.fingerprint != bundled:
+                part.save_pretrained(folder / name)
+        return self.denoiser.save_pretrained(folder)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path | None = None) -> GlyphPipeline:
+        """The pipeline of a folder that a training exported; None is the one that ships.
+
+        Raises WeightsError, a ValueError, where the folder holds no model, a damaged one, or one
+        that was trained with other encoders than it finds.
+        """
+        folder = BUNDLED if path is None else Path(path)
+        denoiser = DiT.from_pretrained(folder)
+        parts = {}
+        for name, kind in (("autoencoder", Autoencoder), ("text_encoder", TextEncoder)):
+            own = folder / name
+            parts[name] = kind.from_pretrained(own if own.is_dir() else None)
+            if getattr(denoiser.config, name) not in ("", parts[name].fingerprint):
+                raise WeightsError(
+                    f"the denoiser in {folder} was trained with another {name} than this one: "
+                    f"put that into {own}, or train again"
+                )
+        return cls(denoiser=denoiser, **parts)
+
+
+def _bundled_fingerprint(kind: type[Autoencoder] | type[TextEncoder]) -> str:
+    try:
+        return kind.from_pretrained().fingerprint
+    except (OSError, ValueError):
+        return ""  # nothing ships with this copy
+
+
+def to_pil(glyphs: Tensor) -> list[Image.Image]:
+    """Glyphs `(B, 1, H, W)` in [0, 1], 1 = ink, to images of black ink on white."""
+    pixels = rearrange((1 - glyphs).clamp(0, 1) * 255, "b 1 h w -> b h w").round().byte()
+    return [Image.fromarray(image.numpy()) for image in pixels]

