@@ -128,8 +128,11 @@ class Autoencoder(nn.Module):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of settings and weights, in hex: latents cached under it are never stale."""
-        return fingerprint(self.config, self)
+        """A hash, in hex, of what decides latents: the settings and the encoder's weights.
+
+        Latents cached under it are never stale, and a decoder trained further leaves it as it is.
+        """
+        return fingerprint(self.config, self.encoder)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Writes `config.json` and `model.safetensors`, and returns the folder."""

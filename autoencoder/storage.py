@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tempfile
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 Config = TypeVar("Config")
@@ -64,15 +63,22 @@ def read_weights(folder: str | Path, module: nn.Module) -> None:
 
 
 def write_model(folder: str | Path, config: object, module: nn.Module) -> Path:
-    """Writes both files, each under a temporary name first; returns the folder."""
+    """Writes both files, each under a temporary name first; returns the folder.
+
+    Raises WeightsError for weights that are not finite in fp16, and writes nothing.
+    """
+    tensors = {k: v.detach().cpu().half().contiguous() for k, v in module.state_dict().items()}
+    for name, tensor in tensors.items():
+        if not tensor.isfinite().all():
+            raise WeightsError(f"{name} is not finite in float16, so nothing is saved")
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    tensors = {k: v.detach().cpu().half().contiguous() for k, v in module.state_dict().items()}
     with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
-        save_file(tensors, Path(part) / WEIGHTS)
+        # save_file would make a file that only its owner may read.
+        (Path(part) / WEIGHTS).write_bytes(save(tensors))
         (Path(part) / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n", "utf-8")
         for name in (WEIGHTS, CONFIG):
-            os.replace(Path(part) / name, folder / name)
+            (Path(part) / name).replace(folder / name)
     return folder
 
 

@@ -53,6 +53,9 @@ class AutoencoderModule(LightningModule):
         learning_rate: of AdamW at its peak; it rises over `warmup_steps` and falls to zero at the
             last step of the trainer.
         warmup_steps: steps until the peak.
+        start: folder of an autoencoder to start from, whose settings then replace `config`.
+        decoder_only: leave the encoder of `start` as it is, so that latents, and a denoiser trained
+            on them, stay valid.
         compile: let torch.compile make the networks faster, for a minute at the start; needs a
             C++ compiler.
         out: folder for `config.json` and `model.safetensors`.
@@ -64,13 +67,20 @@ class AutoencoderModule(LightningModule):
         loss: LossConfig = LossConfig(),
         learning_rate: float = 1e-3,
         warmup_steps: int = 100,
+        start: Path | None = None,
+        decoder_only: bool = False,
         compile: bool = False,
         out: Path = Path(".runs/autoencoder/export"),
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["config", "loss"])
         self.loss = loss
-        self.autoencoder = Autoencoder(config)
+        self.autoencoder = Autoencoder.from_pretrained(start) if start else Autoencoder(config)
+        self.autoencoder.train()
+        if decoder_only:
+            if start is None:
+                raise ValueError("a decoder alone needs an encoder: name an autoencoder to start from")
+            self.autoencoder.encoder.requires_grad_(False)
         self.perceptual = perceptual_loss(loss.perceptual)
 
     def on_fit_start(self) -> None:
@@ -101,8 +111,9 @@ class AutoencoderModule(LightningModule):
             self.logger.experiment.add_images("glyph | decoded", pairs, self.global_step)
 
     def configure_optimizers(self) -> dict:
+        weights = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = torch.optim.AdamW(
-            self.parameters(), lr=self.hparams.learning_rate, betas=(0.9, 0.99), weight_decay=0.0
+            weights, lr=self.hparams.learning_rate, betas=(0.9, 0.99), weight_decay=0.0
         )
         warmup, total = self.hparams.warmup_steps, self.trainer.estimated_stepping_batches
 
@@ -118,12 +129,13 @@ class AutoencoderModule(LightningModule):
     def on_fit_end(self) -> None:
         if not self.trainer.is_global_zero or self.trainer.interrupted:
             return
-        mean, std = latent_statistics(self.autoencoder, self.trainer.datamodule.train)
-        self.autoencoder.config = replace(
-            self.autoencoder.config,
-            latent_mean=tuple(mean.tolist()),
-            latent_std=tuple(std.tolist()),
-        )
+        if not self.hparams.decoder_only:
+            mean, std = latent_statistics(self.autoencoder, self.trainer.datamodule.train)
+            self.autoencoder.config = replace(
+                self.autoencoder.config,
+                latent_mean=tuple(mean.tolist()),
+                latent_std=tuple(std.tolist()),
+            )
         print(f"wrote {self.autoencoder.save_pretrained(self.hparams.out)}")
 
 

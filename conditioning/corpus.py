@@ -84,12 +84,16 @@ class Corpus:
     counts: Counter[str]
 
 
-def load_corpus(captions: Sequence[str], wordnet: str | Path = WORDNET) -> Corpus:
+def load_corpus(
+    captions: Sequence[str], wordnet: str | Path = WORDNET, common: Iterable[str] = ()
+) -> Corpus:
     """Captions and their parts, and the words, phrases and short definitions of WordNet.
 
     Args:
         captions: captions of the training split only.
         wordnet: folder of WordNet's database files.
+        common: words known to be common from elsewhere. WordNet's own tagged texts are of the
+            1960s and know no robot; those of these words that WordNet has are taken in.
 
     Raises:
         FileNotFoundError: WordNet is not in that folder.
@@ -100,12 +104,15 @@ def load_corpus(captions: Sequence[str], wordnet: str | Path = WORDNET) -> Corpu
     names = dict.fromkeys(word.lower() for synset in synsets for word in synset.words)
     # WordNet has 147,000 names, most of them Latin. A name that its tagged texts, its definitions
     # or a caption use is one that a person might type.
+    # As spelled: "rob" is a common word, "Jones" a common name.
+    common = set(common) & {word for synset in synsets for word in synset.words}
     words = [
         name
         for name in names
-        if " " not in name and (tagged[name] or in_glosses[name] + in_captions[name] > 1)
+        if " " not in name
+        and (name in common or tagged[name] or in_glosses[name] + in_captions[name] > 1)
     ]
-    common = set(words)
+    usual = set(words)
     texts = {
         "captions": _distinct(captions),
         "parts": _distinct(
@@ -120,7 +127,7 @@ def load_corpus(captions: Sequence[str], wordnet: str | Path = WORDNET) -> Corpu
             synset.gloss
             for synset in synsets
             if len(synset.gloss.split()) < 10
-            and any(word.lower() in common for word in synset.words)
+            and any(word.lower() in usual for word in synset.words)
         ),
     }
     # Words of captions and words that are names count for more than other words of definitions.
@@ -129,7 +136,7 @@ def load_corpus(captions: Sequence[str], wordnet: str | Path = WORDNET) -> Corpu
         counts[word] += 5 * count
     for name in words:
         for word in count_words([name]):
-            counts[word] += 10 + min(tagged[name], 50)
+            counts[word] += 10 + min(tagged[name], 50) + 40 * (name in common)
     return Corpus(texts, counts)
 
 

@@ -79,7 +79,7 @@ class DistillationData(lightning.LightningDataModule):
         teacher = Teacher(self.cache)
         captions, held_out = self.captions()
         held_out = list(dict.fromkeys(held_out))
-        corpus = load_corpus(captions, self.wordnet)
+        corpus = load_corpus(captions, self.wordnet, teacher.words())
         self.tokenizer, self.frequencies = self._tokenizer(corpus)
         self.texts = [
             text for kind, several in corpus.texts.items() for text in several * REPEATS[kind]

@@ -2,6 +2,7 @@
 
 import hashlib
 import importlib.util
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -37,6 +38,11 @@ class Teacher:
         weights = (self.folder / "model.safetensors").read_bytes()
         self.fingerprint = hashlib.sha256(weights).hexdigest()
         self.cache = Path(cache) / f"teacher-{self.fingerprint[:16]}.safetensors" if cache else None
+
+    def words(self) -> list[str]:
+        """The whole English words of its vocabulary, three letters or more, commonest first."""
+        lines = (self.folder / "vocab.txt").read_text(encoding="utf-8").splitlines()
+        return [word for word in lines if re.fullmatch("[a-z]{3,}", word)]
 
     def embed(
         self, texts: Sequence[str], progress: Callable[[int, int], None] | None = None

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from autoencoder.storage import fingerprint, read_config, read_weights, write_model
 from einops import rearrange
 from torch import Tensor, nn
 
+from autoencoder.storage import fingerprint, read_config, read_weights, write_model
 from diffusion.attention import attention
 
 

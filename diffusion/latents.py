@@ -1,4 +1,4 @@
-"""Cached latents and embeddings: both frozen encoders run once, and never again until they change."""
+"""Cached latents and embeddings: both frozen encoders run once, and again when they change."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from autoencoder import Autoencoder
-from autoencoder.glyphs import GlyphDataset
-from conditioning import TextEncoder
-from conditioning.captions import senses
-from conditioning.radicals import radical
 from lightning.pytorch import LightningDataModule
 from rich.progress import track
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-NULL_CAPTION = ""
+from autoencoder import Autoencoder
+from autoencoder.glyphs import GlyphDataset
+from conditioning import TextEncoder
+from conditioning.captions import senses
+from conditioning.radicals import radical
+from diffusion.pipeline import NULL_CAPTION
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class CaptionMix:
     """
 
     sense: float = 0.25
-    radical: float = 0.15
+    radical: float = 0.2
     null: float = 0.1
 
 
@@ -44,7 +44,7 @@ class WordCache:
         self.tokens, self.offsets = tokens, offsets
         self.index = {text: i for i, text in enumerate(texts)}
 
-    def batch(self, texts: list[str], multiple: int = 8) -> tuple[Tensor, Tensor]:
+    def batch(self, texts: list[str], multiple: int = 16) -> tuple[Tensor, Tensor]:
         """Embedding `(B, N, D)` float32 and mask `(B, N)`, N rounded up to limit recompiling."""
         rows = [self.index[text] for text in texts]
         lengths = [int(self.offsets[row + 1] - self.offsets[row]) for row in rows]
@@ -133,9 +133,7 @@ class LatentData(LightningDataModule):
         if not hasattr(self, "glyphs"):  # a process other than the first of its machine
             self.prepare_data()
         latents = build_latents(self.glyphs, self.autoencoder, self.folder)
-        self.words = build_words(
-            all_captions(self.glyphs.records), self.text_encoder, self.folder
-        )
+        self.words = build_words(all_captions(self.glyphs.records), self.text_encoder, self.folder)
         self.splits = {}
         for split, mix in (("train", self.mix), ("test", None)):
             rows = [i for i, r in enumerate(self.glyphs.records) if r.split == split]
@@ -181,10 +179,11 @@ def _save(path: Path, **arrays: np.ndarray) -> None:
     part.replace(path)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def build_latents(glyphs: GlyphDataset, autoencoder: Autoencoder, folder: Path) -> Tensor:
     """Latents of all glyphs, `(count, 8, 8, 8)` float32, from the cache or made now."""
-    path = folder / f"latents-{_key(glyphs.about, autoencoder.fingerprint)}.npz"
+    characters = "".join(record.character for record in glyphs.records)
+    path = folder / f"latents-{_key(glyphs.about, characters, autoencoder.fingerprint)}.npz"
     if not path.exists():
         starts = range(0, len(glyphs), 64)
         batches = [

@@ -54,10 +54,10 @@ class Muon(torch.optim.Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         groups = [
-            dict(params=list(matrices), muon=True, lr=lr),
-            dict(params=list(others), muon=False, lr=adam_lr),
+            {"params": list(matrices), "muon": True, "lr": lr},
+            {"params": list(others), "muon": False, "lr": adam_lr},
         ]
-        defaults = dict(momentum=momentum, betas=betas, eps=eps, weight_decay=weight_decay)
+        defaults = {"momentum": momentum, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(groups, defaults)
 
     @torch.no_grad()

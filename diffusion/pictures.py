@@ -45,9 +45,7 @@ def sheet(images: Sequence[Image.Image], blocks: int = 1) -> Image.Image:
     width, height = images[0].size
     width, height = width + MARGIN, height + MARGIN  # of a cell
     block_height = down * height + GAP
-    paper = Image.new(
-        "L", (MARGIN + across * width, MARGIN + blocks * block_height - GAP), PAPER
-    )
+    paper = Image.new("L", (MARGIN + across * width, MARGIN + blocks * block_height - GAP), PAPER)
     for i, image in enumerate(images):
         block, place = divmod(i, count)
         row, column = divmod(place, across)

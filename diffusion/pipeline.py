@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from autoencoder import Autoencoder
-from autoencoder.storage import WeightsError
-from conditioning import TextEncoder
 from einops import rearrange
 from PIL import Image
 from torch import Tensor
 
+from autoencoder import Autoencoder
+from autoencoder.storage import WeightsError
+from conditioning import TextEncoder
 from diffusion.dit import DiT
-from diffusion.guidance import classifier_free
+from diffusion.guidance import Words, classifier_free
 from diffusion.request import BUNDLED, GUIDANCE, SAMPLER, STEPS, check_request
-from diffusion.samplers import SAMPLERS
+from diffusion.samplers import SAMPLERS, Denoise
 
 NULL_CAPTION = ""
 
@@ -42,9 +42,7 @@ class GlyphPipeline:
         >>> pipe("gold", num_images_per_prompt=16).images[0].save("gold.png")
     """
 
-    def __init__(
-        self, autoencoder: Autoencoder, text_encoder: TextEncoder, denoiser: DiT
-    ) -> None:
+    def __init__(self, autoencoder: Autoencoder, text_encoder: TextEncoder, denoiser: DiT) -> None:
         self.autoencoder = autoencoder
         self.text_encoder = text_encoder
         self.denoiser = denoiser
@@ -83,36 +81,42 @@ class GlyphPipeline:
         """
         prompts = [prompt] if isinstance(prompt, str) else list(prompt)
         check_request(
-            prompts, num_images_per_prompt, num_inference_steps, guidance_scale, sampler, seed
+            prompts,
+            num_images_per_prompt,
+            num_inference_steps,
+            guidance_scale,
+            sampler,
+            seed,
+            negative_prompt,
         )
         if output_type not in ("pil", "pt"):
             raise ValueError(f'no output type "{output_type}": it is "pil" or "pt"')
+        if batch_size < 1:
+            raise ValueError(f"batches of {batch_size} glyphs: take at least 1")
         texts = [text for text in prompts for _ in range(num_images_per_prompt)]
         seeds = [seed + i for i in range(len(texts))]
         glyphs = []
         for start in range(0, len(texts), batch_size):
             rows = slice(start, start + batch_size)
             denoise = self._words(texts[rows], negative_prompt, guidance_scale)
-            x = self._noise(seeds[rows])
-            for _, x, _ in SAMPLERS[sampler](denoise, x, num_inference_steps):
-                progress(len(x))
-            glyphs.append(self.autoencoder.decode(x).cpu())
+            noise = self._noise(seeds[rows])
+            for _, latents, _ in SAMPLERS[sampler](denoise, noise, num_inference_steps):
+                progress(len(latents))
+            glyphs.append(self.autoencoder.decode(latents).cpu())
         images = torch.cat(glyphs)
         return GlyphOutput(images if output_type == "pt" else to_pil(images), seeds)
 
-    def _words(self, texts: list[str], negative: str | None, scale: float) -> Callable:
+    def _words(self, texts: list[str], negative: str | None, scale: float) -> Denoise:
         """Words to embeddings, and those to the guided `denoise(x_t, t) -> x_0`."""
         away = NULL_CAPTION if negative is None else negative
-        distinct = list(dict.fromkeys([*texts, away]))
-        embedding, mask = self.text_encoder(distinct)
-        embedding, mask = embedding.to(self.device), mask.to(self.device)
-        rows = torch.tensor([distinct.index(text) for text in texts])
-        words = embedding[rows], mask[rows]
-        no_words = embedding[-1:].expand_as(words[0]), mask[-1:].expand_as(words[1])
-        if away in texts:
-            row = distinct.index(away)
-            no_words = embedding[[row] * len(texts)], mask[[row] * len(texts)]
-        return classifier_free(self.denoiser, words, no_words, scale)
+        rows = {text: row for row, text in enumerate(dict.fromkeys([*texts, away]))}
+        embedding, mask = self.text_encoder(list(rows))  # each text once
+
+        def words(texts: list[str]) -> Words:
+            chosen = [rows[text] for text in texts]
+            return embedding[chosen], mask[chosen]
+
+        return classifier_free(self.denoiser, words(texts), words([away] * len(texts)), scale)
 
     def _noise(self, seeds: list[int]) -> Tensor:
         """One noise a seed, `(B, 8, 8, 8)`, from a generator of its own."""
@@ -133,12 +137,12 @@ class GlyphPipeline:
         return self
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Writes the denoiser to a folder, and into it the encoders that are not the shipped ones."""
+        """Writes the denoiser to a folder, and into it the encoders that do not ship."""
         folder = Path(folder)
         for name, part in (("autoencoder", self.autoencoder), ("text_encoder", self.text_encoder)):
-            bundled = _bundled_fingerprint(type(part))
-            if part.fingerprint != bundled:
-                part.save_pretrained(folder / name)
+            own = folder / name  # where it exists, it is from a run with another encoder
+            if own.is_dir() or not _ships(part):
+                part.save_pretrained(own)
         return self.denoiser.save_pretrained(folder)
 
     @classmethod
@@ -162,11 +166,16 @@ class GlyphPipeline:
         return cls(denoiser=denoiser, **parts)
 
 
-def _bundled_fingerprint(kind: type[Autoencoder] | type[TextEncoder]) -> str:
+def _ships(part: Autoencoder | TextEncoder) -> bool:
+    """Whether it is the one that ships, in every weight and not only in what fingerprints see."""
     try:
-        return kind.from_pretrained().fingerprint
+        shipped = type(part).from_pretrained()
     except (OSError, ValueError):
-        return ""  # nothing ships with this copy
+        return False  # nothing ships with this copy
+    pairs = zip(part.parameters(), shipped.parameters(), strict=False)
+    return part.fingerprint == shipped.fingerprint and all(
+        a.cpu().half().equal(b.half()) for a, b in pairs
+    )
 
 
 def to_pil(glyphs: Tensor) -> list[Image.Image]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+import sys
 from pathlib import Path
 
 BUNDLED = Path(__file__).parent / "weights"
@@ -14,7 +16,13 @@ LONGEST_PROMPT = 10_000  # characters; a text encoder reads far fewer
 
 
 def check_request(
-    prompts: list[str], count: int, steps: int, guidance_scale: float, sampler: str, seed: int
+    prompts: list[str],
+    count: int,
+    steps: int,
+    guidance_scale: float,
+    sampler: str,
+    seed: int,
+    negative_prompt: str | None = None,
 ) -> None:
     """Raises ValueError, in one line, for a request that cannot be drawn.
 
@@ -25,13 +33,17 @@ def check_request(
         guidance_scale: a finite number.
         sampler: one of `SAMPLER_NAMES`.
         seed: of the first glyph, at least 0; the last glyph's is below 2^63.
+        negative_prompt: of the same length as a prompt, or blank, or None.
     """
     if not prompts:
         raise ValueError('no prompt: say what to draw, for example "gold"')
     if not all(prompt.strip() for prompt in prompts):
         raise ValueError('empty prompt: say what to draw, for example "gold"')
-    if (longest := max(map(len, prompts))) > LONGEST_PROMPT:
-        raise ValueError(f"a prompt of {longest:,} characters: take at most {LONGEST_PROMPT:,}")
+    for text in (*prompts, negative_prompt or ""):
+        if len(text) > LONGEST_PROMPT:
+            raise ValueError(f"a prompt of {len(text):,} characters: take {LONGEST_PROMPT:,}")
+        if re.search("[\0\ud800-\udfff]", text):
+            raise ValueError("a prompt that is no text: some of its bytes are no characters")
     if count < 1:
         raise ValueError(f"{count} glyphs of a prompt: ask for at least 1")
     if (total := count * len(prompts)) > MOST_GLYPHS:
@@ -44,6 +56,28 @@ def check_request(
         raise ValueError(f'no sampler "{sampler}": there are {", ".join(SAMPLER_NAMES)}')
     if not 0 <= seed <= 2**63 - total:
         raise ValueError(f"seed {seed}: take 0 to 2^63 - 1, the last glyph's seed included")
+
+
+def read_prompts(path: str | Path) -> dict[int, str]:
+    """The lines of a UTF-8 file that are not blank, by their number from 1; "-" is stdin.
+
+    Raises OSError for a file that cannot be read, ValueError for one without prompts or in another
+    encoding.
+    """
+    stdin = str(path) == "-"
+    name = "stdin" if stdin else path
+    data = sys.stdin.buffer.read() if stdin else Path(path).read_bytes()
+    try:
+        text = data.decode("utf-8-sig")  # with or without the mark that Windows puts first
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ValueError(f"line {line} of {name} is not UTF-8: save the file as UTF-8") from None
+    # Not splitlines, which counts a line more than an editor does at a form feed, say.
+    lines = {i: line.strip() for i, line in enumerate(re.split(r"\r\n|\r|\n", text), 1)}
+    prompts = {i: line for i, line in lines.items() if line}
+    if not prompts:
+        raise ValueError(f"no prompts in {name}: write one a line")
+    return prompts
 
 
 def check_model(folder: str | Path) -> None:

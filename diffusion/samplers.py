@@ -38,17 +38,17 @@ def dpmpp_2m(denoise: Denoise, x_1: Tensor, steps: int) -> Iterator[State]:
     """DPM-Solver++(2M): two predictions make one straighter step, at one network call a step.
 
     Lu et al. 2022 (https://arxiv.org/abs/2211.01095), algorithm 2, with
-    `lambda = log(alpha / sigma)`. The first step, whose lambda is minus infinity under rectified
-    flow, and the last, whose lambda is plus infinity, are of first order.
+    `lambda = log(alpha / sigma)`. Under rectified flow lambda starts at minus infinity and ends at
+    plus infinity, so the first two steps and the last, which reach it, are of first order.
     """
     x, previous = x_1, None
     times = time_steps(steps)
-    log_snr = [log_ratio(t) for t in times]
+    lambdas = [log_ratio(t) for t in times]
     for i, (t, s) in enumerate(pairwise(times)):
         x_0 = denoise(x, x.new_full((len(x),), t))
         extrapolated = x_0
         if i > 1 and i + 1 < steps:
-            h, h_last = log_snr[i + 1] - log_snr[i], log_snr[i] - log_snr[i - 1]
+            h, h_last = lambdas[i + 1] - lambdas[i], lambdas[i] - lambdas[i - 1]
             extrapolated = x_0 + (x_0 - previous) * h / (2 * h_last)
         ratio = sigma(s) / sigma(t)
         x = ratio * x + (alpha(s) - ratio * alpha(t)) * extrapolated

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 from einops import rearrange
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
@@ -40,6 +40,10 @@ class EMA(WeightAveraging):
     def __init__(self, decay: float = 0.995) -> None:
         super().__init__(multi_avg_fn=average(decay), use_buffers=False)
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Lightning makes the copy before the model has moved to its device, and would leave it.
+        self._average_model.to(pl_module.device)
+
 
 class DiffusionModule(LightningModule):
     """Trains a denoiser and writes it to `out`, with the encoders it needs where not the shipped.
@@ -59,8 +63,8 @@ class DiffusionModule(LightningModule):
     def __init__(
         self,
         config: DiTConfig = DiTConfig(),
-        learning_rate: float = 3e-3,
-        adam_learning_rate: float = 2e-3,
+        learning_rate: float = 5e-3,
+        adam_learning_rate: float = 1.5e-3,
         weight_decay: float = 0.0,
         warmup_steps: int = 50,
         cooldown: float = 0.6,
@@ -97,8 +101,11 @@ class DiffusionModule(LightningModule):
         loss = flow_matching_loss(self.denoiser, x_0, embedding, mask, t, noise).mean()
         self.log("val/loss", loss, prog_bar=True, batch_size=len(x_0), sync_dist=True)
 
-    def on_validation_epoch_end(self) -> None:
-        if not self.logger or not hasattr(self.logger.experiment, "add_image"):
+    def on_validation_epoch_start(self) -> None:
+        # At the start and not at the end, where the callback has put the plain weights back.
+        if not self.trainer.is_global_zero or not hasattr(self.logger, "experiment"):
+            return
+        if not hasattr(self.logger.experiment, "add_image"):
             return
         glyphs = self.pipeline()(list(PROMPTS), num_images_per_prompt=8, output_type="pt").images
         grid = rearrange(1 - glyphs, "(p n) c h w -> c (p h) (n w)", p=len(PROMPTS))
@@ -107,7 +114,8 @@ class DiffusionModule(LightningModule):
     def pipeline(self) -> GlyphPipeline:
         """The denoiser as it is now, with the encoders it is trained on."""
         data = self.trainer.datamodule
-        return GlyphPipeline(data.autoencoder, data.text_encoder, self.denoiser)
+        pipeline = GlyphPipeline(data.autoencoder, data.text_encoder, self.denoiser)
+        return pipeline.to(self.device)  # the encoders made the caches on the CPU
 
     def configure_optimizers(self) -> dict:
         hidden = [p for p in self.denoiser.blocks.parameters() if p.ndim == 2 and min(p.shape) > 6]

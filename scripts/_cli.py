@@ -21,6 +21,7 @@ def run(main: Callable[..., None]) -> None:
     app.command()(main)
     command = typer.main.get_command(app)
     usage_error = typer.BadParameter.__base__  # click's, or that of the copy inside typer
+    sys.stdout.reconfigure(errors="backslashreplace")  # any file name can be printed
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     with one_line_errors():
         try:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from _cli import progress_bar, run
 
+from diffusion.pictures import file_stem, sheet, write_png
 from diffusion.request import (
     BUNDLED,
     GUIDANCE,
@@ -22,6 +22,7 @@ from diffusion.request import (
     STEPS,
     check_model,
     check_request,
+    read_prompts,
 )
 
 if TYPE_CHECKING:
@@ -87,79 +88,38 @@ def main(
     The same seed draws the same glyph. Each file says in its text chunks what drew it.
     """
     start = time.perf_counter()
-    lines = read_prompts(prompts or [], prompts_file)
+    if prompts and prompts_file:
+        raise ValueError("prompts on the command line and --prompts-file: give one of them")
+    lines = read_prompts(prompts_file) if prompts_file else dict(enumerate(prompts or [], 1))
     texts = list(lines.values())
-    check_request(texts, count, steps, guidance, sampler, seed)
-    if negative is not None and not negative.isprintable():
-        raise ValueError("the negative prompt is not plain text")
+    check_request(texts, count, steps, guidance, sampler, seed, negative)
+    total = count * len(texts)
     target, single_files = destination(out, texts, prompts_file)
-    if not single_files and count * len(texts) > LARGEST_GRID:
-        raise ValueError(
-            f"a grid of {count * len(texts):,} glyphs: take at most {LARGEST_GRID:,}, "
-            "or a folder, --out glyphs/"
-        )
+    if total > LARGEST_GRID and not single_files:
+        raise ValueError(f"{total:,} glyphs in one picture: name a folder, --out glyphs/")
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise ValueError(f'no device "{device}": there are auto, cpu, cuda, cuda:1 and so on, mps')
+        raise ValueError(f'no device "{device}": name auto, cpu, cuda, cuda:1 or mps')
     check_model(model)
 
     pipe = load(model, device)
     settings = {
-        "negative_prompt": negative,
         "num_inference_steps": steps,
         "guidance_scale": guidance,
         "sampler": sampler,
-    }
-    about = {
-        "Software": "Tianshu",
         "negative_prompt": negative or "",
-        "steps": steps,
-        "guidance": guidance,
-        "sampler": sampler,
-        "model": pipe.denoiser.fingerprint[:12],
     }
-    wanted = [text for text in texts for _ in range(count)]
-    with progress_bar("drawing", len(wanted) * steps) as advance:
-        with closing(draw(pipe, wanted, seed, progress=advance, **settings)) as glyphs:
-            if single_files:
-                write_files(glyphs, target, lines, count, seed, about)
-            else:
-                write_sheet(glyphs, target, texts, count, seed, about)
+    with progress_bar("drawing", total * steps) as progress:
+        each = [text for text in texts for _ in range(count)]
+        glyphs = draw(pipe, each, seed, progress=progress, **settings)
+        about = settings | {"Software": "Tianshu", "model": pipe.denoiser.fingerprint[:12]}
+        if single_files:
+            write_files(glyphs, target, lines, count, about)
+        else:
+            write_sheet(glyphs, target, texts, about)
     seconds = time.perf_counter() - start
-    last = seed + len(wanted) - 1
-    seeds = f"seed {seed}" if last == seed else f"seeds {seed} to {last}"
-    glyphs = f"{len(wanted):,} glyph{'s' * (len(wanted) > 1)}"
-    print(f"wrote {target}{'/' * single_files}: {glyphs}, {seeds}, in {seconds:.1f} s")
-
-
-# ---- before drawing ------------------------------------------------------------------------------
-
-
-def read_prompts(arguments: list[str], file: str | None) -> dict[int, str]:
-    """Prompts by their number, from 1: of the argument, or of the line where they are in a file.
-
-    Blank lines are skipped and still count. Raises ValueError for both kinds at once, for a file
-    without prompts and for text that is not UTF-8, and OSError for a file that cannot be read.
-    """
-    if file is None:
-        texts = [prompt.strip() for prompt in arguments]
-    elif arguments:
-        raise ValueError("prompts on the command line and --prompts-file: give one of them")
-    else:
-        name = "stdin" if file == "-" else file
-        data = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
-        try:
-            text = data.decode("utf-8-sig")  # with or without the mark that Windows puts first
-        except UnicodeDecodeError as error:
-            line = data[: error.start].count(b"\n") + 1
-            raise ValueError(f"{name} is not UTF-8 in line {line}: save it as UTF-8") from None
-        texts = [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
-        if not any(texts):
-            raise ValueError(f"no prompts in {name}: write one a line")
-    numbered = {i: text for i, text in enumerate(texts, 1) if text or file is None}
-    for i, text in numbered.items():
-        if any("\ud800" <= letter <= "\udfff" or letter == "\0" for letter in text):
-            raise ValueError(f"prompt {i} is not text: it holds bytes that are no characters")
-    return numbered
+    name = f"{target}/" if single_files else target
+    noun = "glyph" if total == 1 else "glyphs"
+    print(f"wrote {name}: {total:,} {noun} from seed {seed} on, in {seconds:.1f} s")
 
 
 def destination(out: str | None, texts: list[str], file: str | None) -> tuple[Path, bool]:
@@ -167,22 +127,18 @@ def destination(out: str | None, texts: list[str], file: str | None) -> tuple[Pa
 
     Raises ValueError for a name that is neither, and OSError where nothing can be written.
     """
-    import os
-
-    from diffusion.pictures import file_stem
-
-    if out is None:
-        if file is not None:
-            target, folder = Path("glyphs" if file == "-" else Path(file).stem), True
-        else:
-            target, folder = Path(file_stem("-".join(texts)) + ".png"), False
+    if not out and file:
+        target, folder = Path("glyphs" if file == "-" else Path(file).stem), True
+    elif not out:
+        target, folder = Path(file_stem("-".join(texts)) + ".png"), False
     else:
         target = Path(out)
         folder = target.is_dir() or out.endswith(("/", os.sep)) or not target.suffix
         if not folder and target.suffix.lower() != ".png":
             raise ValueError(
-                f"cannot write {out}: name a .png, or a folder with a slash at the end"
+                f"cannot write {out}: end the name in .png, or in a slash for a folder"
             )
+    target.exists()  # a name that is too long fails here, and not once all is drawn
     place = target if folder else target.parent
     while not place.exists():
         place = place.parent
@@ -234,31 +190,26 @@ def write_files(
     about: dict,
 ) -> None:
     """One PNG a glyph, `<line>-<seed>.png`, written as it is drawn."""
-    from diffusion.pictures import write_png
-
     digits = len(str(max(lines)))
     for line, text in lines.items():
         for seed, image in islice(glyphs, count):
             folder.mkdir(parents=True, exist_ok=True)
-            write_png(
-                image, folder / f"{line:0{digits}}-{seed}.png", {"prompt": text, "seed": seed} | about
-            )
+            path = folder / f"{line:0{digits}}-{seed}.png"
+            write_png(image, path, {"prompt": text, "seed": seed} | about)
 
 
 def write_sheet(
     glyphs: Iterator[tuple[int, Image.Image]], path: Path, texts: list[str], about: dict
 ) -> None:
     """All glyphs in one PNG, prompt after prompt."""
-    from diffusion.pictures import sheet, write_png
-
     seeds, images = zip(*glyphs, strict=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    about = {
+    prompts = {
         "prompt": "\n".join(texts),
+        "num_images_per_prompt": len(images) // len(texts),
         "seed": seeds[0],
-        "count": len(images) // len(texts),
-    } | about
-    write_png(sheet(images, blocks=len(texts)), path, about)
+    }
+    write_png(sheet(images, blocks=len(texts)), path, prompts | about)
 
 
 if __name__ == "__main__":

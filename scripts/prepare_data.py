@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from _cli import one_line_errors
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from _cli import progress_bar, run
 
-from autoencoder.glyphs import GlyphCounts, default_font, record, write_glyphs
-from conditioning.captions import CaptionCounts, build_unihan, load_entries_and_counts
+if TYPE_CHECKING:
+    from autoencoder.glyphs import GlyphCounts
+    from conditioning.captions import CaptionCounts
 
 
 def main(
@@ -53,34 +52,25 @@ def main(
 
     A variable font is drawn at weight 400.
     """
+    # Imported late: torch takes seconds, and --help needs none of it.
+    from autoencoder.glyphs import default_font, record, write_glyphs
+    from conditioning.captions import build_unihan, load_entries_and_counts
+
     start = time.perf_counter()
-    console = Console(highlight=False)
-    with one_line_errors():
-        if rebuild_unihan:
-            console.print(f"unihan    {build_unihan():,} definitions, table rebuilt")
-        entries, captions = load_entries_and_counts()
-        records = [record(e.character, e.radical, e.strokes, e.caption) for e in entries]
-        with Progress(
-            TextColumn("drawing"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        ) as progress:
-            task = progress.add_task("drawing", total=len(records))
-            glyphs = write_glyphs(
-                out, records, font or default_font(), index, size, lambda: progress.advance(task)
-            )
-        report(console, captions, glyphs)
-        seconds = time.perf_counter() - start
-        console.print(f"wrote     {out}/glyphs.npy, .tsv, .json in {seconds:.0f} s", soft_wrap=True)
+    if rebuild_unihan:
+        print(f"unihan    {build_unihan():,} definitions, table rebuilt")
+    entries, captions = load_entries_and_counts()
+    records = [record(e.character, e.radical, e.strokes, e.caption) for e in entries]
+    with progress_bar("drawing", len(records)) as advance:
+        glyphs = write_glyphs(out, records, font or default_font(), index, size, advance)
+    report(captions, glyphs)
+    seconds = time.perf_counter() - start
+    print(f"wrote     {out}/glyphs.npy, .tsv, .json in {seconds:.0f} s")
 
 
-def report(console: Console, captions: CaptionCounts, glyphs: GlyphCounts) -> None:
+def report(captions: CaptionCounts, glyphs: GlyphCounts) -> None:
     """Prints what was kept and what was not."""
-    console.print(
+    print(
         f"captions  {captions.own + captions.resolved:,} of {captions.total:,} definitions "
         f"({captions.resolved} through a cross-reference, {captions.dropped} dropped), "
         f"{captions.distinct:,} different",
@@ -90,9 +80,8 @@ def report(console: Console, captions: CaptionCounts, glyphs: GlyphCounts) -> No
         f"({glyphs.test / max(glyphs.glyphs, 1):.1%})",
         f"radicals  {glyphs.radicals} of 214",
         sep="\n",
-        soft_wrap=True,
     )
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    run(main)

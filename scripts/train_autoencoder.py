@@ -8,6 +8,7 @@ the last with `--ckpt_path last`. The result is written to `--model.out`.
 """
 
 from _training import train
+
 from autoencoder.training import AutoencoderModule, GlyphData
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ is written to `--model.out`, where `generate.py --model` finds it.
 """
 
 from _training import train
+
 from diffusion.latents import LatentData
 from diffusion.training import EMA, DiffusionModule
 

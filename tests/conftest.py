@@ -16,7 +16,7 @@ from diffusion.dit import DiT, DiTConfig
 
 WORDS = [
     "<pad>", "</s>", "<unk>", "a", "of", "the", "to", "and", "gold", "metal", "fish", "bird",
-    "dragon", "water", "fire", "tree", "mountain", "river", "sea", "disease", "bamboo", "silk", "old",
+    "dragon", "water", "fire", "tree", "mountain", "river", "sea", "disease", "bamboo", "silk",
 ]  # fmt: skip
 
 AUTOENCODER = AutoencoderConfig(

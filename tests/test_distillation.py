@@ -68,6 +68,10 @@ def test_the_corpus_is_made_of_captions_and_common_words(wordnet):
     assert texts["parts"] == ["gold", "a dragon, to fly", "a dragon", "to fly", "metal"]
     assert texts["words"] == ["gold", "dragon"]  # "galore" is nowhere used
     assert "in great numbers" not in texts["glosses"]
+    more = load_corpus(captions, wordnet, common=["galore", "unknown"])
+    assert more.texts["words"] == ["gold", "dragon", "galore"]
+    assert "in great numbers" in more.texts["glosses"]
+    assert more.counts["galore"] > more.counts["gold"]
 
 
 def test_words_are_split_from_punctuation():

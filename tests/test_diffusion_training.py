@@ -1,0 +1,188 @@
+"""Stage two: an overfit, the average's closed form, and what a training exports."""
+
+import json
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from conftest import DENOISER, make_autoencoder, make_text_encoder
+from lightning.pytorch import LightningDataModule, Trainer
+from torch.utils.data import DataLoader
+
+from diffusion import GlyphPipeline
+from diffusion.dit import DiT
+from diffusion.muon import Muon
+from diffusion.process import flow_matching_loss, logit_normal_times
+from diffusion.training import EMA, DiffusionModule, average
+
+
+def words(count=4):
+    """Embeddings of two captions in turn, one of them padded."""
+    embedding = torch.randn(2, 3, 16, generator=torch.Generator().manual_seed(1))
+    mask = torch.tensor([[True, True, True], [True, True, False]])
+    rows = torch.arange(count) % 2
+    return embedding[rows], mask[rows]
+
+
+def test_four_latents_are_learnt_by_heart():
+    generator = torch.Generator().manual_seed(0)
+    x_0 = torch.randn(4, 4, 8, 8, generator=generator)
+    x_0[2:] = x_0[:2]  # so that the caption tells which of two it is
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = DiT(replace(DENOISER, width=64, head_width=32, hidden=128))
+    hidden = [p for p in model.blocks.parameters() if p.ndim == 2 and min(p.shape) > 6]
+    others = [p for p in model.parameters() if all(p is not h for h in hidden)]
+    optimizer = Muon(hidden, others, lr=5e-3, adam_lr=5e-3)
+    embedding, mask = words(16)
+    batch = x_0.repeat(4, 1, 1, 1)
+
+    def loss():
+        t = logit_normal_times(16, generator)
+        noise = torch.randn(batch.shape, generator=generator)
+        return flow_matching_loss(model, batch, embedding, mask, t, noise).mean()
+
+    start = loss().item()
+    assert start == pytest.approx(2, rel=0.1)  # the variance of noise - x_0, both of them 1
+    for _ in range(100):
+        optimizer.zero_grad()
+        value = loss()
+        value.backward()
+        optimizer.step()
+    assert value < 0.2 * start
+
+
+def test_the_average_is_its_closed_form():
+    """With a constant decay d, weights 1, 2, 3, … average to the sum of (1 - d) d^(n-k) k."""
+    values = [torch.tensor([0.0]), torch.tensor([[5.0, 5.0]])]
+    update = average(0.1)  # below (1 + n) / (10 + n) from the first step on
+    for step in range(1, 6):
+        update(values, [torch.tensor([float(step)]), torch.full((1, 2), float(step))], step)
+    series = sum(0.9 * 0.1 ** (5 - k) * k for k in range(1, 6))
+    assert values[0].item() == pytest.approx(series, rel=1e-6)
+    assert values[1].tolist() == [pytest.approx([series + 5 * 0.1**5] * 2)]
+
+
+def test_the_average_is_short_at_first():
+    for count, kept in ((1, 2 / 11), (90, 0.91), (1_000_000, 0.995)):
+        values = [torch.ones(1, dtype=torch.float64)]
+        average(0.995)(values, [torch.zeros(1, dtype=torch.float64)], torch.tensor(count))
+        assert values[0].item() == pytest.approx(kept)
+
+
+class TinyData(LightningDataModule):
+    """Eight latents in batches of four, and the encoders that a training asks for."""
+
+    def __init__(self):
+        super().__init__()
+        self.autoencoder, self.text_encoder = make_autoencoder(), make_text_encoder()
+        latents = torch.randn(8, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+        embedding, mask = words(8)
+        self.samples = list(zip(latents, embedding, mask, strict=True))
+
+    def train_dataloader(self):
+        return DataLoader(self.samples, batch_size=4)
+
+    val_dataloader = train_dataloader
+
+
+def fit(module, folder, steps, callbacks=(), **options):
+    """Trains for some steps; returns the trainer."""
+    trainer = Trainer(
+        accelerator="cpu",
+        max_steps=steps,
+        callbacks=list(callbacks),
+        default_root_dir=folder,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=False,
+        num_sanity_val_steps=0,
+        **{"logger": False, **options},
+    )
+    trainer.fit(module, datamodule=TinyData())
+    return trainer
+
+
+@pytest.fixture
+def module(tmp_path):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return DiffusionModule(DENOISER, warmup_steps=1, out=tmp_path / "export")
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_what_is_exported_is_the_average_and_knows_its_encoders(module, tmp_path, capsys):
+    """The average, calculated here from the weights after each step."""
+    module.hparams.adam_learning_rate, module.hparams.cooldown = 0.02, 0.1
+    seen = []
+
+    class Watch(EMA):
+        def on_train_batch_end(self, trainer, pl_module, *rest):
+            seen.append(module.denoiser.patch_out.weight.detach().clone())
+            super().on_train_batch_end(trainer, pl_module, *rest)
+
+    state = {}
+    module.on_train_end = lambda: state.update(weight=module.denoiser.patch_out.weight.clone())
+    fit(module, tmp_path, 6, [Watch(0.995)], val_check_interval=1)
+    assert len(seen) == 6
+    truth = [seen[0]]
+    for n, weight in enumerate(seen[1:], 1):
+        truth = [*truth, torch.lerp(truth[-1], weight, 1 - (1 + n) / (10 + n))]
+    assert (seen[-1] - truth[-1]).abs().max() > 1e-3
+    pipe = GlyphPipeline.from_pretrained(tmp_path / "export")
+    exported = pipe.denoiser.patch_out.weight
+    torch.testing.assert_close(exported, truth[-1], atol=1e-5, rtol=1e-3)
+    torch.testing.assert_close(state["weight"], truth[-1], atol=1e-6, rtol=1e-5)
+    config = json.loads((tmp_path / "export" / "config.json").read_text())
+    assert config["autoencoder"] == make_autoencoder().fingerprint
+    assert config["text_encoder"] == make_text_encoder().fingerprint
+    assert "wrote" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_pictures_in_the_log_are_drawn_by_the_average(module, tmp_path, monkeypatch):
+    ema, drawn, pictures = EMA(), [], []
+    averages = []
+    original = EMA.on_validation_epoch_start
+
+    def watch(self, trainer, pl_module):
+        averages.append(self._average_model.module.denoiser.patch_out.weight.clone())
+        original(self, trainer, pl_module)
+
+    def draw(self, prompts, num_images_per_prompt, output_type):
+        drawn.append(self.denoiser.patch_out.weight.clone())
+        return SimpleNamespace(images=torch.zeros(len(prompts) * num_images_per_prompt, 1, 8, 8))
+
+    monkeypatch.setattr(EMA, "on_validation_epoch_start", watch)
+    monkeypatch.setattr(GlyphPipeline, "__call__", draw)
+    logger = pytest.importorskip("lightning.pytorch.loggers").TensorBoardLogger(tmp_path)
+    monkeypatch.setattr(
+        logger.experiment, "add_image", lambda name, image, step: pictures.append(image.shape)
+    )
+    fit(module, tmp_path, 4, [ema], logger=logger, val_check_interval=2)
+    assert pictures == [(3, 4 * 8, 8 * 8)] * 2 or pictures == [(1, 4 * 8, 8 * 8)] * 2
+    assert all(a.equal(b) for a, b in zip(drawn, averages, strict=True))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_validation_hears_the_same_noise_every_time(module, tmp_path):
+    trainer = fit(module, tmp_path, 2)
+    losses = [trainer.validate(module, datamodule=TinyData(), verbose=False) for _ in range(2)]
+    assert losses[0] == losses[1]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_rates_rise_and_fall_and_every_weight_has_one(module, tmp_path):
+    rates = []
+    module.hparams.warmup_steps, module.hparams.cooldown = 2, 0.5
+    module.on_train_batch_start = lambda *_: rates.append(
+        [group["lr"] for group in module.optimizers().param_groups]
+    )
+    fit(module, tmp_path, 8)
+    expected = [0.5, 1, 1, 1, 1, 0.75, 0.5, 0.25]
+    assert [r[0] for r in rates] == pytest.approx([3e-3 * factor for factor in expected])
+    assert [r[1] for r in rates] == pytest.approx([2e-3 * factor for factor in expected])
+    matrices, others = (group["params"] for group in module.optimizers().param_groups)
+    assert len(matrices) + len(others) == len(list(module.denoiser.parameters()))
+    assert len(matrices) == 2 * 11  # four and four projections of attention, three of the rest

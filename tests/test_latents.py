@@ -1,0 +1,194 @@
+"""The caches: never stale, never made twice, and true to the encoders; and the mix of captions."""
+
+from collections import Counter
+
+import pytest
+import torch
+from conftest import make_autoencoder, make_text_encoder
+
+from autoencoder import Autoencoder
+from autoencoder.glyphs import GlyphDataset, default_font, record, write_glyphs
+from conditioning import TextEncoder
+from diffusion.latents import (
+    NULL_CAPTION,
+    CaptionMix,
+    LatentData,
+    LatentDataset,
+    all_captions,
+    build_latents,
+    build_words,
+    captions_of,
+)
+
+RECORDS = [
+    record("金", 167, 8, "gold; metal; money"),
+    record("魚", 195, 11, "fish"),
+    record("龍", 212, 16, "dragon"),
+    record("病", 104, 10, "illness, sickness; disease"),
+    record("姜", 38, 9, "ginger"),  # held out, as are the next two
+    record("鐵", 167, 21, "iron"),
+    record("他", 9, 5, "he, she, it"),
+    record("山", 46, 3, "mountain"),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    pytest.importorskip("pylopdf_fonts_zh_cn")
+    folder = tmp_path_factory.mktemp("data")
+    write_glyphs(folder, RECORDS, default_font())
+    make_autoencoder().save_pretrained(folder / "autoencoder")
+    make_text_encoder().save_pretrained(folder / "text_encoder")
+    return folder
+
+
+@pytest.fixture
+def data(folder):
+    data = LatentData(folder, folder / "autoencoder", str(folder / "text_encoder"), batch_size=2)
+    data.prepare_data()
+    data.setup("fit")
+    return data
+
+
+def test_latents_are_those_of_the_autoencoder(folder, tmp_path, tiny_autoencoder):
+    glyphs = GlyphDataset(folder)
+    latents = build_latents(glyphs, tiny_autoencoder, tmp_path)
+    with torch.no_grad():
+        truth = tiny_autoencoder.encode(glyphs.images(range(len(glyphs))))
+    torch.testing.assert_close(latents, truth, atol=1e-3, rtol=1e-3)
+    assert latents.dtype == torch.float32
+    assert not latents.is_inference()
+    assert build_latents(glyphs, tiny_autoencoder, tmp_path).equal(latents)
+
+
+def test_latents_are_made_once_for_each_encoder_and_each_set_of_glyphs(
+    folder, tmp_path, tiny_autoencoder, monkeypatch
+):
+    def files():
+        return {path.name for path in tmp_path.iterdir()}
+
+    glyphs = GlyphDataset(folder)
+    build_latents(glyphs, tiny_autoencoder, tmp_path)
+    (first,) = files()
+    with monkeypatch.context() as patch:
+        patch.setattr(Autoencoder, "encode", lambda *_: pytest.fail("the cache was not used"))
+        build_latents(glyphs, make_autoencoder(), tmp_path)  # another object of the same weights
+    build_latents(glyphs, make_autoencoder(seed=1), tmp_path)
+    assert len(files()) == 2
+    assert first in files()
+    glyphs.records[0], glyphs.records[1] = glyphs.records[1], glyphs.records[0]
+    build_latents(glyphs, tiny_autoencoder, tmp_path)
+    assert len(files()) == 3
+    glyphs.about["font"]["sha256"] = "of another font"
+    build_latents(glyphs, tiny_autoencoder, tmp_path)
+    assert len(files()) == 4
+
+
+def test_words_are_those_of_the_text_encoder(tmp_path, tiny_text_encoder):
+    texts = ["gold", "", "a fish of the river", "the dragon"]
+    words = build_words(texts, tiny_text_encoder, tmp_path)
+    batch = ["the dragon", "", "gold", "gold", "a fish of the river"]
+    embedding, mask = words.batch(batch, multiple=4)
+    truth, real = tiny_text_encoder(batch)
+    n = truth.shape[1]
+    assert (embedding.shape[1], mask.shape[1]) == (8, 8)  # 6 rounded up
+    assert mask[:, :n].equal(real)
+    assert not mask[:, n:].any()
+    assert not embedding[~mask].any()
+    torch.testing.assert_close(embedding[:, :n], truth, atol=2e-3, rtol=2e-3)
+    assert "gold" in words
+    assert "silver" not in words
+
+
+def test_words_are_made_once_for_each_encoder_and_each_set_of_texts(
+    tmp_path, tiny_text_encoder, monkeypatch
+):
+    build_words(["gold", "fish"], tiny_text_encoder, tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr(TextEncoder, "forward", lambda *_: pytest.fail("the cache was not used"))
+        build_words(["gold", "fish"], make_text_encoder(), tmp_path)
+    build_words(["gold", "fish"], make_text_encoder(seed=1), tmp_path)
+    build_words(["gold", "dragon"], tiny_text_encoder, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 3
+
+
+def test_a_stop_half_way_leaves_no_cache(tmp_path, tiny_text_encoder, monkeypatch):
+    def stop(file, **arrays):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("diffusion.latents.np.savez", stop)
+        with pytest.raises(KeyboardInterrupt):
+            build_words(["gold"], tiny_text_encoder, tmp_path)
+    assert not list(tmp_path.glob("*.npz"))
+    assert "gold" in build_words(["gold"], tiny_text_encoder, tmp_path)
+
+
+def test_what_a_glyph_may_be_called():
+    assert captions_of(RECORDS[0]) == {
+        "caption": ["gold; metal; money"],
+        "sense": ["gold", "metal", "money"],
+        "radical": ["gold", "metal"],
+    }
+    texts = all_captions(RECORDS)
+    assert len(texts) == len(set(texts))
+    assert texts[0] == NULL_CAPTION == ""
+    for one in RECORDS:
+        assert {text for kind in captions_of(one).values() for text in kind} <= set(texts)
+
+
+def test_captions_come_as_often_as_the_mix_says():
+    disease = LatentDataset(torch.zeros(1), [RECORDS[3]], CaptionMix(0.3, 0.2, 0.1))
+    names = captions_of(RECORDS[3])["radical"]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        counts = Counter(disease[0][1] for _ in range(4000))
+    expected = Counter({"illness, sickness; disease": 0.4, NULL_CAPTION: 0.1})
+    for sense in ("illness, sickness", "disease"):
+        expected[sense] += 0.3 / 2
+    for name in names:
+        expected[name] += 0.2 / len(names)
+    assert set(counts) == set(expected)
+    for text, share in expected.items():
+        assert counts[text] / 4000 == pytest.approx(share, abs=0.03), text
+
+
+def test_without_a_mix_a_glyph_has_its_whole_caption():
+    dataset = LatentDataset(torch.zeros(len(RECORDS)), RECORDS, None)
+    assert [dataset[i][1] for i in range(len(dataset))] == [one.caption for one in RECORDS]
+
+
+def test_a_batch_is_latents_with_their_own_words(data, folder):
+    (latents, embedding, mask), *rest = data.val_dataloader()
+    assert not rest
+    held = [one for one in RECORDS if one.split == "test"]
+    assert [one.character for one in held] == ["姜", "鐵", "他"]
+    glyphs = GlyphDataset(folder, "test")
+    with torch.no_grad():
+        truth = make_autoencoder().encode(glyphs.images(range(3)))
+    torch.testing.assert_close(latents, truth, atol=1e-3, rtol=1e-3)
+    words, real = make_text_encoder()([one.caption for one in held])
+    n = words.shape[1]
+    torch.testing.assert_close(embedding[:, :n], words, atol=2e-3, rtol=2e-3)
+    assert mask[:, :n].equal(real)
+    assert not mask[:, n:].any()
+
+
+def test_training_sees_the_training_split_alone(data):
+    seen = torch.cat([latents for latents, _, _ in data.train_dataloader()])
+    trained = data.splits["train"].latents
+    assert len(seen) == 4  # five glyphs in batches of two: the odd one waits for the next epoch
+    assert all(any(one.equal(other) for other in trained) for one in seen)
+    assert {one.split for one in data.splits["train"].records} == {"train"}
+
+
+def test_a_process_that_did_not_prepare_reads_the_same(data, folder, monkeypatch):
+    """Lightning lets one process of a machine prepare; the others only set up, after it."""
+    monkeypatch.setattr(Autoencoder, "encode", lambda *_: pytest.fail("the cache was not used"))
+    monkeypatch.setattr(TextEncoder, "forward", lambda *_: pytest.fail("the cache was not used"))
+    other = LatentData(folder, folder / "autoencoder", str(folder / "text_encoder"))
+    other.setup("fit")
+    assert other.splits["train"].latents.equal(data.splits["train"].latents)
+    assert other.autoencoder.fingerprint == data.autoencoder.fingerprint
+    assert other.text_encoder.fingerprint == data.text_encoder.fingerprint

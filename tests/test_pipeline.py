@@ -1,0 +1,225 @@
+"""The pipeline: a glyph depends on its prompt and its seed, and on nothing else in the call."""
+
+import shutil
+import subprocess
+import sys
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_autoencoder, make_pipeline, make_text_encoder
+
+from autoencoder.storage import WeightsError
+from diffusion import GlyphPipeline
+from diffusion.pipeline import to_pil
+from diffusion.samplers import SAMPLERS
+
+LONG = "a large fish of the sea and a bird of the mountain and the dragon of the fire"
+
+
+@pytest.fixture
+def draw(tiny_pipeline):
+    """Glyphs `(count, 1, 128, 128)` of a call."""
+
+    def draw(prompt, **options):
+        options = {"num_inference_steps": 4, "output_type": "pt"} | options
+        return tiny_pipeline(prompt, **options).images
+
+    return draw
+
+
+def same(a, b) -> bool:
+    return float((a - b).abs().max()) < 1e-4
+
+
+def test_image_i_of_a_seed_is_the_only_image_of_the_seed_plus_i(draw):
+    together = draw("gold fish", num_images_per_prompt=4, seed=7)
+    for i in range(4):
+        assert same(together[i], draw("gold fish", seed=7 + i)[0])
+    assert not same(together[0], together[1])
+    assert draw("gold fish", num_images_per_prompt=4, seed=7).equal(together)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_the_batch_size_changes_nothing(draw, sampler):
+    prompts = ["gold", LONG, "fish"]
+    options = {"num_images_per_prompt": 2, "sampler": sampler, "guidance_scale": 2.5}
+    whole = draw(prompts, **options)
+    for size in (1, 4):
+        assert same(draw(prompts, batch_size=size, **options), whole)
+
+
+def test_a_prompt_beside_a_long_one_is_drawn_the_same(draw):
+    both = draw([LONG, "gold"], seed=3)
+    assert same(both[1], draw("gold", seed=4)[0])
+    assert not same(both[1], draw(LONG, seed=4)[0])
+
+
+def test_prompts_come_in_order_with_their_seeds(tiny_pipeline):
+    out = tiny_pipeline(["gold", "fish"], num_images_per_prompt=2, num_inference_steps=2, seed=5)
+    assert out.seeds == [5, 6, 7, 8]
+    assert [image.size for image in out.images] == [(128, 128)] * 4
+    fish = tiny_pipeline("fish", num_inference_steps=2, seed=7).images[0]
+    difference = np.asarray(fish, int) - np.asarray(out.images[2], int)
+    assert np.abs(difference).max() <= 1
+
+
+def test_the_global_random_state_is_untouched(draw):
+    torch.manual_seed(11)
+    state = torch.get_rng_state()
+    first = draw("gold")
+    assert torch.get_rng_state().equal(state)
+    torch.manual_seed(12)
+    assert draw("gold").equal(first)
+
+
+def test_guidance_and_the_negative_prompt(draw):
+    empty = draw("gold", negative_prompt="")
+    assert draw("gold", negative_prompt=None).equal(empty)
+    assert not same(draw("gold", negative_prompt="fish"), empty)
+    assert not same(draw("gold", guidance_scale=1), empty)
+    plain = draw("gold", guidance_scale=1)
+    assert draw("gold", guidance_scale=1, negative_prompt="fish").equal(plain)
+    # What is at once asked for and kept away from cancels, whatever the scale.
+    assert same(draw("gold", negative_prompt="gold", guidance_scale=5), plain)
+    assert same(
+        draw("gold", negative_prompt="fish", guidance_scale=0), draw("fish", guidance_scale=1)
+    )
+
+
+def test_progress_adds_up_to_glyphs_times_steps(draw):
+    done = []
+    draw(["gold", "fish", "tree"], num_inference_steps=5, batch_size=2, progress=done.append)
+    assert sum(done) == 15
+
+
+def test_more_steps_come_nearer_to_the_many(draw):
+    truth = draw("gold", num_inference_steps=200, sampler="dpmpp_2m", guidance_scale=1)
+    errors = [
+        (draw("gold", num_inference_steps=n, guidance_scale=1) - truth).abs().mean()
+        for n in (2, 8, 32)
+    ]
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_pictures_are_black_ink_on_white():
+    glyphs = torch.tensor([[[[0.0, 1.0], [0.5, 1.2]]]])
+    (image,) = to_pil(glyphs)
+    assert image.mode == "L"
+    assert np.asarray(image).tolist() == [[255, 0], [128, 0]]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prompt": []}, "no prompt"),
+        ({"prompt": ""}, "empty prompt"),
+        ({"prompt": ["gold", " \n"]}, "empty prompt"),
+        ({"num_images_per_prompt": 0}, "at least 1"),
+        ({"num_images_per_prompt": -3}, "at least 1"),
+        ({"num_inference_steps": 0}, "take 1 to 1000"),
+        ({"num_inference_steps": 1001}, "take 1 to 1000"),
+        ({"guidance_scale": float("nan")}, "finite"),
+        ({"guidance_scale": float("inf")}, "finite"),
+        ({"sampler": "ddim"}, 'no sampler "ddim"'),
+        ({"seed": -1}, "seed -1"),
+        ({"seed": 2**63}, "seed 9223372036854775808"),
+        ({"output_type": "numpy"}, 'no output type "numpy"'),
+        ({"batch_size": 0}, "at least 1"),
+        ({"batch_size": -1}, "at least 1"),
+    ],
+)
+def test_what_cannot_be_drawn_is_one_clear_line(tiny_pipeline, options, message):
+    with pytest.raises(ValueError) as error:
+        tiny_pipeline(**{"prompt": "gold"} | options)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_the_largest_seed_works_and_a_prompt_too_long_warns(draw):
+    assert draw("gold", seed=2**63 - 1).isfinite().all()
+    with pytest.warns(UserWarning, match="these words are lost"):
+        draw("gold " * 100)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw("gold " * 40)
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+
+def test_loading_gives_what_was_saved(tiny_model_folder, tiny_pipeline, draw):
+    loaded = GlyphPipeline.from_pretrained(tiny_model_folder)
+    for name in ("autoencoder", "text_encoder", "denoiser"):
+        assert getattr(loaded, name).fingerprint == getattr(tiny_pipeline, name).fingerprint
+    again = loaded(["gold", LONG], num_inference_steps=4, output_type="pt").images
+    assert again.equal(draw(["gold", LONG]))
+
+
+@pytest.mark.parametrize(
+    ("name", "other"), [("autoencoder", make_autoencoder), ("text_encoder", make_text_encoder)]
+)
+def test_an_encoder_that_it_was_not_trained_with_is_refused(
+    tiny_model_folder, tmp_path, name, other
+):
+    folder = shutil.copytree(tiny_model_folder, tmp_path / "model")
+    other(seed=1).save_pretrained(folder / name)
+    with pytest.raises(WeightsError, match=f"was trained with another {name}") as error:
+        GlyphPipeline.from_pretrained(folder)
+    assert "\n" not in str(error.value)
+
+
+def test_a_pipeline_trained_on_float32_encoders_loads_again(tmp_path):
+    """A T5 of the hub is float32, and float16 once exported: it must still be the same encoder."""
+    pipeline = make_pipeline()
+    with torch.no_grad():
+        for part in (pipeline.autoencoder, pipeline.text_encoder):
+            for weight in part.parameters():
+                weight *= 1.0001  # no longer exact in float16
+    pipeline.denoiser.config = replace(
+        pipeline.denoiser.config,
+        autoencoder=pipeline.autoencoder.fingerprint,
+        text_encoder=pipeline.text_encoder.fingerprint,
+    )
+    loaded = GlyphPipeline.from_pretrained(pipeline.save_pretrained(tmp_path))
+    glyphs = [p("gold", num_inference_steps=2, output_type="pt").images for p in (pipeline, loaded)]
+    torch.testing.assert_close(*glyphs, atol=0.05, rtol=0)
+
+
+def test_saving_over_another_pipeline_leaves_none_of_its_encoders(tmp_path):
+    make_pipeline(seed=1).save_pretrained(tmp_path)
+    new = make_pipeline(seed=0)
+    new.save_pretrained(tmp_path)
+    assert GlyphPipeline.from_pretrained(tmp_path).autoencoder.fingerprint == (
+        new.autoencoder.fingerprint
+    )
+
+
+def test_a_decoder_of_ones_own_is_saved_and_one_that_ships_is_not(tmp_path, monkeypatch):
+    """The fingerprint of an autoencoder does not see its decoder, which draws the glyphs."""
+    shipped = make_autoencoder().save_pretrained(tmp_path / "shipped")
+    monkeypatch.setattr("autoencoder.model.BUNDLED", shipped)
+    pipeline = make_pipeline()
+    pipeline.save_pretrained(tmp_path / "same")
+    assert not (tmp_path / "same" / "autoencoder").exists()
+    with torch.no_grad():
+        pipeline.autoencoder.decoder.layers[0].bias += 1
+    pipeline.save_pretrained(tmp_path / "own")
+    own = GlyphPipeline.from_pretrained(tmp_path / "own").autoencoder.decoder.layers[0].bias
+    assert own.equal(pipeline.autoencoder.decoder.layers[0].bias.half().float())
+
+
+def test_a_missing_folder_is_one_clear_line(tmp_path):
+    with pytest.raises(WeightsError, match=r"no config\.json in") as error:
+        GlyphPipeline.from_pretrained(tmp_path / "none")
+    assert "\n" not in str(error.value)
+
+
+def test_drawing_imports_nothing_of_training():
+    code = (
+        "import sys, diffusion; "
+        "sys.exit(bool({'lightning', 'torchvision', 'lpips'} & set(sys.modules)))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
