@@ -37,6 +37,18 @@ class AutoencoderConfig:
     latent_mean: tuple[float, ...] = (0.0,) * 8
     latent_std: tuple[float, ...] = (1.0,) * 8
 
+    def __post_init__(self) -> None:
+        """Raises ValueError, in one line, for settings that make no autoencoder."""
+        levels = len(self.widths)
+        if not len(self.encoder_blocks) == len(self.decoder_blocks) == levels > 0:
+            raise ValueError("widths, encoder_blocks and decoder_blocks must be of one length")
+        if not len(self.latent_mean) == len(self.latent_std) == self.latent_channels:
+            raise ValueError("latent_mean and latent_std need one number a latent channel")
+        if min(self.latent_channels, self.stem, *self.widths) < 1:
+            raise ValueError("latent_channels, stem and widths must be at least 1")
+        if self.image_size < 1 or self.image_size % (self.stem * 2 ** (levels - 1)):
+            raise ValueError(f"image_size {self.image_size} does not divide into latent cells")
+
 
 class Encoder(nn.Module):
     """Glyphs `(B, 1, 128, 128)` to the mean and log-variance of raw latents, `(B, 2·8, 8, 8)`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import tempfile
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,17 +26,22 @@ class WeightsError(ValueError):
 def read_config(folder: str | Path, config_class: type[Config]) -> Config:
     """The `config.json` of a folder as a `config_class`, a frozen dataclass of plain values.
 
-    Raises WeightsError where the folder or the file is missing, or it belongs to another class.
+    Raises WeightsError where the folder or the file is missing, or its settings are those of
+    another class, or make no model.
     """
     path = Path(folder) / CONFIG
     if not path.is_file():
         raise WeightsError(f"no {CONFIG} in {folder}: name a folder that a training exported")
     try:
         values = json.loads(path.read_text("utf-8"))
-        known = {field.name for field in fields(config_class)}
-        if not isinstance(values, dict) or set(values) != known:
+        defaults = asdict(config_class())
+        if not isinstance(values, dict) or set(values) != set(defaults):
             raise ValueError(f"its settings are not those of {config_class.__name__}")
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        for name, value in values.items():
+            if type(value) is not type(defaults[name]):
+                kind = type(defaults[name]).__name__
+                raise ValueError(f"{name} is {value!r}, where {kind} is expected")
         return config_class(**values)
     except (ValueError, TypeError) as error:
         raise WeightsError(

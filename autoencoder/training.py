@@ -79,7 +79,9 @@ class AutoencoderModule(LightningModule):
         self.autoencoder.train()
         if decoder_only:
             if start is None:
-                raise ValueError("a decoder alone needs an encoder: name an autoencoder to start from")
+                raise ValueError(
+                    "a decoder alone needs an encoder: name an autoencoder to start from"
+                )
             self.autoencoder.encoder.requires_grad_(False)
         self.perceptual = perceptual_loss(loss.perceptual)
 

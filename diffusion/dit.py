@@ -47,6 +47,18 @@ class DiTConfig:
     autoencoder: str = ""
     text_encoder: str = ""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError, in one line, for settings that make no transformer."""
+        sizes = (self.latent_channels, self.width, self.depth, self.hidden, self.text_width)
+        if min(*sizes, self.latent_size, self.patch_size, self.head_width) < 1:
+            raise ValueError("the sizes of a DiT must be at least 1")
+        if self.latent_size % self.patch_size:
+            raise ValueError(f"patches of {self.patch_size} do not tile {self.latent_size} cells")
+        if self.head_width % 4 or self.width % self.head_width:
+            raise ValueError(
+                f"heads of {self.head_width} must be a multiple of 4 and divide {self.width}"
+            )
+
 
 class TimeEmbedding(nn.Module):
     """Times `(B,)` in [0, 1] to features `(B, width)`: sines and cosines, then two layers."""

@@ -30,11 +30,14 @@ class CaptionMix:
         sense: one meaning alone, of a caption that lists several.
         radical: an English name of the radical.
         null: the empty caption, which classifier-free guidance needs.
+        longest: tokens; the whole batch is padded to its longest caption, so one of more tokens
+            than this is replaced by one of its senses.
     """
 
     sense: float = 0.25
     radical: float = 0.2
     null: float = 0.1
+    longest: int = 24
 
 
 class WordCache:
@@ -44,10 +47,10 @@ class WordCache:
         self.tokens, self.offsets = tokens, offsets
         self.index = {text: i for i, text in enumerate(texts)}
 
-    def batch(self, texts: list[str], multiple: int = 16) -> tuple[Tensor, Tensor]:
+    def batch(self, texts: list[str], multiple: int = 8) -> tuple[Tensor, Tensor]:
         """Embedding `(B, N, D)` float32 and mask `(B, N)`, N rounded up to limit recompiling."""
         rows = [self.index[text] for text in texts]
-        lengths = [int(self.offsets[row + 1] - self.offsets[row]) for row in rows]
+        lengths = [self.length(text) for text in texts]
         longest = -(-max(lengths) // multiple) * multiple
         embedding = torch.zeros(len(rows), longest, self.tokens.shape[1])
         for i, (row, length) in enumerate(zip(rows, lengths, strict=True)):
@@ -56,8 +59,10 @@ class WordCache:
         mask = torch.arange(longest) < torch.tensor(lengths)[:, None]
         return embedding, mask
 
-    def __contains__(self, text: str) -> bool:
-        return text in self.index
+    def length(self, text: str) -> int:
+        """Tokens of a text, the end token included."""
+        row = self.index[text]
+        return int(self.offsets[row + 1] - self.offsets[row])
 
 
 def captions_of(record) -> dict[str, list[str]]:
@@ -72,8 +77,10 @@ def captions_of(record) -> dict[str, list[str]]:
 class LatentDataset(Dataset):
     """Latents of a split's glyphs, and the captions of each to choose among."""
 
-    def __init__(self, latents: Tensor, records: list, mix: CaptionMix | None) -> None:
-        self.latents, self.records, self.mix = latents, records, mix
+    def __init__(
+        self, latents: Tensor, records: list, words: WordCache, mix: CaptionMix | None
+    ) -> None:
+        self.latents, self.records, self.words, self.mix = latents, records, words, mix
 
     def __len__(self) -> int:
         return len(self.records)
@@ -92,7 +99,12 @@ class LatentDataset(Dataset):
             if kind < share:
                 return kinds[name][int(pick * len(kinds[name]))]
             kind -= share
-        return NULL_CAPTION if kind < self.mix.null else self.records[i].caption
+        if kind < self.mix.null:
+            return NULL_CAPTION
+        caption = self.records[i].caption
+        if self.words.length(caption) > self.mix.longest:
+            caption = kinds["sense"][int(pick * len(kinds["sense"]))]
+        return caption
 
 
 class LatentData(LightningDataModule):
@@ -138,7 +150,7 @@ class LatentData(LightningDataModule):
         for split, mix in (("train", self.mix), ("test", None)):
             rows = [i for i, r in enumerate(self.glyphs.records) if r.split == split]
             records = [self.glyphs.records[i] for i in rows]
-            self.splits[split] = LatentDataset(latents[rows], records, mix)
+            self.splits[split] = LatentDataset(latents[rows], records, self.words, mix)
 
     def collate(self, samples: list[tuple[Tensor, str]]) -> tuple[Tensor, Tensor, Tensor]:
         """Stacks latents, and looks the captions' embeddings up."""

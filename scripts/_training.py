@@ -48,6 +48,7 @@ def train(
     }
     if len(sys.argv) < 2 or sys.argv[1] not in SUBCOMMANDS:
         sys.argv.insert(1, "fit")
+    about = {"description": sys.modules["__main__"].__doc__}
     with one_line_errors():
         LightningCLI(
             module,
@@ -55,5 +56,6 @@ def train(
             trainer_class=Trainer,
             trainer_defaults=defaults,
             save_config_kwargs={"overwrite": True},
-            parser_kwargs={"description": sys.modules["__main__"].__doc__},
+            parser_kwargs=dict.fromkeys(SUBCOMMANDS, about),
+            seed_everything_default=0,
         )

@@ -4,9 +4,9 @@
 
 Latents and embeddings are cached once in .data/cache, under the hashes of what made them. Without
 further options the encoders are the ones that ship: name your own with `--data.autoencoder` and
-`--data.text_encoder`. Losses and samples go to TensorBoard (`tensorboard --logdir .runs/diffusion`),
-checkpoints to .runs/diffusion/checkpoints: go on from the last with `--ckpt_path last`. The result
-is written to `--model.out`, where `generate.py --model` finds it.
+`--data.text_encoder`. Losses and samples go to TensorBoard (`tensorboard --logdir
+.runs/diffusion`), checkpoints to .runs/diffusion/checkpoints: go on from the last with `--ckpt_path
+last`. The result is written to `--model.out`, where `generate.py --model` finds it.
 """
 
 from _training import train

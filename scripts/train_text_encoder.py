@@ -11,6 +11,7 @@ Needs Debian's wordnet-base (or WordNet's files by `--data.wordnet`), and no net
 """
 
 import os
+import warnings
 from collections.abc import Callable
 
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # all that is needed lies on this disk
@@ -65,7 +66,9 @@ class RadicalProbe(Callback):
 def pooled(encoder: TextEncoder, captions: list[str]) -> torch.Tensor:
     """One embedding a caption, in pieces that fit into memory."""
     pieces = [captions[i : i + 512] for i in range(0, len(captions), 512)]
-    return torch.cat([encoder.pool(*encoder(piece)) for piece in pieces])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some captions are too long, and it is no news here
+        return torch.cat([encoder.pool(*encoder(piece)) for piece in pieces])
 
 
 def score(embed: Callable[[list[str]], torch.Tensor]) -> ProbeScore:

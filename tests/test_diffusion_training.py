@@ -14,7 +14,7 @@ from diffusion import GlyphPipeline
 from diffusion.dit import DiT
 from diffusion.muon import Muon
 from diffusion.process import flow_matching_loss, logit_normal_times
-from diffusion.training import EMA, DiffusionModule, average
+from diffusion.training import EMA, DiffusionModule, average, hidden_matrices
 
 
 def words(count=4):
@@ -32,7 +32,7 @@ def test_four_latents_are_learnt_by_heart():
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = DiT(replace(DENOISER, width=64, head_width=32, hidden=128))
-    hidden = [p for p in model.blocks.parameters() if p.ndim == 2 and min(p.shape) > 6]
+    hidden = hidden_matrices(model)
     others = [p for p in model.parameters() if all(p is not h for h in hidden)]
     optimizer = Muon(hidden, others, lr=5e-3, adam_lr=5e-3)
     embedding, mask = words(16)
@@ -173,16 +173,22 @@ def test_validation_hears_the_same_noise_every_time(module, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_rates_rise_and_fall_and_every_weight_has_one(module, tmp_path):
-    rates = []
+@pytest.mark.parametrize("muon", [True, False])
+def test_rates_rise_and_fall_and_every_weight_has_one(module, tmp_path, muon):
+    rates, module.hparams.muon = [], muon
     module.hparams.warmup_steps, module.hparams.cooldown = 2, 0.5
     module.on_train_batch_start = lambda *_: rates.append(
         [group["lr"] for group in module.optimizers().param_groups]
     )
     fit(module, tmp_path, 8)
     expected = [0.5, 1, 1, 1, 1, 0.75, 0.5, 0.25]
-    assert [r[0] for r in rates] == pytest.approx([3e-3 * factor for factor in expected])
-    assert [r[1] for r in rates] == pytest.approx([2e-3 * factor for factor in expected])
+    assert [r[0] for r in rates] == pytest.approx(
+        [module.hparams.learning_rate * factor for factor in expected]
+    )
+    assert [r[1] for r in rates] == pytest.approx(
+        [module.hparams.adam_learning_rate * factor for factor in expected]
+    )
     matrices, others = (group["params"] for group in module.optimizers().param_groups)
     assert len(matrices) + len(others) == len(list(module.denoiser.parameters()))
-    assert len(matrices) == 2 * 11  # four and four projections of attention, three of the rest
+    # Of each block four and four projections of attention, and three of the feed-forward layer.
+    assert len(matrices) == (2 * 11 if muon else 0)

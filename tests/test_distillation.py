@@ -61,9 +61,8 @@ def test_wordnet_is_complete():
 
 
 def test_the_corpus_is_made_of_captions_and_common_words(wordnet):
-    texts = load_corpus(
-        ["gold; a dragon, to fly", "gold; a dragon, to fly", "metal"], wordnet
-    ).texts
+    captions = ["gold; a dragon, to fly", "gold; a dragon, to fly", "metal"]
+    texts = load_corpus(captions, wordnet).texts
     assert texts["captions"] == ["gold; a dragon, to fly", "metal"]
     assert texts["parts"] == ["gold", "a dragon, to fly", "a dragon", "to fly", "metal"]
     assert texts["words"] == ["gold", "dragon"]  # "galore" is nowhere used

@@ -322,9 +322,6 @@ def test_the_shipped_model_is_small(bundled):
         ("jealousy", "anger, hatred", "copper"),
         ("sea monster", "a large fish", "to weave silk"),
         ("oak", "tree", "horse"),
-        ("robot", "machine", "to rob, to steal"),
-        ("bus", "vehicle, carriage", "fish"),
-        ("baker", "cake, bread", "horse"),
     ],
 )
 def test_words_lie_near_their_kin(bundled, word, near, far):

@@ -96,8 +96,7 @@ def test_words_are_those_of_the_text_encoder(tmp_path, tiny_text_encoder):
     assert not mask[:, n:].any()
     assert not embedding[~mask].any()
     torch.testing.assert_close(embedding[:, :n], truth, atol=2e-3, rtol=2e-3)
-    assert "gold" in words
-    assert "silver" not in words
+    assert [words.length(text) for text in texts] == [2, 1, 6, 3]
 
 
 def test_words_are_made_once_for_each_encoder_and_each_set_of_texts(
@@ -122,7 +121,7 @@ def test_a_stop_half_way_leaves_no_cache(tmp_path, tiny_text_encoder, monkeypatc
         with pytest.raises(KeyboardInterrupt):
             build_words(["gold"], tiny_text_encoder, tmp_path)
     assert not list(tmp_path.glob("*.npz"))
-    assert "gold" in build_words(["gold"], tiny_text_encoder, tmp_path)
+    assert build_words(["gold"], tiny_text_encoder, tmp_path).length("gold") == 2
 
 
 def test_what_a_glyph_may_be_called():
@@ -138,12 +137,22 @@ def test_what_a_glyph_may_be_called():
         assert {text for kind in captions_of(one).values() for text in kind} <= set(texts)
 
 
-def test_captions_come_as_often_as_the_mix_says():
-    disease = LatentDataset(torch.zeros(1), [RECORDS[3]], CaptionMix(0.3, 0.2, 0.1))
-    names = captions_of(RECORDS[3])["radical"]
+def draws(words, mix, count=4000):
+    """How often each caption of the fourth glyph is drawn."""
+    dataset = LatentDataset(torch.zeros(1), [RECORDS[3]], words, mix)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        counts = Counter(disease[0][1] for _ in range(4000))
+        return Counter(dataset[0][1] for _ in range(count))
+
+
+@pytest.fixture
+def words(tmp_path, tiny_text_encoder):
+    return build_words(all_captions(RECORDS), tiny_text_encoder, tmp_path)
+
+
+def test_captions_come_as_often_as_the_mix_says(words):
+    counts = draws(words, CaptionMix(0.3, 0.2, 0.1))
+    names = captions_of(RECORDS[3])["radical"]
     expected = Counter({"illness, sickness; disease": 0.4, NULL_CAPTION: 0.1})
     for sense in ("illness, sickness", "disease"):
         expected[sense] += 0.3 / 2
@@ -154,8 +163,18 @@ def test_captions_come_as_often_as_the_mix_says():
         assert counts[text] / 4000 == pytest.approx(share, abs=0.03), text
 
 
-def test_without_a_mix_a_glyph_has_its_whole_caption():
-    dataset = LatentDataset(torch.zeros(len(RECORDS)), RECORDS, None)
+def test_a_caption_too_long_gives_way_to_its_senses(words):
+    whole, length = RECORDS[3].caption, words.length(RECORDS[3].caption)
+    mix = {"sense": 0.0, "radical": 0.0, "null": 0.5}
+    assert set(draws(words, CaptionMix(**mix, longest=length))) == {whole, NULL_CAPTION}
+    counts = draws(words, CaptionMix(**mix, longest=length - 1))
+    assert set(counts) == {"illness, sickness", "disease", NULL_CAPTION}
+    assert counts[NULL_CAPTION] / 4000 == pytest.approx(0.5, abs=0.03)
+    assert counts["disease"] / 4000 == pytest.approx(0.25, abs=0.03)
+
+
+def test_without_a_mix_a_glyph_has_its_whole_caption(words):
+    dataset = LatentDataset(torch.zeros(len(RECORDS)), RECORDS, words, None)
     assert [dataset[i][1] for i in range(len(dataset))] == [one.caption for one in RECORDS]
 
 
