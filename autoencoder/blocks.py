@@ -24,6 +24,22 @@ class ChannelNorm(nn.Module):
         return x * scale * self.weight[:, None, None]
 
 
+class DepthwiseConv(nn.Conv2d):
+    """A convolution of each channel by itself, `(B, C, H, W)` to the same.
+
+    On a CPU it stays in float32 under autocast, whose bfloat16 kernels are the slower ones there.
+    """
+
+    def __init__(self, channels: int, kernel: int) -> None:
+        super().__init__(channels, channels, kernel, padding=kernel // 2, groups=channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.device.type != "cpu":
+            return super().forward(x)
+        with torch.autocast("cpu", enabled=False):
+            return super().forward(x.float())
+
+
 class ResidualBlock(nn.Module):
     """A ConvNeXt block beside an identity, `(B, C, H, W)` to the same.
 
@@ -36,7 +52,7 @@ class ResidualBlock(nn.Module):
     def __init__(self, channels: int, kernel: int = 5, expansion: int = 3) -> None:
         super().__init__()
         hidden = expansion * channels
-        self.look = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
+        self.look = DepthwiseConv(channels, kernel)
         self.norm = ChannelNorm(channels)
         self.expand = nn.Conv2d(channels, hidden, 1)
         self.contract = nn.Conv2d(hidden, channels, 1)

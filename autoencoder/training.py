@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader
 from autoencoder.glyphs import GlyphDataset
 from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss, shrink
 from autoencoder.model import Autoencoder, AutoencoderConfig
+from autoencoder.muon import Muon, muon_dtype
 
 
 class GlyphData(LightningDataModule):
@@ -50,8 +51,9 @@ class AutoencoderModule(LightningModule):
     Args:
         config: the network.
         loss: the weights of the loss's terms.
-        learning_rate: of AdamW at its peak; it rises over `warmup_steps` and falls to zero at the
-            last step of the trainer.
+        learning_rate: of Muon, for the pointwise convolutions, at its peak; it rises over
+            `warmup_steps` and falls to zero at the last step of the trainer.
+        adam_learning_rate: of AdamW, for the rest, in the same way.
         warmup_steps: steps until the peak.
         start: folder of an autoencoder to start from, whose settings then replace `config`.
         decoder_only: leave the encoder of `start` as it is, so that latents, and a denoiser trained
@@ -65,7 +67,8 @@ class AutoencoderModule(LightningModule):
         self,
         config: AutoencoderConfig = AutoencoderConfig(),
         loss: LossConfig = LossConfig(),
-        learning_rate: float = 1e-3,
+        learning_rate: float = 5e-3,
+        adam_learning_rate: float = 1e-3,
         warmup_steps: int = 100,
         start: Path | None = None,
         decoder_only: bool = False,
@@ -91,20 +94,22 @@ class AutoencoderModule(LightningModule):
             self.autoencoder.decoder.compile()
 
     def training_step(self, glyphs: Tensor, batch_idx: int) -> Tensor:
-        mean, logvar = self.autoencoder.encode_raw(glyphs)
+        # Under a trainer's bf16-mixed, networks compute in bfloat16 and losses do not.
+        mean, logvar = (half.float() for half in self.autoencoder.encode_raw(glyphs))
         z = mean + (0.5 * logvar).exp() * torch.randn_like(mean)
         if torch.rand(()) < self.loss.equivariance:
             smallest, largest = z.shape[-1] // 2, z.shape[-1] - 1
             cells = int(torch.randint(smallest, largest + 1, ()))
             glyphs, z = shrink(glyphs, z, cells)
-        logits = self.autoencoder.decode_raw(z)
+        logits = self.autoencoder.decode_raw(z).float()
         total, terms = autoencoder_loss(logits, glyphs, mean, logvar, self.loss, self.perceptual)
         self.log_dict({f"train/{name}": term for name, term in terms.items()})
         self.log("loss", total, prog_bar=True, logger=False)
         return total
 
     def validation_step(self, glyphs: Tensor, batch_idx: int) -> None:
-        decoded = self.autoencoder.decode_raw(self.autoencoder.encode_raw(glyphs)[0]).sigmoid()
+        decoded = self.autoencoder.decode_raw(self.autoencoder.encode_raw(glyphs)[0])
+        decoded = decoded.float().sigmoid()
         psnr = peak_signal_to_noise(decoded, glyphs)
         self.log("val/psnr", psnr.mean(), prog_bar=True, batch_size=len(glyphs), sync_dist=True)
         self.log("val/psnr_worst", psnr.min(), reduce_fx="min", sync_dist=True)
@@ -113,9 +118,18 @@ class AutoencoderModule(LightningModule):
             self.logger.experiment.add_images("glyph | decoded", pairs, self.global_step)
 
     def configure_optimizers(self) -> dict:
-        weights = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        optimizer = torch.optim.AdamW(
-            weights, lr=self.hparams.learning_rate, betas=(0.9, 0.99), weight_decay=0.0
+        learnt = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        pointwise = {
+            id(m.weight)
+            for m in self.autoencoder.modules()
+            if isinstance(m, torch.nn.Conv2d) and m.kernel_size == (1, 1)
+        }
+        optimizer = Muon(
+            [parameter for parameter in learnt if id(parameter) in pointwise],
+            [parameter for parameter in learnt if id(parameter) not in pointwise],
+            lr=self.hparams.learning_rate,
+            adam_lr=self.hparams.adam_learning_rate,
+            dtype=muon_dtype(self.trainer.precision),
         )
         warmup, total = self.hparams.warmup_steps, self.trainer.estimated_stepping_batches
 

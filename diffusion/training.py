@@ -12,8 +12,8 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
+from autoencoder.muon import Muon, muon_dtype
 from diffusion.dit import DiT, DiTConfig
-from diffusion.muon import Muon
 from diffusion.pipeline import GlyphPipeline
 from diffusion.process import flow_matching_loss, logit_normal_times
 
@@ -137,6 +137,7 @@ class DiffusionModule(LightningModule):
             lr=h.learning_rate,
             adam_lr=h.adam_learning_rate,
             weight_decay=h.weight_decay,
+            dtype=muon_dtype(self.trainer.precision),
         )
         total = self.trainer.estimated_stepping_batches
 

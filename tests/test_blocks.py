@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from autoencoder.blocks import ChannelNorm, Down, ResidualBlock, Up
+from autoencoder.blocks import ChannelNorm, DepthwiseConv, Down, ResidualBlock, Up
 
 
 @pytest.fixture
@@ -43,6 +43,15 @@ def test_up_undoes_down(image, factor):
     up = pass_through(Up(4 * factor**2, 4, factor))
     assert down(image).shape == (2, 4 * factor**2, 12 // factor, 8 // factor)
     assert up(down(image)).equal(image)
+
+
+def test_a_depthwise_convolution_is_each_channels_own_and_full_in_precision(image):
+    conv = DepthwiseConv(4, 5)
+    alone = [F.conv2d(image[:, [i]], conv.weight[[i]], conv.bias[[i]], padding=2) for i in range(4)]
+    torch.testing.assert_close(conv(image), torch.cat(alone, dim=1))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert conv(image).equal(conv(image.float()))
+        assert conv(image).dtype == torch.float32
 
 
 def test_a_residual_block_whose_last_layer_is_zero_is_the_identity(image):

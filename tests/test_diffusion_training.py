@@ -10,9 +10,9 @@ from conftest import DENOISER, make_autoencoder, make_text_encoder
 from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
+from autoencoder.muon import Muon
 from diffusion import GlyphPipeline
 from diffusion.dit import DiT
-from diffusion.muon import Muon
 from diffusion.process import flow_matching_loss, logit_normal_times
 from diffusion.training import EMA, DiffusionModule, average, hidden_matrices
 

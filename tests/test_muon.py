@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from diffusion.muon import Muon, orthogonalize
+from autoencoder.muon import Muon, muon_dtype, orthogonalize
 
 
 def random(*shape, seed=0):
@@ -42,6 +42,26 @@ def test_matrices_in_a_stack_do_not_touch_each_other():
     matrices = torch.stack([matrix(12, 20, 0.1, seed) for seed in range(4)])
     alone = torch.cat([orthogonalize(one[None]) for one in matrices])
     torch.testing.assert_close(orthogonalize(matrices), alone, atol=1e-5, rtol=1e-5)
+
+
+def test_bfloat16_orthogonalises_as_float32_does_within_its_precision():
+    matrices = torch.stack([matrix(16, 48, 0.2, seed) for seed in range(3)])
+    fast = orthogonalize(matrices, dtype=torch.bfloat16)
+    assert fast.dtype == torch.float32
+    torch.testing.assert_close(fast, orthogonalize(matrices), atol=0.05, rtol=0)
+    assert [muon_dtype(p) for p in ("bf16-mixed", "32-true", 32)] == [
+        torch.bfloat16, torch.float32, torch.float32,
+    ]  # fmt: skip
+
+
+def test_a_convolution_is_trained_as_the_matrix_that_it_is():
+    flat = nn.Parameter(random(6, 20))
+    kernel = nn.Parameter(flat.detach().reshape(6, 5, 2, 2).clone())
+    flat.grad = random(6, 20, seed=1)
+    kernel.grad = flat.grad.reshape(6, 5, 2, 2).clone()
+    for weight in (flat, kernel):
+        Muon([weight], [], lr=0.1).step()
+    torch.testing.assert_close(kernel.detach().flatten(1), flat.detach())
 
 
 def newton_schulz(m):

@@ -1,7 +1,7 @@
-"""Muon in float32 (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/).
+"""Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/), in float32 unless told.
 
 `torch.optim.Muon` orthogonalises in bfloat16, which a CPU without bfloat16 units computes a hundred
-times more slowly than float32.
+times more slowly than float32, and takes no convolutions. Both stages train with this one.
 """
 
 from __future__ import annotations
@@ -13,26 +13,33 @@ import torch
 from torch import Tensor, nn
 
 
-def orthogonalize(matrices: Tensor, steps: int = 5) -> Tensor:
+def orthogonalize(matrices: Tensor, steps: int = 5, dtype: torch.dtype = torch.float32) -> Tensor:
     """Singular values of `(K, M, N)` matrices brought near 1 by Newton-Schulz, vectors kept.
 
-    The quintic iteration leaves them between 0.7 and 1.2, which serves as well as exactly 1.
+    The quintic iteration leaves them between 0.7 and 1.2, which serves as well as exactly 1. It
+    runs in `dtype`, and what it returns is of the type that came in.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrices.shape[1] > matrices.shape[2]
     x = matrices.mT if tall else matrices
-    x = x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)
+    x = (x / x.norm(dim=(1, 2), keepdim=True).clamp_min(1e-7)).to(dtype)
     for _ in range(steps):
         gram = x @ x.mT
         x = a * x + torch.baddbmm(gram, gram, gram, beta=b, alpha=c) @ x
-    return x.mT if tall else x
+    return (x.mT if tall else x).to(matrices)
+
+
+def muon_dtype(precision: str) -> torch.dtype:
+    """What to orthogonalise in under a precision of Lightning's: bfloat16 where that is chosen."""
+    return torch.bfloat16 if str(precision).startswith("bf16") else torch.float32
 
 
 class Muon(torch.optim.Optimizer):
     """Muon for the matrices inside a network, and AdamW for all the rest, as one optimiser.
 
     Args:
-        matrices: weights of hidden linear layers; their momentum is orthogonalised.
+        matrices: weights of hidden layers, linear `(M, N)` or convolutional `(M, N, h, w)`, which
+            count as `(M, Nhw)`; their momentum is orthogonalised.
         others: vectors, embeddings, first and last layers.
         lr: of Muon. An update is scaled to the root mean square that AdamW's has at the same rate
             (Liu et al. 2025, https://arxiv.org/abs/2502.16982, equation 4).
@@ -40,6 +47,7 @@ class Muon(torch.optim.Optimizer):
         momentum: of Muon's gradient, with Nesterov's look ahead.
         betas, eps: of AdamW.
         weight_decay: decoupled, for the matrices alone.
+        dtype: in which momentum is orthogonalised; bfloat16 where the hardware is faster in it.
     """
 
     def __init__(
@@ -52,7 +60,9 @@ class Muon(torch.optim.Optimizer):
         betas: tuple[float, float] = (0.9, 0.99),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
+        dtype: torch.dtype = torch.float32,
     ) -> None:
+        self.dtype = dtype
         groups = [
             {"params": list(matrices), "muon": True, "lr": lr},
             {"params": list(others), "muon": False, "lr": adam_lr},
@@ -84,8 +94,10 @@ class Muon(torch.optim.Optimizer):
                     state["momentum"] = torch.zeros_like(parameter)
                 state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
                 updates.append(parameter.grad.lerp(state["momentum"], group["momentum"]))
-            size = group["lr"] * 0.2 * max(shape) ** 0.5
-            for parameter, update in zip(alike, orthogonalize(torch.stack(updates)), strict=True):
+            matrices = torch.stack(updates).flatten(2)  # (K, M, N)
+            size = group["lr"] * 0.2 * max(matrices.shape[1:]) ** 0.5
+            updates = orthogonalize(matrices, dtype=self.dtype).unflatten(2, shape[1:])
+            for parameter, update in zip(alike, updates, strict=True):
                 parameter.mul_(1 - group["lr"] * group["weight_decay"])
                 parameter.add_(update, alpha=-size)
 
