@@ -8,7 +8,8 @@ from pathlib import Path
 import torch
 from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.nn import functional
+from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from autoencoder.glyphs import GlyphDataset
 from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss, shrink
@@ -22,10 +23,21 @@ class GlyphData(LightningDataModule):
     Args:
         folder: where they are.
         batch_size: glyphs a step and process.
+        density: how much oftener dense glyphs come up in training: as their number of strokes to
+            this power. 0 draws all alike, each once an epoch.
+        shift: pixels, at most, by which a glyph is moved at random in training, up, down and
+            sideways, so that strokes are met wherever they can fall on the latent grid.
         num_workers: loading processes; reading a memory map needs none.
     """
 
-    def __init__(self, folder: Path = Path(".data"), batch_size: int = 16, num_workers: int = 0):
+    def __init__(
+        self,
+        folder: Path = Path(".data"),
+        batch_size: int = 32,
+        density: float = 1.5,
+        shift: int = 4,
+        num_workers: int = 0,
+    ) -> None:
         super().__init__()
         self.save_hyperparameters()
 
@@ -38,11 +50,30 @@ class GlyphData(LightningDataModule):
         return DataLoader(dataset, num_workers=workers, persistent_workers=workers > 0, **options)
 
     def train_dataloader(self) -> DataLoader:
-        size = self.hparams.batch_size
-        return self._loader(self.train, batch_size=size, shuffle=True, drop_last=True)
+        strokes = torch.tensor([record.strokes for record in self.train.records])
+        weights = strokes.double() ** self.hparams.density
+        sampler = WeightedRandomSampler(weights, len(weights)) if self.hparams.density else None
+        return self._loader(
+            self.train,
+            batch_size=self.hparams.batch_size,
+            sampler=sampler,
+            shuffle=sampler is None,
+            drop_last=True,
+            collate_fn=self.collate,
+        )
+
+    def collate(self, glyphs: list[Tensor]) -> Tensor:
+        """Stacks glyphs, each moved at random."""
+        return torch.stack([shift(glyph, self.hparams.shift) for glyph in glyphs])
 
     def val_dataloader(self) -> DataLoader:
         return self._loader(self.test, batch_size=64)
+
+
+def shift(glyph: Tensor, most: int) -> Tensor:
+    """A glyph `(1, H, W)` moved by up to `most` pixels along each axis; what leaves it is lost."""
+    dy, dx = torch.randint(-most, most + 1, (2,)).tolist()
+    return functional.pad(glyph, (dx, -dx, dy, -dy))
 
 
 class AutoencoderModule(LightningModule):
@@ -56,6 +87,8 @@ class AutoencoderModule(LightningModule):
         adam_learning_rate: of AdamW, for the rest, in the same way.
         warmup_steps: steps until the peak.
         start: folder of an autoencoder to start from, whose settings then replace `config`.
+        encoder_blocks: with `start`, blocks that its encoder grows to; the new ones start as the
+            identity.
         decoder_only: leave the encoder of `start` as it is, so that latents, and a denoiser trained
             on them, stay valid.
         compile: let torch.compile make the networks faster, for a minute at the start; needs a
@@ -71,6 +104,7 @@ class AutoencoderModule(LightningModule):
         adam_learning_rate: float = 1e-3,
         warmup_steps: int = 100,
         start: Path | None = None,
+        encoder_blocks: tuple[int, ...] | None = None,
         decoder_only: bool = False,
         compile: bool = False,
         out: Path = Path(".runs/autoencoder/export"),
@@ -79,6 +113,8 @@ class AutoencoderModule(LightningModule):
         self.save_hyperparameters(ignore=["config", "loss"])
         self.loss = loss
         self.autoencoder = Autoencoder.from_pretrained(start) if start else Autoencoder(config)
+        if encoder_blocks:
+            self.autoencoder = self.autoencoder.grown(encoder_blocks)
         self.autoencoder.train()
         if decoder_only:
             if start is None:

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from autoencoder.blocks import ResidualBlock
 from autoencoder.glyphs import default_font, draw_glyph, held_out, load_font
 from autoencoder.loss import reconstruction_loss
 from autoencoder.storage import WeightsError
-from autoencoder.training import latent_statistics, peak_signal_to_noise
+from autoencoder.training import GlyphData, latent_statistics, peak_signal_to_noise, shift
 from conditioning.captions import load_entries
 
 
@@ -133,10 +134,59 @@ def test_eight_glyphs_are_learnt_by_heart():
     assert peak_signal_to_noise(logits().sigmoid(), glyphs).mean() > 17  # a blank page has 7
 
 
+def test_a_shift_moves_a_glyph_by_whole_pixels_and_no_further_than_told(glyphs):
+    glyph = torch.nn.functional.pad(glyphs[0, :, :16, :16], (8, 8, 8, 8))
+    places = {(dy, dx): glyph.roll((dy, dx), (1, 2)) for dy in range(-2, 3) for dx in range(-2, 3)}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        moved = [shift(glyph, 2) for _ in range(200)]
+    seen = {place for one in moved for place, there in places.items() if one.equal(there)}
+    assert seen == set(places)
+    assert all(any(one.equal(there) for there in places.values()) for one in moved)
+    assert shift(glyph, 0).equal(glyph)
+
+
+class Few(list):
+    """Glyphs of five and of ten strokes in turn."""
+
+    records = [SimpleNamespace(strokes=strokes) for strokes in (5, 10)] * 500
+
+
+def test_dense_glyphs_come_up_as_often_as_the_power_of_their_strokes_says():
+    data = GlyphData(batch_size=50, density=2.0)
+    images = [torch.full((1, 8, 8), value) for value in (0.25, 0.5)] * 500
+    data.train = Few(images)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        drawn = torch.cat(list(data.train_dataloader()))
+    assert len(drawn) == 1000
+    dense = (drawn.amax((1, 2, 3)) == 0.5).float().mean()
+    assert dense == pytest.approx(100 / 125, abs=0.05)  # 10² against 5²
+    data.hparams.density = 0
+    every = torch.cat(list(data.train_dataloader()))
+    assert (every.amax((1, 2, 3)) == 0.5).float().mean() == 0.5  # each of them once
+
+
 def test_psnr_is_its_closed_form():
     glyphs = torch.zeros(2, 1, 4, 4)
     decoded = torch.stack([torch.full((1, 4, 4), 0.1), torch.full((1, 4, 4), 0.01)])
     assert peak_signal_to_noise(decoded, glyphs).tolist() == pytest.approx([20, 40], rel=1e-4)
+
+
+def test_a_grown_encoder_encodes_alike_and_learns_with_its_new_blocks(glyphs):
+    small = make_autoencoder()
+    grown = small.grown((2, 3))
+    assert grown.config == replace(small.config, encoder_blocks=(2, 3))
+    for there, here in ((grown, small), (grown.grown((2, 4)), grown)):
+        assert there.encode(glyphs).equal(here.encode(glyphs))
+        assert there.decode(here.encode(glyphs)).equal(here.decode(here.encode(glyphs)))
+    blocks = [layer for layer in grown.encoder.layers if isinstance(layer, ResidualBlock)]
+    still = [block for block in blocks if not block.contract.weight.any()]
+    assert len(blocks) - len(still) == sum(small.config.encoder_blocks)
+    grown.encode_raw(glyphs)[0].square().sum().backward()
+    assert all(block.contract.weight.grad.any() for block in still)
+    with pytest.raises(ValueError, match="can only grow"):
+        grown.grown((1, 3))
 
 
 # ---- files ---------------------------------------------------------------------------------------
@@ -267,6 +317,18 @@ def test_the_shipped_one_draws_glyphs_it_has_never_seen():
     assert psnr.min() > 20
     torch.testing.assert_close(latents.mean((0, 2, 3)), torch.zeros(8), atol=0.15, rtol=0)
     torch.testing.assert_close(latents.std((0, 2, 3)), torch.ones(8), atol=0.15, rtol=0)
+
+
+def test_refining_brings_the_hardest_glyphs_back_and_leaves_the_model_alone():
+    glyphs, model = draw("鬱爨"), Autoencoder.from_pretrained()
+    with torch.inference_mode():
+        latents = model.encode(glyphs)
+        refined = model.refine(glyphs, latents)
+        plain, better = (peak_signal_to_noise(model.decode(z), glyphs) for z in (latents, refined))
+        assert model.refine(glyphs, latents, steps=0).equal(latents)
+    assert (better > plain + 1.5).all()
+    assert better.min() > 20
+    assert all(weight.grad is None for weight in model.parameters())
 
 
 def test_the_shipped_one_is_small():
