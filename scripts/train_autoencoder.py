@@ -16,8 +16,8 @@ if __name__ == "__main__":
         AutoencoderModule,
         GlyphData,
         "autoencoder",
-        max_steps=4000,
-        val_check_interval=500,
+        max_steps=4600,
+        val_check_interval=460,
         check_val_every_n_epoch=None,
         gradient_clip_val=None,
     )
