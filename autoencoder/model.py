@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from operator import lt
 from pathlib import Path
 
 import torch
@@ -164,10 +165,11 @@ class Autoencoder(nn.Module):
     def grown(self, encoder_blocks: tuple[int, ...]) -> Autoencoder:
         """A copy with more blocks in its encoder, which start as the identity: it encodes alike.
 
-        Raises ValueError for fewer blocks than there are.
+        Raises ValueError for fewer blocks than there are, or for other levels.
         """
-        if any(n < old for n, old in zip(encoder_blocks, self.config.encoder_blocks, strict=True)):
-            raise ValueError(f"an encoder of {self.config.encoder_blocks} blocks can only grow")
+        blocks = self.config.encoder_blocks
+        if len(encoder_blocks) != len(blocks) or any(map(lt, encoder_blocks, blocks)):
+            raise ValueError(f"an encoder of {blocks} blocks cannot grow to {encoder_blocks}")
         model = Autoencoder(replace(self.config, encoder_blocks=encoder_blocks))
         model.decoder.load_state_dict(self.decoder.state_dict())
         layers = list(self.encoder.layers)

@@ -31,7 +31,7 @@ def orthogonalize(matrices: Tensor, steps: int = 5, dtype: torch.dtype = torch.f
 
 def muon_dtype(precision: str) -> torch.dtype:
     """What to orthogonalise in under a precision of Lightning's: bfloat16 where that is chosen."""
-    return torch.bfloat16 if str(precision).startswith("bf16") else torch.float32
+    return torch.bfloat16 if precision.startswith("bf16") else torch.float32
 
 
 class Muon(torch.optim.Optimizer):
@@ -40,7 +40,8 @@ class Muon(torch.optim.Optimizer):
     Args:
         matrices: weights of hidden layers, linear `(M, N)` or convolutional `(M, N, h, w)`, which
             count as `(M, Nhw)`; their momentum is orthogonalised.
-        others: vectors, embeddings, first and last layers.
+        parameters: all that learns; what is not among `matrices` (vectors, embeddings, first and
+            last layers) is AdamW's.
         lr: of Muon. An update is scaled to the root mean square that AdamW's has at the same rate
             (Liu et al. 2025, https://arxiv.org/abs/2502.16982, equation 4).
         adam_lr: of AdamW.
@@ -53,7 +54,7 @@ class Muon(torch.optim.Optimizer):
     def __init__(
         self,
         matrices: Iterable[nn.Parameter],
-        others: Iterable[nn.Parameter],
+        parameters: Iterable[nn.Parameter],
         lr: float = 3e-3,
         adam_lr: float = 2e-3,
         momentum: float = 0.95,
@@ -63,9 +64,12 @@ class Muon(torch.optim.Optimizer):
         dtype: torch.dtype = torch.float32,
     ) -> None:
         self.dtype = dtype
+        matrices = list(matrices)
+        hidden = {id(matrix) for matrix in matrices}
+        others = [parameter for parameter in parameters if id(parameter) not in hidden]
         groups = [
-            {"params": list(matrices), "muon": True, "lr": lr},
-            {"params": list(others), "muon": False, "lr": adam_lr},
+            {"params": matrices, "muon": True, "lr": lr},
+            {"params": others, "muon": False, "lr": adam_lr},
         ]
         defaults = {"momentum": momentum, "betas": betas, "eps": eps, "weight_decay": weight_decay}
         super().__init__(groups, defaults)

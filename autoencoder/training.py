@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 from lightning.pytorch import LightningDataModule, LightningModule
-from torch import Tensor
-from torch.nn import functional
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from autoencoder.glyphs import GlyphDataset
@@ -59,12 +60,8 @@ class GlyphData(LightningDataModule):
             sampler=sampler,
             shuffle=sampler is None,
             drop_last=True,
-            collate_fn=self.collate,
+            collate_fn=partial(stack_shifted, most=self.hparams.shift),
         )
-
-    def collate(self, glyphs: list[Tensor]) -> Tensor:
-        """Stacks glyphs, each moved at random."""
-        return torch.stack([shift(glyph, self.hparams.shift) for glyph in glyphs])
 
     def val_dataloader(self) -> DataLoader:
         return self._loader(self.test, batch_size=64)
@@ -73,7 +70,12 @@ class GlyphData(LightningDataModule):
 def shift(glyph: Tensor, most: int) -> Tensor:
     """A glyph `(1, H, W)` moved by up to `most` pixels along each axis; what leaves it is lost."""
     dy, dx = torch.randint(-most, most + 1, (2,)).tolist()
-    return functional.pad(glyph, (dx, -dx, dy, -dy))
+    return F.pad(glyph, (dx, -dx, dy, -dy))
+
+
+def stack_shifted(glyphs: list[Tensor], most: int) -> Tensor:
+    """Glyphs `(1, H, W)`, each moved by its own `shift`, as one batch `(B, 1, H, W)`."""
+    return torch.stack([shift(glyph, most) for glyph in glyphs])
 
 
 class AutoencoderModule(LightningModule):
@@ -112,15 +114,16 @@ class AutoencoderModule(LightningModule):
         super().__init__()
         self.save_hyperparameters(ignore=["config", "loss"])
         self.loss = loss
+        if start is None and (decoder_only or encoder_blocks):
+            raise ValueError(
+                "only a trained encoder can grow or be left as it is: "
+                "name an autoencoder to start from"
+            )
         self.autoencoder = Autoencoder.from_pretrained(start) if start else Autoencoder(config)
         if encoder_blocks:
             self.autoencoder = self.autoencoder.grown(encoder_blocks)
         self.autoencoder.train()
         if decoder_only:
-            if start is None:
-                raise ValueError(
-                    "a decoder alone needs an encoder: name an autoencoder to start from"
-                )
             self.autoencoder.encoder.requires_grad_(False)
         self.perceptual = perceptual_loss(loss.perceptual)
 
@@ -131,7 +134,7 @@ class AutoencoderModule(LightningModule):
 
     def training_step(self, glyphs: Tensor, batch_idx: int) -> Tensor:
         # Under a trainer's bf16-mixed, networks compute in bfloat16 and losses do not.
-        mean, logvar = (half.float() for half in self.autoencoder.encode_raw(glyphs))
+        mean, logvar = (raw.float() for raw in self.autoencoder.encode_raw(glyphs))
         z = mean + (0.5 * logvar).exp() * torch.randn_like(mean)
         if torch.rand(()) < self.loss.equivariance:
             smallest, largest = z.shape[-1] // 2, z.shape[-1] - 1
@@ -154,15 +157,10 @@ class AutoencoderModule(LightningModule):
             self.logger.experiment.add_images("glyph | decoded", pairs, self.global_step)
 
     def configure_optimizers(self) -> dict:
-        learnt = [parameter for parameter in self.parameters() if parameter.requires_grad]
-        pointwise = {
-            id(m.weight)
-            for m in self.autoencoder.modules()
-            if isinstance(m, torch.nn.Conv2d) and m.kernel_size == (1, 1)
-        }
+        convolutions = (m for m in self.autoencoder.modules() if isinstance(m, nn.Conv2d))
         optimizer = Muon(
-            [parameter for parameter in learnt if id(parameter) in pointwise],
-            [parameter for parameter in learnt if id(parameter) not in pointwise],
+            [conv.weight for conv in convolutions if conv.kernel_size == (1, 1)],
+            self.autoencoder.parameters(),
             lr=self.hparams.learning_rate,
             adam_lr=self.hparams.adam_learning_rate,
             dtype=muon_dtype(self.trainer.precision),

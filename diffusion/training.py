@@ -128,12 +128,10 @@ class DiffusionModule(LightningModule):
 
     def configure_optimizers(self) -> dict:
         hidden = hidden_matrices(self.denoiser) if self.hparams.muon else []
-        matrices = {id(p) for p in hidden}
-        others = [p for p in self.denoiser.parameters() if id(p) not in matrices]
         h = self.hparams
         optimizer = Muon(
             hidden,
-            others,
+            self.denoiser.parameters(),
             lr=h.learning_rate,
             adam_lr=h.adam_learning_rate,
             weight_decay=h.weight_decay,

@@ -49,8 +49,8 @@ def test_bfloat16_orthogonalises_as_float32_does_within_its_precision():
     fast = orthogonalize(matrices, dtype=torch.bfloat16)
     assert fast.dtype == torch.float32
     torch.testing.assert_close(fast, orthogonalize(matrices), atol=0.05, rtol=0)
-    assert [muon_dtype(p) for p in ("bf16-mixed", "32-true", 32)] == [
-        torch.bfloat16, torch.float32, torch.float32,
+    assert [muon_dtype(p) for p in ("bf16-mixed", "bf16-true", "32-true")] == [
+        torch.bfloat16, torch.bfloat16, torch.float32,
     ]  # fmt: skip
 
 

@@ -1,0 +1,164 @@
+"""Stage one: which glyphs come up, what is measured, and what a training keeps and exports."""
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+from conftest import AUTOENCODER, make_autoencoder
+from lightning.pytorch import LightningDataModule, Trainer
+from torch.utils.data import DataLoader
+
+from autoencoder import Autoencoder
+from autoencoder.loss import LossConfig
+from autoencoder.training import (
+    AutoencoderModule,
+    GlyphData,
+    latent_statistics,
+    peak_signal_to_noise,
+    shift,
+)
+
+
+class Glyphs:
+    """Images in the place of a `GlyphDataset`."""
+
+    def __init__(self, images):
+        self.everything = images
+
+    def __len__(self):
+        return len(self.everything)
+
+    def images(self, indices):
+        return self.everything[list(indices)]
+
+
+@pytest.fixture
+def glyphs():
+    return torch.rand(5, 1, 128, 128, generator=torch.Generator().manual_seed(0))
+
+
+def test_measured_statistics_make_latents_zero_mean_and_unit_variance(tiny_autoencoder, glyphs):
+    glyphs = glyphs * torch.linspace(0, 1, 5)[:, None, None, None]
+    mean, std = latent_statistics(tiny_autoencoder, Glyphs(glyphs), batch_size=2)
+    raw = tiny_autoencoder.encode_raw(glyphs)[0]
+    torch.testing.assert_close(mean.float(), raw.mean((0, 2, 3)), atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(std.float(), raw.std((0, 2, 3), correction=0), atol=1e-5, rtol=1e-4)
+    tiny_autoencoder.config = replace(
+        AUTOENCODER, latent_mean=tuple(mean.tolist()), latent_std=tuple(std.tolist())
+    )
+    latents = tiny_autoencoder.encode(glyphs)
+    torch.testing.assert_close(latents.mean((0, 2, 3)), torch.zeros(4), atol=1e-3, rtol=0)
+    torch.testing.assert_close(
+        latents.std((0, 2, 3), correction=0), torch.ones(4), atol=1e-3, rtol=0
+    )
+
+
+def test_a_shift_moves_a_glyph_by_whole_pixels_and_no_further_than_told(glyphs):
+    glyph = torch.nn.functional.pad(glyphs[0, :, :16, :16], (8, 8, 8, 8))
+    places = {(dy, dx): glyph.roll((dy, dx), (1, 2)) for dy in range(-2, 3) for dx in range(-2, 3)}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        moved = [shift(glyph, 2) for _ in range(200)]
+    seen = {place for one in moved for place, there in places.items() if one.equal(there)}
+    assert seen == set(places)
+    assert all(any(one.equal(there) for there in places.values()) for one in moved)
+    assert shift(glyph, 0).equal(glyph)
+
+
+class Few(list):
+    """Glyphs of five and of ten strokes in turn."""
+
+    records = [SimpleNamespace(strokes=strokes) for strokes in (5, 10)] * 500
+
+
+def test_dense_glyphs_come_up_as_often_as_the_power_of_their_strokes_says():
+    data = GlyphData(batch_size=50, density=2.0)
+    images = [torch.full((1, 8, 8), value) for value in (0.25, 0.5)] * 500
+    data.train = Few(images)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        drawn = torch.cat(list(data.train_dataloader()))
+    assert len(drawn) == 1000
+    dense = (drawn.amax((1, 2, 3)) == 0.5).float().mean()
+    assert dense == pytest.approx(100 / 125, abs=0.05)  # 10² against 5²
+    data.hparams.density = 0
+    every = torch.cat(list(data.train_dataloader()))
+    assert (every.amax((1, 2, 3)) == 0.5).float().mean() == 0.5  # each of them once
+
+
+def test_psnr_is_its_closed_form():
+    glyphs = torch.zeros(2, 1, 4, 4)
+    decoded = torch.stack([torch.full((1, 4, 4), 0.1), torch.full((1, 4, 4), 0.01)])
+    assert peak_signal_to_noise(decoded, glyphs).tolist() == pytest.approx([20, 40], rel=1e-4)
+
+
+# ---- from a trained one --------------------------------------------------------------------------
+
+
+class TinyData(LightningDataModule):
+    """Eight glyphs of noise in batches of four."""
+
+    def __init__(self):
+        super().__init__()
+        images = torch.rand(8, 1, 128, 128, generator=torch.Generator().manual_seed(0))
+        self.train = Glyphs(images)
+
+    def train_dataloader(self):
+        return DataLoader(self.train.everything, batch_size=4)
+
+
+@pytest.fixture
+def train_on(tmp_path):
+    """Trains `make_autoencoder()` for four steps more; returns it before and after."""
+
+    def train_on(**options):
+        start = make_autoencoder().save_pretrained(tmp_path / "start")
+        module = AutoencoderModule(
+            loss=LossConfig(perceptual="edges"),
+            warmup_steps=1,
+            start=start,
+            out=tmp_path / "out",
+            **options,
+        )
+        trainer = Trainer(
+            accelerator="cpu",
+            max_steps=4,
+            logger=False,
+            default_root_dir=tmp_path,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            trainer.fit(module, datamodule=TinyData())
+        return Autoencoder.from_pretrained(start), Autoencoder.from_pretrained(tmp_path / "out")
+
+    return train_on
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_decoder_trained_alone_leaves_every_latent_as_it_was(train_on, glyphs):
+    before, after = train_on(decoder_only=True)
+    assert after.fingerprint == before.fingerprint
+    latents = before.encode(glyphs)
+    assert after.encode(glyphs).equal(latents)
+    assert (after.decode(latents) - before.decode(latents)).abs().max() > 1e-3
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_encoder_grown_in_training_is_exported_with_statistics_of_its_own(train_on):
+    before, after = train_on(encoder_blocks=(2, 3))
+    measured = {"latent_mean": after.config.latent_mean, "latent_std": after.config.latent_std}
+    assert after.config == replace(AUTOENCODER, encoder_blocks=(2, 3), **measured)
+    assert after.config.latent_std != before.config.latent_std
+    latents = after.encode(TinyData().train.everything)
+    torch.testing.assert_close(latents.mean((0, 2, 3)), torch.zeros(4), atol=0.02, rtol=0)
+    torch.testing.assert_close(latents.std((0, 2, 3)), torch.ones(4), atol=0.02, rtol=0)
+
+
+@pytest.mark.parametrize("option", [{"decoder_only": True}, {"encoder_blocks": (3, 5)}])
+def test_what_goes_on_from_a_trained_one_needs_one(option):
+    with pytest.raises(ValueError, match="name an autoencoder to start from"):
+        AutoencoderModule(loss=LossConfig(perceptual="none"), **option)
