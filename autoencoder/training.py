@@ -28,6 +28,8 @@ class GlyphData(LightningDataModule):
             this power. 0 draws all alike, each once an epoch.
         shift: pixels, at most, by which a glyph is moved at random in training, up, down and
             sideways, so that strokes are met wherever they can fall on the latent grid.
+        composites: part of the training glyphs to press into one image with another of the batch,
+            so that parts are met smaller and denser than in the characters that the data has.
         num_workers: loading processes; reading a memory map needs none.
     """
 
@@ -37,6 +39,7 @@ class GlyphData(LightningDataModule):
         batch_size: int = 32,
         density: float = 1.5,
         shift: int = 4,
+        composites: float = 0.2,
         num_workers: int = 0,
     ) -> None:
         super().__init__()
@@ -60,7 +63,9 @@ class GlyphData(LightningDataModule):
             sampler=sampler,
             shuffle=sampler is None,
             drop_last=True,
-            collate_fn=partial(stack_shifted, most=self.hparams.shift),
+            collate_fn=partial(
+                stack_varied, most=self.hparams.shift, composites=self.hparams.composites
+            ),
         )
 
     def val_dataloader(self) -> DataLoader:
@@ -73,9 +78,32 @@ def shift(glyph: Tensor, most: int) -> Tensor:
     return F.pad(glyph, (dx, -dx, dy, -dy))
 
 
-def stack_shifted(glyphs: list[Tensor], most: int) -> Tensor:
-    """Glyphs `(1, H, W)`, each moved by its own `shift`, as one batch `(B, 1, H, W)`."""
-    return torch.stack([shift(glyph, most) for glyph in glyphs])
+def compose(first: Tensor, second: Tensor) -> Tensor:
+    """Two glyphs `(1, H, W)` pressed into one of that size, as a scribe builds a character of two.
+
+    They stand side by side or one over the other, by chance, and the first takes two to three
+    fifths of the room.
+    """
+    height, width = first.shape[-2:]
+    if sideways := bool(torch.rand(()) < 0.5):
+        first, second, height, width = first.mT, second.mT, width, height
+    cut = int(torch.empty(()).uniform_(0.4, 0.6) * height)
+    parts = [
+        F.interpolate(part[None], (room, width), mode="bilinear", antialias=True)[0]
+        for part, room in ((first, cut), (second, height - cut))
+    ]
+    composed = torch.cat(parts, dim=-2)
+    return composed.mT if sideways else composed
+
+
+def stack_varied(glyphs: list[Tensor], most: int, composites: float) -> Tensor:
+    """Glyphs `(1, H, W)` as one batch `(B, 1, H, W)`, some composed with another, all shifted."""
+    partners = torch.randperm(len(glyphs)).tolist()
+    varied = [
+        compose(glyph, glyphs[partner]) if torch.rand(()) < composites else glyph
+        for glyph, partner in zip(glyphs, partners, strict=True)
+    ]
+    return torch.stack([shift(glyph, most) for glyph in varied])
 
 
 class AutoencoderModule(LightningModule):

@@ -63,6 +63,8 @@ class DiffusionModule(LightningModule):
         weight_decay: of the matrices.
         warmup_steps: steps until both rates have risen to their peak.
         cooldown: part of the steps, at the end, over which both fall to zero.
+        start: folder of a denoiser to start from, whose settings then replace `config`; after its
+            autoencoder has been trained further, say.
         compile: let torch.compile make the network faster, for a minute at the start; needs a C++
             compiler.
         out: folder for the finished pipeline.
@@ -77,12 +79,13 @@ class DiffusionModule(LightningModule):
         weight_decay: float = 0.0,
         warmup_steps: int = 50,
         cooldown: float = 0.6,
+        start: Path | None = None,
         compile: bool = False,
         out: Path = Path(".runs/diffusion/export"),
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["config"])
-        self.denoiser = DiT(config)
+        self.denoiser = DiT.from_pretrained(start).train() if start else DiT(config)
 
     def on_fit_start(self) -> None:
         data = self.trainer.datamodule

@@ -14,9 +14,11 @@ from autoencoder.loss import LossConfig
 from autoencoder.training import (
     AutoencoderModule,
     GlyphData,
+    compose,
     latent_statistics,
     peak_signal_to_noise,
     shift,
+    stack_varied,
 )
 
 
@@ -66,6 +68,47 @@ def test_a_shift_moves_a_glyph_by_whole_pixels_and_no_further_than_told(glyphs):
     assert shift(glyph, 0).equal(glyph)
 
 
+def test_two_glyphs_composed_share_the_room_side_by_side_or_one_over_the_other():
+    ink, paper = torch.ones(1, 40, 40), torch.zeros(1, 40, 40)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        composed = [compose(ink, paper).round(decimals=4) for _ in range(100)]
+    side_by_side = 0
+    for glyph in composed:
+        room = int(glyph.sum() / 40)
+        assert 16 <= room <= 24
+        halves = torch.cat([torch.ones(room), torch.zeros(40 - room)]).expand(1, 40, 40)
+        side_by_side += glyph.equal(halves)
+        assert glyph.equal(halves) or glyph.equal(halves.mT)
+    assert 30 < side_by_side < 70
+
+
+def test_a_glyph_is_squeezed_whole_into_its_part():
+    """Upright bars keep their width over another glyph, and lose half of it beside one."""
+    upright = (torch.arange(40) % 8 < 4).float().expand(1, 40, 40)
+    ink = torch.ones(1, 40, 40)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        tops = [compose(upright, ink).round(decimals=4)[0, 0] for _ in range(20)]
+    for top in tops:
+        edges = (top.diff().abs() > 0.1).sum()
+        bars = int((top[:16].round().diff() > 0).sum())
+        assert top.equal(upright[0, 0]) or (bars >= 3 and edges >= 10)
+    assert any(top.equal(upright[0, 0]) for top in tops)
+
+
+def test_as_many_glyphs_are_composed_as_told():
+    glyphs = list(torch.linspace(0.1, 1, 1000)[:, None, None, None].expand(-1, 1, 16, 16))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        batch = stack_varied(glyphs, 0, 0.3)
+        untouched = stack_varied(glyphs, 0, 0.0)
+    assert untouched.equal(torch.stack(glyphs))
+    flat = (batch.amax((1, 2, 3)) - batch.amin((1, 2, 3))) < 1e-6
+    assert (~flat).float().mean() == pytest.approx(0.3, abs=0.05)
+    assert batch[flat].equal(torch.stack(glyphs)[flat])
+
+
 class Few(list):
     """Glyphs of five and of ten strokes in turn."""
 
@@ -73,7 +116,7 @@ class Few(list):
 
 
 def test_dense_glyphs_come_up_as_often_as_the_power_of_their_strokes_says():
-    data = GlyphData(batch_size=50, density=2.0)
+    data = GlyphData(batch_size=50, density=2.0, composites=0.0)
     images = [torch.full((1, 8, 8), value) for value in (0.25, 0.5)] * 500
     data.train = Few(images)
     with torch.random.fork_rng(devices=[]):

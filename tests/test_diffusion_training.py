@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import DENOISER, make_autoencoder, make_text_encoder
+from conftest import DENOISER, make_autoencoder, make_denoiser, make_text_encoder
 from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader
 
@@ -137,6 +137,25 @@ def test_what_is_exported_is_the_average_and_knows_its_encoders(module, tmp_path
     assert config["autoencoder"] == make_autoencoder().fingerprint
     assert config["text_encoder"] == make_text_encoder().fingerprint
     assert "wrote" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_training_goes_on_from_a_denoiser_with_new_encoders(tmp_path):
+    """The weights are the old one's, a step of rate zero later; its fingerprints are not."""
+    old = make_denoiser(3, replace(DENOISER, depth=3, autoencoder="another"))
+    module = DiffusionModule(
+        start=old.save_pretrained(tmp_path / "old"),
+        learning_rate=0.0,
+        adam_learning_rate=0.0,
+        out=tmp_path / "export",
+    )
+    assert module.denoiser.training
+    fit(module, tmp_path, 1)
+    new = GlyphPipeline.from_pretrained(tmp_path / "export").denoiser
+    assert all(a.equal(b) for a, b in zip(new.parameters(), old.parameters(), strict=True))
+    own = {"autoencoder": make_autoencoder().fingerprint}
+    own["text_encoder"] = make_text_encoder().fingerprint
+    assert new.config == replace(old.config, **own)
 
 
 @pytest.mark.filterwarnings("ignore")
