@@ -56,11 +56,29 @@ def edge_loss(images: Tensor, glyphs: Tensor) -> Tensor:
     return total / len(images)
 
 
+def lpips_distance(name: str) -> Perceptual:
+    """LPIPS with the backbone "alex", "vgg" or "squeeze", one number a glyph, `(B,)`.
+
+    Zhang et al. 2018 (https://arxiv.org/abs/1801.03924). Raises ImportError without the package
+    lpips, and OSError where torchvision cannot fetch the backbone.
+    """
+    import lpips
+
+    network = lpips.LPIPS(net=name, verbose=False).eval().requires_grad_(False)
+
+    def distance(images: Tensor, glyphs: Tensor) -> Tensor:
+        network.to(images.device)
+        rgb = (images.expand(-1, 3, -1, -1), glyphs.expand(-1, 3, -1, -1))
+        return network(*rgb, normalize=True).flatten()
+
+    return distance
+
+
 def perceptual_loss(name: str) -> Perceptual:
     """The perceptual term called `name`; falls back on "edges" where LPIPS cannot be had.
 
-    LPIPS is Zhang et al. 2018 (https://arxiv.org/abs/1801.03924), scaled by the number of pixels so
-    that its weight compares with the other terms'. Raises ValueError for an unknown name.
+    LPIPS is scaled by the number of pixels, so that its weight compares with the other terms'.
+    Raises ValueError for an unknown name.
     """
     if name == "none":
         return lambda images, glyphs: images.new_zeros(())
@@ -69,19 +87,11 @@ def perceptual_loss(name: str) -> Perceptual:
     if name not in ("alex", "vgg", "squeeze"):
         raise ValueError(f'no perceptual term "{name}": alex, vgg, squeeze, edges or none')
     try:
-        import lpips
-
-        network = lpips.LPIPS(net=name, verbose=False).eval().requires_grad_(False)
+        distance = lpips_distance(name)
     except (ImportError, OSError) as error:  # URLError is an OSError
         log.warning("LPIPS (%s) is not to be had here (%s): using edges instead", name, error)
         return edge_loss
-
-    def lpips_loss(images: Tensor, glyphs: Tensor) -> Tensor:
-        network.to(images.device)
-        rgb = (images.expand(-1, 3, -1, -1), glyphs.expand(-1, 3, -1, -1))
-        return network(*rgb, normalize=True).mean() * images[0].numel()
-
-    return lpips_loss
+    return lambda images, glyphs: distance(images, glyphs).mean() * images[0].numel()
 
 
 def shrink(glyphs: Tensor, latents: Tensor, cells: int) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from autoencoder.glyphs import GlyphDataset
 from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss, shrink
 from autoencoder.model import Autoencoder, AutoencoderConfig
 from autoencoder.muon import Muon, muon_dtype
+from autoencoder.similarity import peak_signal_to_noise
 
 
 class GlyphData(LightningDataModule):
@@ -215,12 +216,6 @@ class AutoencoderModule(LightningModule):
                 latent_std=tuple(std.tolist()),
             )
         print(f"wrote {self.autoencoder.save_pretrained(self.hparams.out)}")
-
-
-def peak_signal_to_noise(decoded: Tensor, glyphs: Tensor) -> Tensor:
-    """PSNR of each glyph in dB, `(B,)`; both arguments `(B, 1, H, W)` in [0, 1]."""
-    error = (decoded - glyphs).square().mean(dim=(1, 2, 3))
-    return -10 * torch.log10(error.clamp_min(1e-10))
 
 
 @torch.no_grad()

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from diffusion import GlyphPipeline
 
 
 def run(main: Callable[..., None]) -> None:
@@ -29,6 +35,41 @@ def run(main: Callable[..., None]) -> None:
         except usage_error as error:
             raise ValueError(f"{error.format_message()} See --help.") from None
     sys.exit(status)
+
+
+def check_device(device: str) -> None:
+    """Raises ValueError for what is no name of a device."""
+    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+        raise ValueError(f'no device "{device}": name auto, cpu, cuda, cuda:1 or mps')
+
+
+def load_pipeline(model: Path, device: str) -> GlyphPipeline:
+    """The pipeline of a folder, on a device. Raises ValueError for a device that is not there."""
+    import torch  # takes seconds, which an error above need not wait for
+
+    from diffusion import GlyphPipeline
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    there = {
+        "cpu": 1,
+        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
+        "mps": int(torch.backends.mps.is_available()),
+    }
+    if int(number or 0) >= there[kind]:
+        raise ValueError(f"there is no {device} here: try --device cpu")
+    return GlyphPipeline.from_pretrained(model).to(device)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a UTF-8 file under a temporary name and renames it, so that it is whole or absent."""
+    part = path.with_name(f".{os.getpid()}.part")
+    try:
+        part.write_text(text, "utf-8")
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 @contextmanager

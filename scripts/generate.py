@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from _cli import progress_bar, run
+from _cli import check_device, load_pipeline, progress_bar, run
 
 from diffusion.pictures import file_stem, sheet, write_png
 from diffusion.request import (
@@ -97,11 +96,10 @@ def main(
     target, single_files = destination(out, texts, prompts_file)
     if total > LARGEST_GRID and not single_files:
         raise ValueError(f"{total:,} glyphs in one picture: name a folder, --out glyphs/")
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
-        raise ValueError(f'no device "{device}": name auto, cpu, cuda, cuda:1 or mps')
+    check_device(device)
     check_model(model)
 
-    pipe = load(model, device)
+    pipe = load_pipeline(model, device)
     settings = {
         "num_inference_steps": steps,
         "guidance_scale": guidance,
@@ -150,25 +148,6 @@ def destination(out: str | None, texts: list[str], file: str | None) -> tuple[Pa
 
 
 # ---- drawing -------------------------------------------------------------------------------------
-
-
-def load(model: Path, device: str) -> GlyphPipeline:
-    """The pipeline of a folder, on a device. Raises ValueError for a device that is not there."""
-    import torch  # takes seconds, which an error above need not wait for
-
-    from diffusion import GlyphPipeline
-
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    kind, _, number = device.partition(":")
-    there = {
-        "cpu": 1,
-        "cuda": torch.cuda.device_count() if torch.cuda.is_available() else 0,
-        "mps": int(torch.backends.mps.is_available()),
-    }
-    if int(number or 0) >= there[kind]:
-        raise ValueError(f"there is no {device} here: try --device cpu")
-    return GlyphPipeline.from_pretrained(model).to(device)
 
 
 def draw(

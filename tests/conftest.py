@@ -1,7 +1,10 @@
 """Models small enough to be made anew for a test; their weights are fixed by seeds."""
 
+import runpy
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -12,12 +15,15 @@ from transformers import T5Config, T5EncoderModel
 from autoencoder import Autoencoder, AutoencoderConfig
 from conditioning import TextEncoder
 from diffusion import GlyphPipeline
+from diffusion.benchmark import others
 from diffusion.dit import DiT, DiTConfig
 
 WORDS = [
     "<pad>", "</s>", "<unk>", "a", "of", "the", "to", "and", "gold", "metal", "fish", "bird",
     "dragon", "water", "fire", "tree", "mountain", "river", "sea", "disease", "bamboo", "silk",
 ]  # fmt: skip
+
+SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 AUTOENCODER = AutoencoderConfig(
     latent_channels=4,
@@ -77,6 +83,25 @@ def make_pipeline(seed: int = 0) -> GlyphPipeline:
 
 
 @pytest.fixture
+def script(monkeypatch, tmp_path, capfd):
+    """Runs a script here in an empty folder; returns its exit code, stdout and stderr."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(SCRIPTS)
+
+    def call(name, *arguments):
+        monkeypatch.setattr(sys, "argv", [str(SCRIPTS / name), *map(str, arguments)])
+        capfd.readouterr()
+        try:
+            runpy.run_path(str(SCRIPTS / name), run_name="__main__")
+            code = 0
+        except SystemExit as end:
+            code = end.code or 0
+        return SimpleNamespace(code=code, **capfd.readouterr()._asdict())
+
+    return call
+
+
+@pytest.fixture
 def tiny_autoencoder() -> Autoencoder:
     """Latents `(B, 4, 8, 8)` of glyphs `(B, 1, 128, 128)`; untrained."""
     return make_autoencoder()
@@ -104,3 +129,25 @@ def tiny_pipeline() -> GlyphPipeline:
 def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`tiny_pipeline` as a training exports it, both encoders included; read-only by agreement."""
     return make_pipeline().save_pretrained(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture
+def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The large networks that the benchmark takes from others, small."""
+    unet = {
+        "sample_size": 16,
+        "layers_per_block": 1,
+        "block_out_channels": (32, 32),
+        "cross_attention_dim": 64,
+        "encoder_hid_dim": 64,
+        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
+        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
+    }
+    kl = {
+        "layers_per_block": 1,
+        "block_out_channels": (32, 32),
+        "down_block_types": ("DownEncoderBlock2D",) * 2,
+        "up_block_types": ("UpDecoderBlock2D",) * 2,
+    }
+    monkeypatch.setattr(others, "ARTICLE_UNET", others.ARTICLE_UNET | unet)
+    monkeypatch.setattr(others, "AUTOENCODER_KL", others.AUTOENCODER_KL | kl)

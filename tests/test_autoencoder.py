@@ -10,7 +10,7 @@ from autoencoder import Autoencoder, AutoencoderConfig
 from autoencoder.blocks import ResidualBlock
 from autoencoder.glyphs import default_font, draw_glyph, held_out, load_font
 from autoencoder.loss import reconstruction_loss
-from autoencoder.training import peak_signal_to_noise
+from autoencoder.similarity import peak_signal_to_noise
 from conditioning.captions import load_entries
 
 

@@ -16,7 +16,6 @@ from autoencoder.training import (
     GlyphData,
     compose,
     latent_statistics,
-    peak_signal_to_noise,
     shift,
     stack_varied,
 )
@@ -128,12 +127,6 @@ def test_dense_glyphs_come_up_as_often_as_the_power_of_their_strokes_says():
     data.hparams.density = 0
     every = torch.cat(list(data.train_dataloader()))
     assert (every.amax((1, 2, 3)) == 0.5).float().mean() == 0.5  # each of them once
-
-
-def test_psnr_is_its_closed_form():
-    glyphs = torch.zeros(2, 1, 4, 4)
-    decoded = torch.stack([torch.full((1, 4, 4), 0.1), torch.full((1, 4, 4), 0.01)])
-    assert peak_signal_to_noise(decoded, glyphs).tolist() == pytest.approx([20, 40], rel=1e-4)
 
 
 # ---- from a trained one --------------------------------------------------------------------------

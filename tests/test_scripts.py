@@ -6,14 +6,12 @@ a few run as a process of their own, as users run them.
 
 import json
 import os
-import runpy
 import subprocess
 import sys
 from inspect import signature
 from itertools import islice, product
 from pathlib import Path
 from shutil import copytree
-from types import SimpleNamespace
 
 import lightning.pytorch  # noqa: F401  here, for it logs to what is stderr when first imported
 import numpy as np
@@ -30,25 +28,6 @@ from diffusion.request import GUIDANCE, SAMPLER, SAMPLER_NAMES, STEPS
 from diffusion.samplers import SAMPLERS
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
-
-
-@pytest.fixture
-def script(monkeypatch, tmp_path, capfd):
-    """Runs a script in an empty folder; returns its exit code, stdout and stderr."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(SCRIPTS)
-
-    def call(name, *arguments):
-        monkeypatch.setattr(sys, "argv", [str(SCRIPTS / name), *map(str, arguments)])
-        capfd.readouterr()
-        try:
-            runpy.run_path(str(SCRIPTS / name), run_name="__main__")
-            code = 0
-        except SystemExit as end:
-            code = end.code or 0
-        return SimpleNamespace(code=code, **capfd.readouterr()._asdict())
-
-    return call
 
 
 @pytest.fixture

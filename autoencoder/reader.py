@@ -1,0 +1,118 @@
+"""A reader of radicals: which of the 214 a glyph carries, and features to compare glyphs by.
+
+It judges what the other networks draw and takes no part in drawing. Radicals are Kangxi numbers,
+so traditional and simplified forms, 釒 and 钅, count alike.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from torch import Tensor, nn
+
+from autoencoder.blocks import ChannelNorm, Down, ResidualBlock
+from autoencoder.storage import fingerprint, read_config, read_weights, write_model
+
+BUNDLED = Path(__file__).parent / "weights" / "reader"
+
+
+@dataclass(frozen=True)
+class ReaderConfig:
+    """Settings of a `RadicalReader`, saved as `config.json` beside its weights.
+
+    Attributes:
+        image_size: height and width of a glyph, in pixels.
+        radicals: how many there are to tell apart.
+        stem: pixels on a side of the patch folded into channels at the first layer.
+        widths: channels at each resolution, finest first; each halves the one before.
+        blocks: residual blocks at each of those resolutions.
+        features: of the layer before the last, which distances between glyphs are measured in.
+        dropout: part of the features left out at each step of training.
+    """
+
+    image_size: int = 128
+    radicals: int = 214
+    stem: int = 8
+    widths: tuple[int, ...] = (128, 192)
+    blocks: tuple[int, ...] = (2, 3)
+    features: int = 128
+    dropout: float = 0.2
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, in one line, for settings that make no reader."""
+        if not len(self.widths) == len(self.blocks) > 0:
+            raise ValueError("widths and blocks must be of one length")
+        if min(self.radicals, self.stem, self.features, self.image_size, *self.widths) < 1:
+            raise ValueError("the sizes of a reader must be at least 1")
+        if self.image_size % (self.stem * 2 ** len(self.widths)):
+            raise ValueError(f"image_size {self.image_size} does not halve often enough")
+
+
+class RadicalReader(nn.Module):
+    """Glyphs `(B, 1, 128, 128)` in [0, 1], 1 = ink, to logits of the radicals `(B, 214)`.
+
+    Each place of the last grid has weights of its own: a radical is known by where it stands, and
+    月 at the left is flesh more often than moon.
+    """
+
+    def __init__(self, config: ReaderConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or ReaderConfig()
+        layers: list[nn.Module] = [Down(1, config.widths[0], config.stem, kernel=3)]
+        for width, wider, blocks in zip(
+            config.widths, (*config.widths[1:], config.widths[-1]), config.blocks, strict=True
+        ):
+            layers += [ResidualBlock(width) for _ in range(blocks)]
+            layers += [ChannelNorm(width), Down(width, wider)]
+        self.layers = nn.Sequential(*layers)
+        side = config.image_size // (config.stem * 2 ** len(config.widths))
+        self.gather = nn.Linear(config.widths[-1] * side**2, config.features)
+        self.decide = nn.Linear(config.features, config.radicals)
+        self.initialize_weights()
+
+    def initialize_weights(self) -> None:
+        """PyTorch's own, but residual branches start at zero, so that a block is the identity."""
+        for module in self.modules():
+            if isinstance(module, ResidualBlock):
+                nn.init.zeros_(module.contract.weight)
+                nn.init.zeros_(module.contract.bias)
+
+    def features(self, glyphs: Tensor) -> Tensor:
+        """What is seen in glyphs `(B, 1, 128, 128)`, before a radical is named: `(B, 128)`."""
+        x = self.layers(glyphs)  # (B, 192, 4, 4)
+        return F.silu(self.gather(rearrange(x, "b c h w -> b (c h w)")))  # (B, 128)
+
+    def forward(self, glyphs: Tensor) -> Tensor:
+        features = F.dropout(self.features(glyphs), self.config.dropout, self.training)
+        return self.decide(features)  # (B, 214)
+
+    @torch.no_grad()
+    def read(self, glyphs: Tensor, batch_size: int = 128) -> tuple[Tensor, Tensor, Tensor]:
+        """Radicals of glyphs, 1 to 214, and their probabilities, `(B,)` each, and features."""
+        features = torch.cat([self.features(batch) for batch in glyphs.split(batch_size)])
+        probability, radical = self.decide(features).softmax(dim=1).max(dim=1)
+        return radical + 1, probability, features
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of settings and weights, in hex."""
+        return fingerprint(self.config, self)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Writes `config.json` and `model.safetensors`, and returns the folder."""
+        return write_model(folder, self.config, self)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path | None = None) -> RadicalReader:
+        """The reader of a folder, in evaluation mode; None is the one that ships.
+
+        Raises WeightsError for a folder without weights, damaged ones, or another model's.
+        """
+        folder = Path(path) if path is not None else BUNDLED
+        model = cls(read_config(folder, ReaderConfig))
+        read_weights(folder, model)
+        return model.eval()

@@ -1,0 +1,188 @@
+"""Training of the reader of radicals under Lightning, on real glyphs, varied at random."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from lightning.pytorch import LightningDataModule, LightningModule
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from autoencoder.glyphs import GlyphDataset
+from autoencoder.muon import Muon, muon_dtype
+from autoencoder.reader import RadicalReader, ReaderConfig
+
+COMMONEST = 40  # radicals that have a score of their own
+
+
+class ReaderData(LightningDataModule):
+    """The glyphs that `scripts/prepare_data.py` drew, `(B, 1, 128, 128)`, and radicals less one.
+
+    Args:
+        folder: where they are.
+        batch_size: glyphs a step and process.
+    """
+
+    def __init__(self, folder: Path = Path(".data"), batch_size: int = 128) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+
+    def setup(self, stage: str) -> None:
+        self.train, self.test = (
+            GlyphDataset(self.hparams.folder, split) for split in ("train", "test")
+        )
+        counts = self.classes(self.train).bincount(minlength=ReaderConfig.radicals)
+        self.commonest = counts.argsort(descending=True, stable=True)[:COMMONEST]
+
+    @staticmethod
+    def classes(glyphs: GlyphDataset) -> Tensor:
+        """Radicals of a dataset's glyphs, from 0, `(count,)`."""
+        return torch.tensor([record.radical - 1 for record in glyphs.records])
+
+    def _loader(self, glyphs: GlyphDataset, batch_size: int, **options) -> DataLoader:
+        labels = self.classes(glyphs)
+
+        def collate(rows: list[tuple[Tensor]]) -> tuple[Tensor, Tensor]:
+            chosen = torch.stack([row for (row,) in rows])
+            return glyphs.images(chosen), labels[chosen]
+
+        rows = TensorDataset(torch.arange(len(glyphs)))
+        return DataLoader(rows, batch_size, collate_fn=collate, **options)
+
+    def train_dataloader(self) -> DataLoader:
+        return self._loader(self.train, self.hparams.batch_size, shuffle=True, drop_last=True)
+
+    def val_dataloader(self) -> DataLoader:
+        return self._loader(self.test, 128)
+
+
+def bend(glyphs: Tensor, scale: float = 0.12, shear: float = 0.1, shift: float = 0.06) -> Tensor:
+    """Glyphs `(B, 1, H, W)`, each stretched, sheared, turned a little and moved, at random.
+
+    `scale` and `shear` bound the entries of the map's matrix around the identity, and `shift` the
+    way that a glyph moves, as a part of its size.
+    """
+    count = len(glyphs)
+    matrix = torch.eye(2).expand(count, 2, 2).clone()
+    matrix += torch.empty(count, 2, 2).uniform_(-1, 1) * torch.tensor(
+        [[scale, shear], [shear, scale]]
+    )
+    move = torch.empty(count, 2, 1).uniform_(-2 * shift, 2 * shift)
+    grid = F.affine_grid(torch.cat([matrix, move], dim=2), list(glyphs.shape), align_corners=False)
+    return F.grid_sample(glyphs, grid.to(glyphs), align_corners=False)
+
+
+def ink(glyphs: Tensor) -> Tensor:
+    """Glyphs `(B, 1, H, W)`, each with its strokes thickened or thinned by up to a pixel a side."""
+    amount = torch.empty(len(glyphs), 1, 1, 1).uniform_(-1, 1).to(glyphs)
+    thick, thin = F.max_pool2d(glyphs, 3, 1, 1), -F.max_pool2d(-glyphs, 3, 1, 1)
+    return glyphs + amount.clamp_min(0) * (thick - glyphs) - amount.clamp_max(0) * (thin - glyphs)
+
+
+def smear(glyphs: Tensor, blur: float = 2.0, noise: float = 0.15) -> Tensor:
+    """Glyphs `(B, 1, H, W)`, each blurred and speckled at random, still in [0, 1].
+
+    `blur` is the largest width, in pixels, and `noise` the largest standard deviation.
+    """
+    count = len(glyphs)
+    sigma = torch.empty(count, 1).uniform_(0.1, blur)
+    radius = math.ceil(2 * blur)
+    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma).square())
+    taps = (taps / taps.sum(dim=1, keepdim=True)).to(glyphs)  # (B, K)
+    x = glyphs.transpose(0, 1)  # (1, B, H, W): a group of the convolution for each glyph
+    x = F.conv2d(x, taps[:, None, None, :], padding=(0, radius), groups=count)
+    x = F.conv2d(x, taps[:, None, :, None], padding=(radius, 0), groups=count)
+    speckle = torch.empty(count, 1, 1, 1).uniform_(0, noise).to(glyphs)
+    return (x.transpose(0, 1) + speckle * torch.randn_like(glyphs)).clamp(0, 1)
+
+
+def vary(glyphs: Tensor) -> Tensor:
+    """All of it, and half of the glyphs smeared."""
+    glyphs = ink(bend(glyphs))
+    smeared = (torch.rand(len(glyphs), 1, 1, 1) < 0.5).to(glyphs.device)
+    return torch.where(smeared, smear(glyphs), glyphs)
+
+
+class ReaderModule(LightningModule):
+    """Trains a `RadicalReader` and writes it to `out` at the end.
+
+    Args:
+        config: the network.
+        learning_rate: of Muon, for the pointwise convolutions, at its peak; it rises over
+            `warmup_steps` and falls to zero at the last step of the trainer.
+        adam_learning_rate: of AdamW, for the rest, in the same way.
+        weight_decay: of the matrices.
+        smoothing: part of the labels spread over all radicals.
+        warmup_steps: steps until the peak.
+        compile: let torch.compile make the network faster, for a minute at the start; needs a C++
+            compiler.
+        out: folder for `config.json` and `model.safetensors`.
+    """
+
+    def __init__(
+        self,
+        config: ReaderConfig = ReaderConfig(),
+        learning_rate: float = 5e-3,
+        adam_learning_rate: float = 1e-3,
+        weight_decay: float = 0.05,
+        smoothing: float = 0.1,
+        warmup_steps: int = 100,
+        compile: bool = False,
+        out: Path = Path(".runs/reader/export"),
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["config"])
+        self.reader = RadicalReader(config)
+
+    def on_fit_start(self) -> None:
+        if self.hparams.compile:
+            self.reader.compile()
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        glyphs, labels = batch
+        logits = self.reader(vary(glyphs)).float()
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.hparams.smoothing)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        glyphs, labels = batch
+        right = (self.reader(glyphs).argmax(dim=1) == labels).float()
+        common = right[torch.isin(labels, self.trainer.datamodule.commonest.to(labels))]
+        for name, values in (("accuracy", right), ("accuracy_commonest", common)):
+            if len(values):
+                self.log(
+                    f"val/{name}",
+                    values.mean(),
+                    prog_bar=True,
+                    batch_size=len(values),
+                    sync_dist=True,
+                )
+
+    def configure_optimizers(self) -> dict:
+        convolutions = (m for m in self.reader.modules() if isinstance(m, nn.Conv2d))
+        optimizer = Muon(
+            [conv.weight for conv in convolutions if conv.kernel_size == (1, 1)],
+            self.reader.parameters(),
+            lr=self.hparams.learning_rate,
+            adam_lr=self.hparams.adam_learning_rate,
+            weight_decay=self.hparams.weight_decay,
+            dtype=muon_dtype(self.trainer.precision),
+        )
+        warmup, total = self.hparams.warmup_steps, self.trainer.estimated_stepping_batches
+
+        def factor(step: int) -> float:
+            return min(1, (step + 1) / warmup) * max(0, 1 - step / total)
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_fit_end(self) -> None:
+        if self.trainer.is_global_zero and not self.trainer.interrupted:
+            print(f"wrote {self.reader.save_pretrained(self.hparams.out)}")

@@ -1,0 +1,1 @@
+"""How good a pipeline is: `Evaluator` measures, `report` writes, `distances` compares sets."""

@@ -1,0 +1,443 @@
+"""How good a pipeline is, in figures with a floor and a ceiling beside each.
+
+Functions of glyphs, features and radicals, which can judge what any program drew, and the
+`Evaluator` that puts them together for a `GlyphPipeline`. Glyphs are float tensors
+`(N, 1, 128, 128)` in [0, 1], 1 = ink, features `(N, D)`, and radicals `(N,)`, 1 to 214.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from autoencoder import Autoencoder
+from autoencoder.glyphs import GlyphDataset, GlyphRecord
+from autoencoder.loss import Perceptual
+from autoencoder.reader import RadicalReader
+from autoencoder.similarity import (
+    nearest_by_strokes,
+    peak_signal_to_noise,
+    stroke_iou,
+    structural_similarity,
+)
+from conditioning import TextEncoder
+from conditioning.probe import ProbeScore, probe
+from conditioning.radicals import radical
+from diffusion.evaluation.distances import frechet_distance, kernel_distance, overlap
+from diffusion.pipeline import GlyphPipeline
+from diffusion.process import flow_matching_loss
+from diffusion.request import GUIDANCE, STEPS
+
+STROKES = (1, 6, 10, 14, 18, 22, 26)  # where each class of density begins
+NEAR_COPY = 0.8  # stroke IoU from which a glyph counts as a copy of another
+TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the denoising loss
+COMMONEST = 36  # radicals that are asked for by name
+
+Advance = Callable[[int], object]
+Progress = Callable[[str, int], AbstractContextManager[Advance]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is drawn and measured, and with which settings.
+
+    Attributes:
+        captions: held-out captions to draw a glyph of each, and real glyphs to compare with.
+        per_radical: glyphs of each of the 36 commonest radicals.
+        sweep: glyphs of each of them for each guidance scale and number of steps in the plots.
+        read: held-out glyphs shown to the OCR engine.
+        probed: training captions that the ceiling of adherence learns from.
+        guidance_scale, steps: of all but the plots.
+        guidance_scales, step_counts: along the axes of the plots.
+        seed: of the first glyph of each drawing.
+    """
+
+    captions: int = 1_000_000  # all there are
+    per_radical: int = 16
+    sweep: int = 8
+    read: int = 1_000_000
+    probed: int = 1_000_000
+    guidance_scale: float = GUIDANCE
+    steps: int = STEPS
+    guidance_scales: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
+    step_counts: tuple[int, ...] = (1, 2, 3, 5, 8, 12, 20, 50)
+    seed: int = 0
+
+    def glyph_steps(self, held_out: int) -> int:
+        """Glyphs times steps of all that is drawn, for so many held-out glyphs."""
+        drawn = min(self.captions, held_out) + COMMONEST * self.per_radical
+        steps = self.steps * len(self.guidance_scales) + sum(self.step_counts)
+        return drawn * self.steps + COMMONEST * self.sweep * steps
+
+
+QUICK = Plan(
+    captions=320,
+    sweep=2,
+    read=200,
+    probed=8000,
+    guidance_scales=(1.0, 2.0, 3.0, 5.0, 8.0),
+    step_counts=(1, 2, 4, 8, 12, 24),
+)
+
+
+# ---- reconstruction ------------------------------------------------------------------------------
+
+
+@torch.inference_mode()
+def reconstruct(autoencoder: Autoencoder, glyphs: Tensor, advance: Advance) -> Tensor:
+    """Glyphs encoded and decoded, on the CPU."""
+    device = next(autoencoder.parameters()).device
+    decoded = []
+    for batch in glyphs.split(64):
+        decoded.append(autoencoder.decode(autoencoder.encode(batch.to(device))).cpu())
+        advance(len(batch))
+    return torch.cat(decoded)
+
+
+def reconstruction(
+    glyphs: Tensor, decoded: Tensor, strokes: Sequence[int], lpips: Perceptual | None = None
+) -> dict[str, dict]:
+    """PSNR in dB, SSIM, stroke IoU and LPIPS of decoded glyphs: of all, and by stroke count."""
+    measures = {
+        "psnr": peak_signal_to_noise(decoded, glyphs),
+        "ssim": structural_similarity(decoded, glyphs),
+        "iou": stroke_iou(decoded, glyphs),
+    }
+    if lpips is not None:
+        pairs = zip(decoded.split(64), glyphs.split(64), strict=True)
+        measures["lpips"] = torch.cat([lpips(*pair) for pair in pairs])
+    counts = torch.tensor(strokes)
+
+    def row(chosen: Tensor) -> dict:
+        means = {name: float(values[chosen].mean()) for name, values in measures.items()}
+        worst = float(measures["psnr"][chosen].min())
+        return {"glyphs": int(chosen.sum()), **means, "worst_psnr": worst}
+
+    rows = {"all": row(counts >= 0)}
+    for least, beyond in zip(STROKES, (*STROKES[1:], None), strict=True):
+        chosen = (counts >= least) & (counts < (beyond or 1000))
+        if chosen.any():
+            rows[f"{least} to {beyond - 1} strokes" if beyond else f"{least} and more"] = row(
+                chosen
+            )
+    return rows
+
+
+def legibility(characters: Sequence[str], before: Sequence[str], after: Sequence[str]) -> dict:
+    """Of the characters that were read rightly before decoding, the share that still are."""
+    readings = zip(characters, before, after, strict=True)
+    known = [now == character for character, then, now in readings if then == character]
+    share = sum(known) / len(known) if known else None
+    return {"shown": len(characters), "read": len(known), "share": share}
+
+
+# ---- sets of glyphs ------------------------------------------------------------------------------
+
+
+def distribution(features: Tensor, reference: Tensor) -> dict[str, float]:
+    """Distances and overlaps of a set of glyphs and a reference set, by their features."""
+    return {
+        "frechet": frechet_distance(features, reference),
+        "kernel": kernel_distance(features, reference),
+        **asdict(overlap(features, reference)),
+    }
+
+
+def novelty(iou: Tensor) -> dict[str, float]:
+    """What stroke IoUs of glyphs with their nearest training glyph, `(N,)`, come to."""
+    return {
+        "mean": float(iou.mean()),
+        "highest": float(iou.max()),
+        "near_copies": float((iou >= NEAR_COPY).double().mean()),
+    }
+
+
+# ---- words ---------------------------------------------------------------------------------------
+
+
+def adherence(read: Tensor, asked: Tensor) -> float:
+    """The share of glyphs whose radical, as read, is the one asked for."""
+    return float((read == asked).double().mean())
+
+
+def radicals_of(records: Sequence[GlyphRecord]) -> Tensor:
+    """The radical of each glyph, `(N,)`."""
+    return torch.tensor([record.radical for record in records])
+
+
+def commonest(radicals: Tensor, count: int) -> list[int]:
+    """The radicals that occur most often, the commonest first."""
+    return radicals.bincount(minlength=215).argsort(descending=True, stable=True)[:count].tolist()
+
+
+@torch.inference_mode()
+def pooled(encoder: TextEncoder, captions: Sequence[str], advance: Advance) -> Tensor:
+    """One embedding a caption, `(N, D)`, on the CPU; captions of a length are embedded together."""
+    order = sorted(range(len(captions)), key=lambda i: len(captions[i]))
+    parts = []
+    for start in range(0, len(order), 128):
+        batch = order[start : start + 128]
+        parts.append(encoder.pool(*encoder([captions[i] for i in batch])).cpu())
+        advance(len(batch))
+    return torch.cat(parts)[torch.tensor(order).argsort()]
+
+
+# ---- overfitting ---------------------------------------------------------------------------------
+
+
+@torch.inference_mode()
+def denoising_loss(
+    pipe: GlyphPipeline, glyphs: Tensor, captions: Sequence[str], advance: Advance
+) -> list[float]:
+    """The training loss at each of `TIMES`, over glyphs with their captions, under fixed noise."""
+    generator = torch.Generator().manual_seed(0)
+    totals = torch.zeros(len(TIMES), dtype=torch.float64)
+    for start in range(0, len(glyphs), 64):
+        latents = pipe.autoencoder.encode(glyphs[start : start + 64].to(pipe.device))
+        words = pipe.text_encoder(list(captions[start : start + 64]))
+        noise = torch.randn(latents.shape, generator=generator).to(latents)
+        for i, value in enumerate(TIMES):
+            t = latents.new_full((len(latents),), value)
+            totals[i] += flow_matching_loss(pipe.denoiser, latents, *words, t, noise).cpu().sum()
+        advance(len(latents))
+    return (totals / len(glyphs)).tolist()
+
+
+# ---- all of it -----------------------------------------------------------------------------------
+
+
+def no_progress(what: str, total: int) -> AbstractContextManager[Advance]:
+    """Shows nothing."""
+    return nullcontext(lambda done: None)
+
+
+class Evaluator:
+    """Measures a pipeline, section by section; each gives plain numbers for `evaluation.json`.
+
+    Real glyphs stand beside its samples in three sets of one size: held-out glyphs, whose captions
+    the samples are drawn for, and two sets from training. The same arguments give the same figures
+    on the same machine. `pictures` holds the glyphs that a section found worth looking at.
+
+    Args:
+        pipe: what to measure.
+        reader: who names the radicals, and whose features distances are measured in.
+        training, held_out: the two splits.
+        plan: how much of everything.
+        progress: a bar, given a name and a total, as a context manager that yields what moves it.
+    """
+
+    def __init__(
+        self,
+        pipe: GlyphPipeline,
+        reader: RadicalReader,
+        training: GlyphDataset,
+        held_out: GlyphDataset,
+        plan: Plan,
+        progress: Progress = no_progress,
+    ) -> None:
+        self.pipe, self.reader, self.plan, self.progress = pipe, reader, plan, progress
+        self.training, self.held_out = training, held_out
+        self.pictures: dict[str, Tensor] = {}
+        count = min(plan.captions, len(held_out), len(training) // 2)
+        generator = torch.Generator().manual_seed(plan.seed)
+        rows = torch.randperm(len(held_out), generator=generator)[:count].sort().values
+        self.order = torch.randperm(len(training), generator=generator)
+        self.real = held_out.images(rows)
+        self.known, self.others = (training.images(part) for part in self._two_sets(count))
+        self.records = [held_out.records[i] for i in rows]
+        self.captions = [record.caption for record in self.records]
+        self.frequent = commonest(radicals_of(training.records), 40)
+
+    def _two_sets(self, count: int) -> tuple[Tensor, ...]:
+        return self.order[: 2 * count].split(count)
+
+    def run(
+        self,
+        ocr: Callable[[Tensor], list[str]] | None = None,
+        lpips: Perceptual | None = None,
+    ) -> dict:
+        """Every section by its name.
+
+        Raises ValueError where the plan or the data have too few glyphs for a metric.
+        """
+        return {
+            "plan": asdict(self.plan) | {"captions": len(self.captions)},
+            "models": {
+                "denoiser": self.pipe.denoiser.fingerprint,
+                "autoencoder": self.pipe.autoencoder.fingerprint,
+                "text_encoder": self.pipe.text_encoder.fingerprint,
+                "reader": self.reader.fingerprint,
+            },
+            "reconstruction": self.reconstruction(ocr, lpips),
+            "distribution": self.distribution(),
+            "adherence": self.adherence(),
+            "novelty": self.novelty(),
+            "overfitting": self.overfitting(),
+        }
+
+    def expected_seconds(self) -> float:
+        """How long `run` will take, from a timing of two steps; reading adds half as much again."""
+        texts, seconds = ["gold"] * 16, 0.0
+        for _ in range(2):  # the first warms up
+            start = time.perf_counter()
+            self.pipe(texts, num_inference_steps=2, guidance_scale=self.plan.guidance_scale)
+            seconds = time.perf_counter() - start
+        return 1.5 * seconds / (2 * len(texts)) * self.plan.glyph_steps(len(self.held_out))
+
+    def draw(self, texts: list[str], what: str, scale: float, steps: int) -> Tensor:
+        """One glyph a text."""
+        with self.progress(what, len(texts) * steps) as advance:
+            return self.pipe(
+                texts,
+                num_inference_steps=steps,
+                guidance_scale=scale,
+                seed=self.plan.seed,
+                output_type="pt",
+                progress=advance,
+            ).images
+
+    @cached_property
+    def samples(self) -> Tensor:
+        """A glyph for each held-out caption."""
+        plan = self.plan
+        return self.draw(self.captions, "held-out captions", plan.guidance_scale, plan.steps)
+
+    def reconstruction(
+        self, ocr: Callable[[Tensor], list[str]] | None, lpips: Perceptual | None
+    ) -> dict:
+        """Held-out glyphs decoded: how near they come, and whether both readers still read them."""
+        records = self.held_out.records
+        glyphs = self.held_out.images(range(len(records)))
+        with self.progress("decoding", len(glyphs)) as advance:
+            decoded = reconstruct(self.pipe.autoencoder, glyphs, advance)
+        strokes = [record.strokes for record in records]
+        figures: dict = {"glyphs": reconstruction(glyphs, decoded, strokes, lpips)}
+        if ocr is not None:
+            rows = torch.linspace(0, len(records) - 1, min(self.plan.read, len(records))).long()
+            readings = []
+            with self.progress("reading characters", 2 * len(rows)) as advance:
+                for shown in (glyphs[rows], decoded[rows]):
+                    readings.append([])
+                    for glyph in shown.split(1):
+                        readings[-1] += ocr(glyph)
+                        advance(1)
+            figures["characters"] = legibility([records[i].character for i in rows], *readings)
+        truth = radicals_of(records)
+        frequent = torch.isin(truth, torch.tensor(self.frequent))
+        read, read_again = self.reader.read(glyphs)[0], self.reader.read(decoded)[0]
+        figures["radicals"] = {
+            "before": adherence(read, truth),
+            "before, 40 commonest": adherence(read[frequent], truth[frequent]),
+            "after": adherence(read_again, truth),
+        }
+        worst = peak_signal_to_noise(decoded, glyphs).argsort()[:16]
+        self.pictures["worst"] = torch.stack([glyphs[worst], decoded[worst]], 1).flatten(0, 1)
+        return figures
+
+    def distribution(self) -> dict:
+        """Samples among real glyphs. The floor is what other real glyphs come to."""
+        samples, real, known, others = (
+            self.reader.read(glyphs)[2]
+            for glyphs in (self.samples, self.real, self.known, self.others)
+        )
+        return {
+            "held-out glyphs": {
+                "samples": distribution(samples, real),
+                "floor": distribution(others, real),
+                "copycat": distribution(known, real),
+            },
+            "training glyphs": {
+                "samples": distribution(samples, known),
+                "floor": distribution(others, known),
+                "copycat": distribution(known, known),
+            },
+        }
+
+    def adherence(self) -> dict:
+        """Whether samples carry the radical that the words ask for."""
+        plan, numbers = self.plan, self.frequent[:COMMONEST]
+        names = [radical(number).names[0] for number in numbers]
+
+        def ask(count: int, scale: float, steps: int) -> tuple[Tensor, Tensor]:
+            texts = [name for name in names for _ in range(count)]
+            glyphs = self.draw(texts, f"guidance {scale:g}, {steps} steps", scale, steps)
+            return glyphs, self.reader.read(glyphs)[0]
+
+        glyphs, read = ask(plan.per_radical, plan.guidance_scale, plan.steps)
+        self.pictures["radicals"] = glyphs
+        asked = torch.tensor(numbers).repeat_interleave(plan.per_radical)
+        fewer = torch.tensor(numbers).repeat_interleave(plan.sweep)
+        truth = radicals_of(self.records)
+        guess = torch.full_like(truth, self.frequent[0])
+        seen = torch.isin(truth, torch.tensor(numbers))
+        return {
+            "radicals": {
+                "samples": adherence(read, asked),
+                "floor": 1 / len(numbers),
+                "ceiling": adherence(self.reader.read(self.real[seen])[0], truth[seen]),
+            },
+            "captions": {
+                "samples": adherence(self.reader.read(self.samples)[0], truth),
+                "floor": adherence(guess, truth),
+                "ceiling": self.probe().top1,
+            },
+            "each": {
+                name: adherence(read[asked == number], asked[asked == number])
+                for name, number in zip(names, numbers, strict=True)
+            },
+            "guidance": {
+                f"{scale:g}": adherence(ask(plan.sweep, scale, plan.steps)[1], fewer)
+                for scale in plan.guidance_scales
+            },
+            "steps": {
+                str(steps): adherence(ask(plan.sweep, plan.guidance_scale, steps)[1], fewer)
+                for steps in plan.step_counts
+            },
+        }
+
+    def probe(self) -> ProbeScore:
+        """How often the radical can be told from a held-out caption alone, by a linear map."""
+        learnt = [self.training.records[i] for i in self.order[: self.plan.probed]]
+        sets = []
+        with self.progress("captions", len(learnt) + len(self.records)) as advance:
+            for records in (learnt, self.records):
+                captions = [record.caption for record in records]
+                sets += [pooled(self.pipe.text_encoder, captions, advance), radicals_of(records)]
+        return probe(*sets)
+
+    def novelty(self) -> dict:
+        """How near samples come to training glyphs, beside held-out glyphs and copies."""
+        library = torch.cat(
+            [self.training.images(rows) > 0.5 for rows in self.order.sort().values.split(1024)]
+        )
+        found = {}
+        for name, glyphs in (
+            ("samples", self.samples),
+            ("floor", self.real),
+            ("copycat", self.known),
+        ):
+            with self.progress(f"nearest glyphs: {name}", len(glyphs)) as advance:
+                found[name] = nearest_by_strokes(glyphs, library, advance=advance)
+        iou, nearest = found["samples"]
+        rows = iou.argsort(descending=True)[:16]
+        pairs = torch.stack([self.samples[rows], library[nearest[rows]].float()], 1)
+        self.pictures["closest"] = pairs.flatten(0, 1)
+        return {name: novelty(iou) for name, (iou, _) in found.items()}
+
+    def overfitting(self) -> dict:
+        """The denoising loss at `TIMES`, of training glyphs and of held-out ones."""
+        learnt, _ = self._two_sets(len(self.records))
+        figures: dict = {"times": list(TIMES)}
+        for name, glyphs, captions in (
+            ("training", self.known, [self.training.records[i].caption for i in learnt]),
+            ("held-out", self.real, self.captions),
+        ):
+            with self.progress(f"denoising: {name}", len(glyphs)) as advance:
+                figures[name] = denoising_loss(self.pipe, glyphs, captions, advance)
+        return figures

@@ -1,0 +1,108 @@
+"""Measure a model: reconstruction, samples as a set, adherence to words, copies, overfitting."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from _cli import check_device, load_pipeline, progress_bar, run, write_text
+
+from diffusion.request import BUNDLED, check_model
+
+
+def main(
+    model: Annotated[
+        Path,
+        typer.Option(
+            help="A folder that train_diffusion.py wrote.", show_default="the one that ships"
+        ),
+    ] = BUNDLED,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer glyphs of everything: some minutes.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder for figures, tables and pictures.")] = Path(
+        "evaluation"
+    ),
+    data: Annotated[Path, typer.Option(help="The glyphs that prepare_data.py drew.")] = Path(
+        ".data"
+    ),
+    device: Annotated[
+        str, typer.Option(help="cpu, cuda, cuda:1 or mps; auto is CUDA where there is one.")
+    ] = "auto",
+) -> None:
+    """Measure a model, with a floor and a ceiling beside every figure.
+
+    Run prepare_data.py once before it. Writes evaluation.json, evaluation.md, and pictures:
+
+        python scripts/evaluate.py --quick
+
+        python scripts/evaluate.py --model .runs/diffusion/export --out mine/
+
+    The same model gives the same figures on the same machine. What needs the extra "evaluate"
+    (an OCR engine, plots) is skipped without it, and the tables say so.
+    """
+    check_model(model)
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out} is a file: name a folder")
+    check_device(device)
+    # Imported late: torch takes seconds, and --help needs none of it.
+    from autoencoder.glyphs import GlyphDataset
+    from autoencoder.reader import RadicalReader
+    from diffusion.evaluation.evaluator import COMMONEST, QUICK, Evaluator, Plan
+    from diffusion.evaluation.report import markdown, plot
+    from diffusion.pictures import sheet, write_png
+    from diffusion.pipeline import to_pil
+
+    start = time.perf_counter()
+    training, held_out = (GlyphDataset(data, split) for split in ("train", "test"))
+    pipe, reader = load_pipeline(model, device), RadicalReader.from_pretrained()
+    plan = QUICK if quick else Plan()
+    skipped: dict[str, str] = {}
+    ocr, lpips = extras(skipped)
+    warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training
+    evaluator = Evaluator(pipe, reader, training, held_out, plan, progress_bar)
+    print(f"about {evaluator.expected_seconds() / 60:.0f} minutes on {pipe.device}")
+    figures = evaluator.run(ocr, lpips)
+
+    out.mkdir(parents=True, exist_ok=True)
+    pictures = []
+    for name, glyphs in evaluator.pictures.items():
+        blocks = COMMONEST if name == "radicals" else 4
+        write_png(sheet(to_pil(glyphs), blocks), out / f"{name}.png", {"Software": "Tianshu"})
+        pictures.append(f"{name}.png")
+    try:
+        plot(figures, out / "adherence.png")
+        pictures.append("adherence.png")
+    except ImportError as error:
+        skipped["plots"] = str(error)
+    seconds = time.perf_counter() - start
+    whole = figures | {"skipped": skipped, "seconds": round(seconds)}
+    write_text(out / "evaluation.json", json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+    write_text(out / "evaluation.md", markdown(figures, skipped, pictures))
+    print(f"wrote {out}/evaluation.json, .md and {len(pictures)} pictures in {seconds:.0f} s")
+
+
+def extras(skipped: dict[str, str]) -> tuple[Callable | None, Callable | None]:
+    """An OCR engine and LPIPS, each None where it cannot be had, with the reason in `skipped`."""
+    from autoencoder.loss import lpips_distance
+    from autoencoder.similarity import character_reader
+
+    ocr = lpips = None
+    try:
+        ocr = character_reader()
+    except ImportError as error:
+        skipped["characters read by OCR"] = str(error)
+    try:
+        lpips = lpips_distance("alex")
+    except (ImportError, OSError) as error:
+        skipped["LPIPS"] = f"its weights are not to be had ({error})"
+    return ocr, lpips
+
+
+if __name__ == "__main__":
+    run(main)

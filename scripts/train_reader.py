@@ -1,0 +1,15 @@
+"""Trains the reader of radicals, which evaluate.py judges glyphs with.
+
+    python scripts/train_reader.py
+
+Needs the glyphs that prepare_data.py drew. Loss and accuracy on held-out glyphs go to TensorBoard
+(`tensorboard --logdir .runs/reader`), checkpoints to .runs/reader/checkpoints: go on from the last
+with `--ckpt_path last`. The result is written to `--model.out`.
+"""
+
+from _training import train
+
+from autoencoder.reader_training import ReaderData, ReaderModule
+
+if __name__ == "__main__":
+    train(ReaderModule, ReaderData, "reader", max_epochs=20, check_val_every_n_epoch=2)

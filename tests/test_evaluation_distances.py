@@ -1,0 +1,133 @@
+"""Sets of features against closed forms, second implementations, and cases with known answers."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.linalg import sqrtm
+
+from diffusion.evaluation.distances import frechet_distance, kernel_distance, overlap
+
+
+def normal(count, width=4, mean=0.0, std=1.0, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return mean + std * torch.randn(count, width, generator=generator, dtype=torch.float64)
+
+
+def whitened(x):
+    """The same points with mean zero and covariance one, exactly."""
+    x = x - x.mean(dim=0)
+    return x @ torch.linalg.inv(torch.linalg.cholesky(x.T.cov())).T
+
+
+def test_the_frechet_distance_of_two_normals_is_its_closed_form():
+    """|2 - 0|² a dimension, and (3 - 1)² for the standard deviations: 4 (4 + 4)."""
+    one, two = whitened(normal(200)), 2 + 3 * whitened(normal(300, seed=1))
+    assert frechet_distance(one, two) == pytest.approx(4 * (4 + 4), rel=1e-9)
+    assert frechet_distance(two, one) == pytest.approx(4 * (4 + 4), rel=1e-9)
+
+
+def test_the_frechet_distance_is_that_of_scipys_square_root():
+    mix = normal(16, 16, seed=2)
+    a, b = normal(100, 16) @ mix, normal(150, 16, 0.3, 1.5, seed=1)
+    cov_a, cov_b = np.cov(a.numpy().T), np.cov(b.numpy().T)
+    mean = np.square(a.numpy().mean(0) - b.numpy().mean(0)).sum()
+    truth = mean + np.trace(cov_a + cov_b - 2 * sqrtm(cov_a @ cov_b).real)
+    assert frechet_distance(a, b) == pytest.approx(truth, abs=1e-4)
+
+
+def test_the_frechet_distance_is_that_of_torchmetrics():
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    class Flat(torch.nn.Module):
+        num_features = 4
+
+        def forward(self, images):
+            return images.flatten(1)
+
+    a, b = normal(60), normal(80, mean=0.5, seed=1)
+    metric = FrechetInceptionDistance(Flat(), normalize=True)
+    metric.update(a.reshape(-1, 1, 2, 2).float(), real=True)
+    metric.update(b.reshape(-1, 1, 2, 2).float(), real=False)
+    assert frechet_distance(a, b) == pytest.approx(metric.compute().item(), abs=1e-4)
+
+
+def test_the_kernel_distance_is_its_sum_over_pairs():
+    a, b = normal(5), normal(6, mean=1.0, seed=1)
+
+    def k(x, y):
+        return float((x @ y / 4 + 1) ** 3)
+
+    truth = (
+        np.mean([k(a[i], a[j]) for i in range(5) for j in range(5) if i != j])
+        + np.mean([k(b[i], b[j]) for i in range(6) for j in range(6) if i != j])
+        - 2 * np.mean([k(x, y) for x in a for y in b])
+    )
+    assert kernel_distance(a, b) == pytest.approx(truth, rel=1e-9)
+
+
+def test_the_kernel_distance_has_no_bias():
+    """Over many pairs of draws from one source the mean is zero, within its standard error."""
+    draws = [
+        kernel_distance(normal(20, seed=2 * i), normal(20, seed=2 * i + 1)) for i in range(400)
+    ]
+    error = np.std(draws) / len(draws) ** 0.5
+    assert abs(np.mean(draws)) < 4 * error
+    assert np.min(draws) < 0 < np.max(draws)
+
+
+def test_identical_sets():
+    a = normal(50)
+    assert frechet_distance(a, a) == pytest.approx(0, abs=1e-8)
+    assert kernel_distance(a, a) <= 0  # the pairs of a glyph with itself count only across
+    same = overlap(a, a)
+    assert (same.precision, same.recall, same.coverage) == (1, 1, 1)
+    # Each glyph lies in its own neighbourhood and in those of others: in k + 1 on average.
+    assert same.density == pytest.approx(6 / 5)
+
+
+def test_disjoint_sets():
+    a, b = normal(50), normal(50, mean=100.0, seed=1)
+    apart = overlap(a, b)
+    assert (apart.precision, apart.recall, apart.density, apart.coverage) == (0, 0, 0, 0)
+    assert frechet_distance(a, b) > 4 * 90**2
+    assert kernel_distance(a, b) > 1
+
+
+def test_two_draws_of_one_source_overlap():
+    """Density 1 and coverage 1 - 2^-k in expectation (Naeem et al., sections 3.2 and 4.1)."""
+    a, b = normal(1000, 8), normal(1000, 8, seed=1)
+    alike = overlap(a, b)
+    assert alike.density == pytest.approx(1, abs=0.1)
+    assert alike.coverage == pytest.approx(1 - 1 / 2**5, abs=0.03)
+    assert frechet_distance(a, b) < 0.2
+
+
+def test_a_dropped_mode_costs_recall_and_coverage_and_not_precision():
+    near, far = normal(200), normal(200, mean=20.0, seed=1)
+    real = torch.cat([near, far])
+    one_mode = normal(400, seed=2)
+    dropped = overlap(one_mode, real)
+    whole = overlap(torch.cat([one_mode[:200], normal(200, mean=20.0, seed=3)]), real)
+    assert dropped.precision > 0.9
+    assert dropped.recall < 0.6 < 0.9 < whole.recall
+    assert dropped.coverage < 0.55 < 0.9 < whole.coverage
+    assert frechet_distance(one_mode, real) > 50 * frechet_distance(real[::2], real[1::2])
+
+
+def test_one_point_repeated_has_precision_and_no_recall():
+    real = normal(200)
+    repeated = overlap(real.mean(dim=0).expand(200, -1), real)
+    assert repeated.precision == 1
+    assert repeated.recall == 0
+    assert repeated.coverage < 0.2
+
+
+@pytest.mark.parametrize(
+    ("metric", "needed"),
+    [(frechet_distance, 5), (kernel_distance, 2), (overlap, 6)],
+)
+def test_too_few_glyphs_are_refused_with_the_number_needed(metric, needed):
+    metric(normal(needed), normal(needed, seed=1))
+    for pair in ((needed - 1, needed), (needed, needed - 1)):
+        with pytest.raises(ValueError, match=rf"needs {needed} glyphs .* there are {needed - 1}"):
+            metric(normal(pair[0]), normal(pair[1], seed=1))

@@ -1,0 +1,323 @@
+"""The evaluation: each section against cases with known answers, and all of it for a tiny model."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import make_pipeline
+
+from autoencoder import loss, similarity
+from autoencoder.glyphs import GlyphDataset, default_font, record, write_glyphs
+from autoencoder.reader import RadicalReader
+from conditioning.captions import load_entries
+from diffusion.evaluation import evaluator as evaluator_module
+from diffusion.evaluation.evaluator import (
+    COMMONEST,
+    NEAR_COPY,
+    STROKES,
+    TIMES,
+    Evaluator,
+    Plan,
+    adherence,
+    commonest,
+    denoising_loss,
+    distribution,
+    legibility,
+    novelty,
+    pooled,
+    reconstruction,
+)
+from diffusion.process import flow_matching_loss
+
+PLAN = Plan(
+    per_radical=1,
+    sweep=1,
+    read=4,
+    probed=60,
+    steps=2,
+    guidance_scales=(1.0, 3.0),
+    step_counts=(1, 2),
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Of every fortieth character the training ones, and of the others some of the held-out."""
+    pytest.importorskip("pylopdf_fonts_zh_cn")
+    folder = tmp_path_factory.mktemp("data")
+    records = [record(e.character, e.radical, e.strokes, e.caption) for e in load_entries()]
+    held_out = [r for r in records if r.split == "test"][::7]
+    training = [r for r in records if r.split == "train"][::40]
+    write_glyphs(folder, training + held_out, default_font())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def splits(folder):
+    return GlyphDataset(folder, "train"), GlyphDataset(folder, "test")
+
+
+@pytest.fixture(scope="module")
+def reader():
+    return RadicalReader.from_pretrained()
+
+
+@pytest.fixture(scope="module")
+def evaluator(splits, reader):
+    return Evaluator(make_pipeline(), reader, *splits, PLAN)
+
+
+@pytest.fixture(scope="module")
+def figures(evaluator):
+    return evaluator.run(ocr=lambda glyphs: ["金"] * len(glyphs))
+
+
+# ---- sections ------------------------------------------------------------------------------------
+
+
+def test_reconstruction_counts_each_glyph_once_and_shows_the_dense_apart():
+    glyphs = torch.rand(9, 1, 32, 32, generator=torch.Generator().manual_seed(0)).round()
+    strokes = [1, 5, 6, 9, 13, 17, 21, 25, 40]
+    decoded = glyphs.clone()
+    decoded[-1] = 1 - glyphs[-1]
+    rows = reconstruction(glyphs, decoded, strokes)
+    assert {name: row["glyphs"] for name, row in rows.items()} == {
+        "all": 9,
+        "1 to 5 strokes": 2,
+        "6 to 9 strokes": 2,
+        "10 to 13 strokes": 1,
+        "14 to 17 strokes": 1,
+        "18 to 21 strokes": 1,
+        "22 to 25 strokes": 1,
+        "26 and more": 1,
+    }
+    assert rows["26 and more"]["psnr"] == pytest.approx(0, abs=1e-5)  # every pixel wrong by one
+    assert rows["26 and more"]["iou"] == 0
+    assert rows["all"]["worst_psnr"] == rows["26 and more"]["worst_psnr"]
+    assert rows["all"]["psnr"] == pytest.approx(8 * 100 / 9, rel=1e-5)
+    assert rows["1 to 5 strokes"]["ssim"] == pytest.approx(1)
+    assert "lpips" not in rows["all"]
+    measured = reconstruction(
+        glyphs, decoded, strokes, lpips=lambda a, b: (a - b).abs().mean((1, 2, 3))
+    )
+    assert measured["all"]["lpips"] == pytest.approx(1 / 9)
+    assert len(STROKES) == len(rows) - 1
+
+
+def test_legibility_asks_only_of_what_was_read_before():
+    found = legibility("金木水火", ["金", "木", "氷", "火"], ["金", "本", "水", "火"])
+    assert found == {"shown": 4, "read": 3, "share": pytest.approx(2 / 3)}
+    assert legibility("金", [""], [""])["share"] is None
+
+
+def test_adherence_and_the_commonest():
+    assert adherence(torch.tensor([1, 2, 3, 4]), torch.tensor([1, 2, 4, 3])) == 0.5
+    assert commonest(torch.tensor([7, 7, 7, 3, 3, 214, 5]), 3) == [7, 3, 5]
+
+
+def test_near_copies_are_those_from_the_threshold_on():
+    found = novelty(torch.tensor([0.5, NEAR_COPY, 0.9, 0.7]))
+    assert found == pytest.approx({"mean": 0.725, "highest": 0.9, "near_copies": 0.5})
+
+
+def test_captions_keep_their_order_when_pooled(tiny_text_encoder):
+    captions = ["the gold of the dragon", "fish", "a bird and a fish"]
+    together = pooled(tiny_text_encoder, captions, lambda done: None)
+    for row, caption in zip(together, captions, strict=True):
+        alone = tiny_text_encoder.pool(*tiny_text_encoder([caption]))[0]
+        torch.testing.assert_close(row, alone, atol=1e-6, rtol=1e-5)
+
+
+def test_the_denoising_loss_is_the_training_loss_at_its_times(splits):
+    pipe, glyphs = make_pipeline(), splits[0].images(range(70))  # more than one batch
+    captions = ["gold", "fish"] * 35
+    found = denoising_loss(pipe, glyphs, captions, lambda done: None)
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.cat([torch.randn(n, 4, 8, 8, generator=generator) for n in (64, 6)])
+    with torch.no_grad():
+        latents, words = pipe.autoencoder.encode(glyphs), pipe.text_encoder(captions)
+        for time, value in zip(TIMES, found, strict=True):
+            t = torch.full((70,), time)
+            truth = flow_matching_loss(pipe.denoiser, latents, *words, t, noise).mean()
+            assert value == pytest.approx(truth.item(), rel=1e-4)
+
+
+# ---- honesty: what is bad looks bad in the column that should show it ----------------------------
+
+
+def features(reader, glyphs):
+    return reader.read(glyphs)[2]
+
+
+def test_blank_pages_one_glyph_repeated_and_noise_are_far_from_real_glyphs(splits, reader):
+    training, held_out = splits
+    real, other = features(reader, held_out.images(range(140))), training.images(range(140))
+    floor = distribution(features(reader, other), real)
+    assert floor["coverage"] > 0.8 and floor["recall"] > 0.5
+    cases = {
+        "blank": torch.zeros(140, 1, 128, 128),
+        "one": other[:1].expand(140, -1, -1, -1) + 0,
+        "noise": torch.rand(140, 1, 128, 128, generator=torch.Generator().manual_seed(0)),
+    }
+    for name, glyphs in cases.items():
+        found = distribution(features(reader, glyphs), real)
+        assert found["frechet"] > 3 * floor["frechet"], name
+        assert found["kernel"] > 10 * abs(floor["kernel"]), name
+        assert found["recall"] < 0.1, name
+        assert found["coverage"] < 0.2, name
+
+
+def test_a_dropped_radical_costs_coverage(splits, reader):
+    radicals = [record.radical for record in splits[0].records]
+    real = features(reader, splits[0].images(range(len(radicals))))
+    kept = [i for i, r in enumerate(radicals) if r not in (85, 75, 140, 30, 167)]
+    dropped = distribution(real[kept], real)
+    assert dropped["precision"] == 1
+    assert dropped["coverage"] < 1 and dropped["recall"] < 1
+
+
+def test_copies_of_the_training_set_are_caught(figures):
+    near = figures["novelty"]
+    assert near["copycat"]["near_copies"] == 1
+    assert near["copycat"]["mean"] == pytest.approx(1)
+    assert near["floor"]["near_copies"] < 0.5
+    copycat = figures["distribution"]["training glyphs"]["copycat"]
+    assert copycat["frechet"] == pytest.approx(0, abs=1e-3)
+    assert copycat["frechet"] < figures["distribution"]["training glyphs"]["floor"]["frechet"]
+
+
+def test_a_model_with_random_weights_looks_bad_everywhere(figures):
+    glyphs = figures["reconstruction"]["glyphs"]["all"]
+    assert glyphs["psnr"] < 15 and glyphs["iou"] < 0.5
+    assert figures["reconstruction"]["radicals"]["after"] < 0.2
+    assert figures["reconstruction"]["radicals"]["before"] > 0.85
+    for against in figures["distribution"].values():
+        assert against["samples"]["frechet"] > 3 * against["floor"]["frechet"]
+        assert against["samples"]["coverage"] < 0.3 < against["floor"]["coverage"]
+    adherent = figures["adherence"]
+    assert adherent["radicals"]["samples"] < 0.2 < 0.85 < adherent["radicals"]["ceiling"]
+    assert adherent["captions"]["samples"] < 0.2
+    assert adherent["radicals"]["floor"] == pytest.approx(1 / 36)
+
+
+# ---- all of it -----------------------------------------------------------------------------------
+
+
+def test_every_section_is_there_and_is_plain_json(figures, evaluator):
+    assert json.loads(json.dumps(figures, allow_nan=False)) == json.loads(json.dumps(figures))
+    assert figures["reconstruction"]["characters"]["shown"] == 4
+    assert list(figures["adherence"]["guidance"]) == ["1", "3"]
+    assert list(figures["adherence"]["steps"]) == ["1", "2"]
+    assert len(figures["adherence"]["each"]) == COMMONEST
+    assert len(figures["overfitting"]["training"]) == len(figures["overfitting"]["held-out"]) == 5
+    assert {name: len(glyphs) for name, glyphs in evaluator.pictures.items()} == {
+        "worst": 32,
+        "radicals": 36,
+        "closest": 32,
+    }
+
+
+def test_the_same_model_and_seed_give_the_same_figures(figures, splits, reader):
+    again = Evaluator(make_pipeline(), reader, *splits, PLAN)
+    assert again.distribution() == figures["distribution"]
+    assert again.adherence() == figures["adherence"]
+    assert again.overfitting() == figures["overfitting"]
+    other = Evaluator(make_pipeline(), reader, *splits, replace(PLAN, seed=1))
+    assert other.distribution() != figures["distribution"]
+
+
+def test_the_sets_are_of_one_size_and_do_not_overlap(evaluator):
+    assert len(evaluator.real) == len(evaluator.known) == len(evaluator.others)
+    known = {glyph.numpy().tobytes() for glyph in evaluator.known}
+    assert not known & {glyph.numpy().tobytes() for glyph in evaluator.others}
+
+
+def test_too_few_glyphs_for_a_metric_say_how_many_it_needs(splits, reader):
+    few = Evaluator(make_pipeline(), reader, *splits, replace(PLAN, captions=20))
+    with pytest.raises(ValueError, match="needs 129 glyphs on each side at least: there are 20"):
+        few.distribution()
+
+
+def test_what_is_drawn_is_what_the_plan_counts(splits, reader):
+    done = []
+
+    class Bar:
+        def __init__(self, what, total):
+            self.total = total
+
+        def __enter__(self):
+            return done.append
+
+        def __exit__(self, *error):
+            return None
+
+    evaluator = Evaluator(make_pipeline(), reader, *splits, PLAN, Bar)
+    _ = evaluator.samples
+    evaluator.probe = lambda: type("Score", (), {"top1": 0.5})
+    evaluator.adherence()
+    assert sum(done) == PLAN.glyph_steps(len(splits[1]))
+
+
+# ---- the command line ----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def evaluate(script, folder, tiny_model_folder, monkeypatch):
+    """Runs evaluate.py --quick with a small plan, without the engines that read and compare."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(evaluator_module, "QUICK", PLAN)
+    monkeypatch.setattr(loss, "lpips_distance", refuse("no network"))
+    monkeypatch.setattr(similarity, "character_reader", refuse("no engine"))
+
+    def call(*arguments):
+        defaults = {"--model": tiny_model_folder, "--data": folder, "--device": "cpu"}
+        given = [x for pair in defaults.items() if pair[0] not in arguments for x in pair]
+        return script("evaluate.py", "--quick", *given, *arguments)
+
+    return call
+
+
+def refuse(message):
+    def function(*arguments):
+        raise ImportError(message)
+
+    return function
+
+
+def test_evaluate_writes_figures_tables_and_pictures(evaluate, figures):
+    result = evaluate("--out", "mine")
+    assert result.code == 0, result.err
+    assert "minutes on cpu" in result.out and "wrote mine/evaluation.json" in result.out
+    written = json.loads(Path("mine/evaluation.json").read_text())
+    assert written["skipped"] == {
+        "characters read by OCR": "no engine",
+        "LPIPS": "its weights are not to be had (no network)",
+    }
+    for section in ("distribution", "adherence", "novelty", "overfitting"):
+        assert written[section] == figures[section]
+    page = Path("mine/evaluation.md").read_text()
+    assert "- LPIPS: its weights are not to be had (no network)" in page
+    pictures = {"worst", "radicals", "closest", "adherence"}
+    assert {path.stem for path in Path("mine").glob("*.png")} == pictures
+    assert all(f"({name}.png)" in page for name in pictures)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "nowhere"], "no model in nowhere"),
+        (["--data", "nowhere"], "no glyphs in nowhere: run python scripts/prepare_data.py first"),
+        (["--out", "taken"], "taken is a file: name a folder"),
+        (["--device", "abacus"], 'no device "abacus"'),
+    ],
+    ids=str,
+)
+def test_evaluate_refuses_in_one_line_and_writes_nothing(evaluate, arguments, message):
+    Path("taken").write_text("")
+    result = evaluate(*arguments)
+    assert result.code == 2
+    assert result.err.startswith("error: ") and result.err.count("\n") == 1
+    assert message in result.err
+    assert [path.name for path in Path().iterdir()] == ["taken"]

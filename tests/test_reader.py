@@ -1,0 +1,98 @@
+"""The reader of radicals: its interface, and what the one that ships can read."""
+
+import pytest
+import torch
+from conftest import shake
+
+from autoencoder.glyphs import default_font, draw_glyph, load_font
+from autoencoder.reader import RadicalReader, ReaderConfig
+from autoencoder.storage import WeightsError
+from conditioning.captions import load_entries
+
+TINY = ReaderConfig(widths=(8, 12), blocks=(1, 1), features=6, dropout=0.5)
+
+
+@pytest.fixture
+def tiny_reader():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return shake(RadicalReader(TINY)).eval()
+
+
+@pytest.fixture
+def noise():
+    return torch.rand(5, 1, 128, 128, generator=torch.Generator().manual_seed(0))
+
+
+def test_what_is_read_is_the_likeliest_radical_in_any_batches(tiny_reader, noise):
+    logits = tiny_reader(noise)
+    assert logits.shape == (5, 214)
+    radicals, probabilities, features = tiny_reader.read(noise, batch_size=2)
+    assert radicals.equal(logits.argmax(dim=1) + 1)
+    torch.testing.assert_close(probabilities, logits.softmax(dim=1).amax(dim=1))
+    torch.testing.assert_close(features, tiny_reader.features(noise))
+    torch.testing.assert_close(tiny_reader.decide(features), logits)
+
+
+def test_features_are_dropped_in_training_alone(tiny_reader, noise):
+    assert tiny_reader(noise).equal(tiny_reader(noise))
+    tiny_reader.train()
+    with torch.random.fork_rng(devices=[]):
+        assert not tiny_reader(noise).equal(tiny_reader(noise))
+
+
+def test_blocks_start_as_the_identity(noise):
+    reader = RadicalReader(TINY)
+    x = torch.randn(2, 8, 16, 16)
+    block = next(m for m in reader.layers if type(m).__name__ == "ResidualBlock")
+    assert block(x).equal(x)
+
+
+def test_a_folder_gives_the_same_reader_back(tiny_reader, noise, tmp_path):
+    again = RadicalReader.from_pretrained(tiny_reader.save_pretrained(tmp_path))
+    assert again.config == TINY
+    assert again.fingerprint == tiny_reader.fingerprint
+    assert again(noise).equal(tiny_reader(noise))
+    with pytest.raises(WeightsError, match=r"no config\.json"):
+        RadicalReader.from_pretrained(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"blocks": (1,)}, "one length"),
+        ({"features": 0}, "at least 1"),
+        ({"image_size": 100}, "does not halve"),
+    ],
+)
+def test_settings_that_make_no_reader_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        ReaderConfig(**settings)
+
+
+# ---- the one that ships --------------------------------------------------------------------------
+
+
+def draw(text):
+    pytest.importorskip("pylopdf_fonts_zh_cn")
+    font = load_font(default_font())
+    pixels = [torch.from_numpy(draw_glyph(character, font).copy()) for character in text]
+    return torch.stack(pixels)[:, None].float() / 255
+
+
+def test_the_reader_that_ships_is_small_and_knows_both_scripts():
+    reader = RadicalReader.from_pretrained()
+    assert sum(weight.numel() for weight in reader.parameters()) <= 2_000_000
+    pairs = ["銀银", "語语", "紅红", "飯饭", "鯉鲤", "鳩鸠", "駒驹", "軌轨", "閃闪", "頂顶"]
+    read = [reader.read(draw(pair))[0].tolist() for pair in pairs]
+    assert read == [[number] * 2 for number in (167, 149, 120, 184, 195, 196, 187, 159, 169, 181)]
+
+
+def test_the_reader_that_ships_reads_characters_it_never_learnt_from():
+    """A sample of the held-out split; the table in the README is over all of it."""
+    from autoencoder.glyphs import held_out
+
+    entries = [entry for entry in load_entries() if held_out(entry.caption)][::5]
+    read = RadicalReader.from_pretrained().read(draw("".join(e.character for e in entries)))[0]
+    truth = torch.tensor([entry.radical for entry in entries])
+    assert (read == truth).double().mean() > 0.88
