@@ -66,7 +66,7 @@ def main(
     ocr, lpips = extras(skipped)
     warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training
     evaluator = Evaluator(pipe, reader, training, held_out, plan, progress_bar)
-    print(f"about {evaluator.expected_seconds() / 60:.0f} minutes on {pipe.device}")
+    print(f"about {evaluator.expected_seconds() / 60:.0f} minutes on {pipe.device}", flush=True)
     figures = evaluator.run(ocr, lpips)
 
     out.mkdir(parents=True, exist_ok=True)
@@ -98,7 +98,8 @@ def extras(skipped: dict[str, str]) -> tuple[Callable | None, Callable | None]:
     except ImportError as error:
         skipped["characters read by OCR"] = str(error)
     try:
-        lpips = lpips_distance("alex")
+        with warnings.catch_warnings(action="ignore"):  # of torchvision, at lpips
+            lpips = lpips_distance("alex")
     except (ImportError, OSError) as error:
         skipped["LPIPS"] = f"its weights are not to be had ({error})"
     return ocr, lpips
