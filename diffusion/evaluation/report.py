@@ -96,9 +96,11 @@ def _distribution(figures: Mapping) -> list[str]:
     return [
         "## Samples of held-out captions, as a set",
         table([*head, "density", "coverage"], rows),
-        "In the reader's features; nothing here compares with figures in another network's. No set "
-        "can be asked to beat the floor, which is other real glyphs. Against held-out glyphs a "
-        "copycat passes for perfect; against training glyphs it is nearer than anything honest.",
+        "In the reader's features; nothing here compares with figures in another network's, or of "
+        "other counts. The floor is other real glyphs. Samples share the captions of the held-out "
+        "glyphs, and so their radicals, and can come nearer to them than the floor. Against "
+        "held-out glyphs a copycat passes for real; against training glyphs it is nearer than "
+        "anything honest.",
     ]
 
 
