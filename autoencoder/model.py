@@ -178,6 +178,19 @@ class Autoencoder(nn.Module):
                 layer.load_state_dict(layers.pop(0).state_dict())
         return model
 
+    def averaged(self, other: Autoencoder) -> Autoencoder:
+        """A copy with the mean of both weights, whose own statistics are yet to be measured.
+
+        Two trainings from one start often lie in one basin, and their middle beats both (Wortsman
+        et al. 2022, https://arxiv.org/abs/2203.05482). Raises ValueError for another architecture.
+        """
+        model, theirs = Autoencoder(self.config), other.state_dict()
+        mine = self.state_dict()
+        if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in theirs.items()}:
+            raise ValueError("only autoencoders of one architecture can be averaged")
+        model.load_state_dict({name: (mine[name] + theirs[name]) / 2 for name in mine})
+        return model
+
     @property
     def fingerprint(self) -> str:
         """A hash, in hex, of what decides latents: the settings and the encoder's weights.

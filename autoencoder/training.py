@@ -118,6 +118,7 @@ class AutoencoderModule(LightningModule):
         adam_learning_rate: of AdamW, for the rest, in the same way.
         warmup_steps: steps until the peak.
         start: folder of an autoencoder to start from, whose settings then replace `config`.
+        average: with `start`, folder of another one trained from the same, to start in the middle.
         encoder_blocks: with `start`, blocks that its encoder grows to; the new ones start as the
             identity.
         decoder_only: leave the encoder of `start` as it is, so that latents, and a denoiser trained
@@ -135,6 +136,7 @@ class AutoencoderModule(LightningModule):
         adam_learning_rate: float = 1e-3,
         warmup_steps: int = 100,
         start: Path | None = None,
+        average: Path | None = None,
         encoder_blocks: tuple[int, ...] | None = None,
         decoder_only: bool = False,
         compile: bool = False,
@@ -143,12 +145,14 @@ class AutoencoderModule(LightningModule):
         super().__init__()
         self.save_hyperparameters(ignore=["config", "loss"])
         self.loss = loss
-        if start is None and (decoder_only or encoder_blocks):
+        if start is None and (decoder_only or encoder_blocks or average):
             raise ValueError(
-                "only a trained encoder can grow or be left as it is: "
+                "only a trained encoder can grow, be averaged or be left as it is: "
                 "name an autoencoder to start from"
             )
         self.autoencoder = Autoencoder.from_pretrained(start) if start else Autoencoder(config)
+        if average:
+            self.autoencoder = self.autoencoder.averaged(Autoencoder.from_pretrained(average))
         if encoder_blocks:
             self.autoencoder = self.autoencoder.grown(encoder_blocks)
         self.autoencoder.train()
@@ -208,7 +212,7 @@ class AutoencoderModule(LightningModule):
     def on_fit_end(self) -> None:
         if not self.trainer.is_global_zero or self.trainer.interrupted:
             return
-        if not self.hparams.decoder_only:
+        if not self.hparams.decoder_only or self.hparams.average:
             mean, std = latent_statistics(self.autoencoder, self.trainer.datamodule.train)
             self.autoencoder.config = replace(
                 self.autoencoder.config,

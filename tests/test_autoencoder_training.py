@@ -1,6 +1,7 @@
 """Stage one: which glyphs come up, what is measured, and what a training keeps and exports."""
 
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -194,7 +195,25 @@ def test_an_encoder_grown_in_training_is_exported_with_statistics_of_its_own(tra
     torch.testing.assert_close(latents.std((0, 2, 3)), torch.ones(4), atol=0.02, rtol=0)
 
 
-@pytest.mark.parametrize("option", [{"decoder_only": True}, {"encoder_blocks": (3, 5)}])
+@pytest.mark.filterwarnings("ignore")
+def test_a_training_can_start_between_two_and_measures_its_own_statistics(train_on, tmp_path):
+    other = make_autoencoder(1)
+    before, after = train_on(average=other.save_pretrained(tmp_path / "other"), decoder_only=True)
+    for name, weight in after.encoder.state_dict().items():
+        middle = (before.encoder.state_dict()[name] + other.encoder.state_dict()[name]) / 2
+        torch.testing.assert_close(weight, middle, atol=1e-3, rtol=1e-3)  # float16 on disk
+    latents = after.encode(TinyData().train.everything)
+    torch.testing.assert_close(latents.mean((0, 2, 3)), torch.zeros(4), atol=0.02, rtol=0)
+
+
+def test_autoencoders_of_two_kinds_have_no_middle():
+    with pytest.raises(ValueError, match="one architecture"):
+        make_autoencoder().averaged(make_autoencoder().grown((2, 2)))
+
+
+@pytest.mark.parametrize(
+    "option", [{"decoder_only": True}, {"encoder_blocks": (3, 5)}, {"average": Path("other")}]
+)
 def test_what_goes_on_from_a_trained_one_needs_one(option):
     with pytest.raises(ValueError, match="name an autoencoder to start from"):
         AutoencoderModule(loss=LossConfig(perceptual="none"), **option)
