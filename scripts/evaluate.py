@@ -37,14 +37,16 @@ def main(
 ) -> None:
     """Measure a model, with a floor and a ceiling beside every figure.
 
-    Run prepare_data.py once before it. Writes evaluation.json, evaluation.md, and pictures:
+    Run prepare_data.py once before it. Writes evaluation.json,
+    evaluation.md, and pictures:
 
         python scripts/evaluate.py --quick
 
         python scripts/evaluate.py --model .runs/diffusion/export --out mine/
 
-    The same model gives the same figures on the same machine. What needs the extra "evaluate"
-    (an OCR engine, plots) is skipped without it, and the tables say so.
+    The same model gives the same figures on the same machine. What needs
+    the extra "evaluate" (an OCR engine, plots) is skipped without it, and
+    the tables say so.
     """
     check_model(model)
     if out.exists() and not out.is_dir():
