@@ -7,7 +7,7 @@ times more slowly than float32, and takes no convolutions. Both stages train wit
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,26 @@ def orthogonalize(matrices: Tensor, steps: int = 5, dtype: torch.dtype = torch.f
 def muon_dtype(precision: str) -> torch.dtype:
     """What to orthogonalise in under a precision of Lightning's: bfloat16 where that is chosen."""
     return torch.bfloat16 if precision.startswith("bf16") else torch.float32
+
+
+def pointwise(network: nn.Module) -> list[nn.Parameter]:
+    """Weights of a network's pointwise convolutions, which are the matrices that Muon is for."""
+    convolutions = (m for m in network.modules() if isinstance(m, nn.Conv2d))
+    return [convolution.weight for convolution in convolutions if convolution.kernel_size == (1, 1)]
+
+
+def triangle(warmup: int, total: int) -> Callable[[int], float]:
+    """A rate's factor by step: up over `warmup` steps, and down to zero at the last of `total`."""
+    return lambda step: min(1, (step + 1) / warmup) * max(0, 1 - step / total)
+
+
+def scheduled(optimizer: torch.optim.Optimizer, factor: Callable[[int], float]) -> dict:
+    """An optimiser whose rates follow a factor step by step, as Lightning wants to be told."""
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    return {
+        "optimizer": optimizer,
+        "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+    }
 
 
 class Muon(torch.optim.Optimizer):

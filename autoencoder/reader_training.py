@@ -8,11 +8,11 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningDataModule, LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, TensorDataset
 
 from autoencoder.glyphs import GlyphDataset
-from autoencoder.muon import Muon, muon_dtype
+from autoencoder.muon import Muon, muon_dtype, pointwise, scheduled, triangle
 from autoencoder.reader import RadicalReader, ReaderConfig
 
 COMMONEST = 40  # radicals that have a score of their own
@@ -163,25 +163,16 @@ class ReaderModule(LightningModule):
                 )
 
     def configure_optimizers(self) -> dict:
-        convolutions = (m for m in self.reader.modules() if isinstance(m, nn.Conv2d))
         optimizer = Muon(
-            [conv.weight for conv in convolutions if conv.kernel_size == (1, 1)],
+            pointwise(self.reader),
             self.reader.parameters(),
             lr=self.hparams.learning_rate,
             adam_lr=self.hparams.adam_learning_rate,
             weight_decay=self.hparams.weight_decay,
             dtype=muon_dtype(self.trainer.precision),
         )
-        warmup, total = self.hparams.warmup_steps, self.trainer.estimated_stepping_batches
-
-        def factor(step: int) -> float:
-            return min(1, (step + 1) / warmup) * max(0, 1 - step / total)
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        total = self.trainer.estimated_stepping_batches
+        return scheduled(optimizer, triangle(self.hparams.warmup_steps, total))
 
     def on_fit_end(self) -> None:
         if self.trainer.is_global_zero and not self.trainer.interrupted:

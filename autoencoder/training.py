@@ -9,13 +9,13 @@ from pathlib import Path
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningDataModule, LightningModule
-from torch import Tensor, nn
+from torch import Tensor
 from torch.utils.data import DataLoader, WeightedRandomSampler
 
 from autoencoder.glyphs import GlyphDataset
 from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss, shrink
 from autoencoder.model import Autoencoder, AutoencoderConfig
-from autoencoder.muon import Muon, muon_dtype
+from autoencoder.muon import Muon, muon_dtype, pointwise, scheduled, triangle
 from autoencoder.similarity import peak_signal_to_noise
 
 
@@ -190,24 +190,15 @@ class AutoencoderModule(LightningModule):
             self.logger.experiment.add_images("glyph | decoded", pairs, self.global_step)
 
     def configure_optimizers(self) -> dict:
-        convolutions = (m for m in self.autoencoder.modules() if isinstance(m, nn.Conv2d))
         optimizer = Muon(
-            [conv.weight for conv in convolutions if conv.kernel_size == (1, 1)],
+            pointwise(self.autoencoder),
             self.autoencoder.parameters(),
             lr=self.hparams.learning_rate,
             adam_lr=self.hparams.adam_learning_rate,
             dtype=muon_dtype(self.trainer.precision),
         )
-        warmup, total = self.hparams.warmup_steps, self.trainer.estimated_stepping_batches
-
-        def factor(step: int) -> float:
-            return min(1, (step + 1) / warmup) * max(0, 1 - step / total)
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        total = self.trainer.estimated_stepping_batches
+        return scheduled(optimizer, triangle(self.hparams.warmup_steps, total))
 
     def on_fit_end(self) -> None:
         if not self.trainer.is_global_zero or self.trainer.interrupted:

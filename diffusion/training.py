@@ -12,7 +12,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
-from autoencoder.muon import Muon, muon_dtype
+from autoencoder.muon import Muon, muon_dtype, scheduled
 from diffusion.dit import DiT, DiTConfig
 from diffusion.pipeline import GlyphPipeline
 from diffusion.process import flow_matching_loss, logit_normal_times
@@ -146,11 +146,7 @@ class DiffusionModule(LightningModule):
             left = max(0.0, 1 - step / total)
             return min(1.0, (step + 1) / h.warmup_steps, left / h.cooldown)
 
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-        }
+        return scheduled(optimizer, factor)
 
     def on_fit_end(self) -> None:
         if self.trainer.is_global_zero and not self.trainer.interrupted:

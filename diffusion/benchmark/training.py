@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from autoencoder import Autoencoder
 from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss
-from autoencoder.muon import Muon
+from autoencoder.muon import Muon, pointwise
 from diffusion.benchmark import timing
 from diffusion.dit import DiTConfig
 from diffusion.pipeline import GlyphPipeline
@@ -52,9 +52,6 @@ def stage_one(pipe: GlyphPipeline, batch: int) -> Training:
     """Our autoencoder, with the perceptual term that needs no network and with Muon."""
     config, device = pipe.autoencoder.config, pipe.device
     network = timing.untrained(lambda: Autoencoder(config), device).train()
-    pointwise = [
-        m.weight for m in network.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1)
-    ]
     shape = batch, 1, config.image_size, config.image_size
     glyphs = timing.random(0, *shape, device=device).sigmoid()
     terms = LossConfig(perceptual="edges")
@@ -65,7 +62,7 @@ def stage_one(pipe: GlyphPipeline, batch: int) -> Training:
         z = mean + (0.5 * logvar).exp() * timing.random(1, *mean.shape, device=device)
         return autoencoder_loss(network.decode_raw(z), glyphs, mean, logvar, terms, edges)[0]
 
-    return Training(network, Muon(pointwise, network.parameters()), loss, batch)
+    return Training(network, Muon(pointwise(network), network.parameters()), loss, batch)
 
 
 def stage_two(

@@ -1,1 +1,1 @@
-"""How good a pipeline is: `Evaluator` measures, `report` writes, `distances` compares sets."""
+"""How good a pipeline is: `Evaluator` measures by `sections` and `distances`, `report` writes."""
