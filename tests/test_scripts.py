@@ -17,6 +17,7 @@ import lightning.pytorch  # noqa: F401  here, for it logs to what is stderr when
 import numpy as np
 import pytest
 import torch
+from conftest import SCRIPTS
 from PIL import Image
 
 from autoencoder.glyphs import GlyphDataset, held_out
@@ -26,8 +27,6 @@ from diffusion.dit import DiT
 from diffusion.pictures import GAP, MARGIN
 from diffusion.request import GUIDANCE, SAMPLER, SAMPLER_NAMES, STEPS
 from diffusion.samplers import SAMPLERS
-
-SCRIPTS = Path(__file__).parents[1] / "scripts"
 
 
 @pytest.fixture
