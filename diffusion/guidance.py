@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
-from diffusion.process import Denoiser, predict_x_0
+from diffusion.process import Network
 from diffusion.samplers import Denoise
 
 Words = tuple[Tensor, Tensor]  # embedding (B, N, D) and mask (B, N)
@@ -16,34 +17,65 @@ def join(first: Words, second: Words) -> Words:
     length = max(first[0].shape[1], second[0].shape[1])
     padded = [
         (
-            torch.nn.functional.pad(embedding, (0, 0, 0, length - embedding.shape[1])),
-            torch.nn.functional.pad(mask, (0, length - mask.shape[1])),
+            F.pad(embedding, (0, 0, 0, length - embedding.shape[1])),
+            F.pad(mask, (0, length - mask.shape[1])),
         )
         for embedding, mask in (first, second)
     ]
     return torch.cat([e for e, _ in padded]), torch.cat([m for _, m in padded])
 
 
-def conditional(model: Denoiser, words: Words) -> Denoise:
+def conditional(predict: Network, words: Words) -> Denoise:
     """`denoise(x_t, t) -> x_0` of a model that hears these words and nothing else."""
-    return lambda x_t, t: predict_x_0(x_t, model(x_t, t, *words), t)
+    return lambda x_t, t: predict(x_t, t, *words)
 
 
-def classifier_free(model: Denoiser, words: Words, negative: Words, scale: float) -> Denoise:
-    """Classifier-free guidance in one doubled batch (Ho and Salimans 2022, equation 6).
+def classifier_free(
+    predict: Network,
+    words: Words,
+    negative: Words,
+    scale: float,
+    owner: list[int] | None = None,
+    interval: tuple[float, float] = (0.0, 1.0),
+) -> Denoise:
+    """Classifier-free guidance in one batch (Ho and Salimans 2022, equation 6, arXiv:2207.12598).
 
     `x_0 = negative + scale (positive - negative)`: scale 1 is the plain conditional model, scale 0
     the model that hears only `negative`, which is the empty caption or what to keep away from.
     Both cost one call of half the size.
+
+    A sample may be asked for several things at once, each of which leads it on (Liu et al. 2022,
+    Composable Diffusion, equation 11, arXiv:2206.01714):
+    `x_0 = negative + scale sum_i (positive_i - negative)`.
+
+    Args:
+        predict: the model, which predicts `x_0` (`diffusion.process.x_0_predictor`).
+        words: what is asked for, one caption a row.
+        negative: what to keep away from, a row for each of the samples.
+        scale: of the guidance.
+        owner: the sample that each row of `words` is for; None is one row for each. A row that is
+            the only one of its sample is guidance without conjunction.
+        interval: times between which there is guidance; outside, the scale is 1 (Kynkäänniemi et
+            al. 2024, arXiv:2404.07724).
     """
-    if scale == 1:
-        return conditional(model, words)
-    if scale == 0:
-        return conditional(model, negative)
-    both = conditional(model, join(words, negative))
+    if owner is None:
+        owner = list(range(len(words[0])))
+    alone = owner == list(range(len(negative[0])))
+    rows = torch.tensor(owner, device=words[0].device)
+    plain, away = conditional(predict, words), conditional(predict, negative)
+    both = conditional(predict, join(words, negative))
 
     def denoise(x_t: Tensor, t: Tensor) -> Tensor:
-        positive, away = both(x_t.repeat(2, 1, 1, 1), t.repeat(2)).chunk(2)
-        return away + scale * (positive - away)
+        low, high = interval
+        now = scale if low <= float(t[0]) <= high else 1.0
+        if now == 0:
+            return away(x_t, t)
+        if now == 1 and alone:
+            return plain(x_t, t)
+        x_0 = both(torch.cat([x_t[rows], x_t]), torch.cat([t[rows], t]))
+        positive, nothing = x_0.split([len(rows), len(x_t)])
+        # Written as a weighted sum, so that a weight of 0 or 1 leaves each prediction as it is.
+        total = now * rows.bincount(minlength=len(x_t)).to(x_t)[:, None, None, None]
+        return ((1 - total) * nothing).index_add(0, rows, positive, alpha=now)
 
     return denoise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,14 +13,18 @@ from PIL import Image
 from torch import Tensor
 
 from autoencoder import Autoencoder
-from autoencoder.storage import WeightsError
+from autoencoder.storage import WeightsError, read_config
 from conditioning import TextEncoder
+from diffusion.denoiser import Denoiser
 from diffusion.dit import DiT
 from diffusion.guidance import Words, classifier_free
-from diffusion.request import BUNDLED, GUIDANCE, SAMPLER, STEPS, check_request
-from diffusion.samplers import SAMPLERS, Denoise
+from diffusion.process import PROCESSES, x_0_predictor
+from diffusion.request import BUNDLED, GUIDANCE, SAMPLER, STEPS, check_request, conjuncts
+from diffusion.samplers import SAMPLERS, Denoise, Randn, ddim, time_steps
+from diffusion.unet import UNet
 
 NULL_CAPTION = ""
+DENOISERS: dict[str, type[Denoiser]] = {"dit": DiT, "unet": UNet}
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,9 @@ class GlyphPipeline:
         >>> pipe("gold", num_images_per_prompt=16).images[0].save("gold.png")
     """
 
-    def __init__(self, autoencoder: Autoencoder, text_encoder: TextEncoder, denoiser: DiT) -> None:
+    def __init__(
+        self, autoencoder: Autoencoder, text_encoder: TextEncoder, denoiser: Denoiser
+    ) -> None:
         self.autoencoder = autoencoder
         self.text_encoder = text_encoder
         self.denoiser = denoiser
@@ -58,21 +65,27 @@ class GlyphPipeline:
         sampler: str = SAMPLER,
         seed: int = 0,
         output_type: str = "pil",
+        guidance_interval: tuple[float, float] = (0.0, 1.0),
+        eta: float = 0.0,
         batch_size: int = 16,
         progress: Callable[[int], object] = lambda glyphs: None,
     ) -> GlyphOutput:
         """Draws `num_images_per_prompt` glyphs of each prompt.
 
         Args:
-            prompt: English, one or several.
+            prompt: English, one or several; "sickness AND fire" asks for both at once.
             negative_prompt: what guidance leads away from; None is the empty caption.
             num_images_per_prompt: at least 1.
-            num_inference_steps: calls of the network, 1 to 1000.
+            num_inference_steps: of the sampler, 1 to 1000, each a call of the network; `heun` makes
+                two, and one in its last step.
             guidance_scale: 1 follows the words plainly, more follows them harder, 0 not at all.
             sampler: a name in `diffusion.samplers.SAMPLERS`.
             seed: image i of the call comes from the generator of `seed + i`, whatever else is in
                 the call.
             output_type: "pil" or "pt".
+            guidance_interval: times, 0 data and 1 noise, between which guidance is at work; outside
+                the words are followed plainly.
+            eta: how much fresh noise the sampler `ddim` adds, 0 none to 1 as much as `ddpm`.
             batch_size: glyphs at a time; memory and speed depend on it, the result does not.
             progress: called with the number of glyphs' steps done since the last call; the sum is
                 glyphs times steps.
@@ -88,6 +101,8 @@ class GlyphPipeline:
             sampler,
             seed,
             negative_prompt,
+            guidance_interval,
+            eta,
         )
         if output_type not in ("pil", "pt"):
             raise ValueError(f'no output type "{output_type}": it is "pil" or "pt"')
@@ -95,35 +110,51 @@ class GlyphPipeline:
             raise ValueError(f"batches of {batch_size} glyphs: take at least 1")
         texts = [text for text in prompts for _ in range(num_images_per_prompt)]
         seeds = [seed + i for i in range(len(texts))]
+        process = PROCESSES[self.denoiser.config.process]
+        sample = partial(ddim, eta=eta) if sampler == "ddim" else SAMPLERS[sampler]
+        times = time_steps(num_inference_steps)
         glyphs = []
         for start in range(0, len(texts), batch_size):
             rows = slice(start, start + batch_size)
-            denoise = self._words(texts[rows], negative_prompt, guidance_scale)
-            noise = self._noise(seeds[rows])
-            for _, latents, _ in SAMPLERS[sampler](denoise, noise, num_inference_steps):
+            denoise = self._denoise(texts[rows], negative_prompt, guidance_scale, guidance_interval)
+            randn = self._randn(seeds[rows])
+            for _, latents, _ in sample(denoise, randn(), process, times, randn):
                 progress(len(latents))
             glyphs.append(self.autoencoder.decode(latents).cpu())
         images = torch.cat(glyphs)
         return GlyphOutput(images if output_type == "pt" else to_pil(images), seeds)
 
-    def _words(self, texts: list[str], negative: str | None, scale: float) -> Denoise:
+    def _denoise(
+        self, texts: list[str], negative: str | None, scale: float, interval: tuple[float, float]
+    ) -> Denoise:
         """Words to embeddings, and those to the guided `denoise(x_t, t) -> x_0`."""
         away = NULL_CAPTION if negative is None else negative
-        rows = {text: row for row, text in enumerate(dict.fromkeys([*texts, away]))}
+        parts = [(part, i) for i, text in enumerate(texts) for part in conjuncts(text)]
+        rows = {text: i for i, text in enumerate(dict.fromkeys([*(p for p, _ in parts), away]))}
         embedding, mask = self.text_encoder(list(rows))  # each text once
 
         def words(texts: list[str]) -> Words:
             chosen = [rows[text] for text in texts]
             return embedding[chosen], mask[chosen]
 
-        return classifier_free(self.denoiser, words(texts), words([away] * len(texts)), scale)
+        config = self.denoiser.config
+        return classifier_free(
+            x_0_predictor(self.denoiser, PROCESSES[config.process], config.prediction),
+            words([part for part, _ in parts]),
+            words([away] * len(texts)),
+            scale,
+            [i for _, i in parts],
+            interval,
+        )
 
-    def _noise(self, seeds: list[int]) -> Tensor:
-        """One noise a seed, `(B, 8, 8, 8)`, from a generator of its own."""
+    def _randn(self, seeds: list[int]) -> Randn:
+        """Noise `(B, 8, 8, 8)` at every call, each row from the generator of its seed."""
         config = self.denoiser.config
         shape = (config.latent_channels, config.latent_size, config.latent_size)
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        return torch.stack([torch.randn(shape, generator=g) for g in generators]).to(self.device)
+        return lambda: torch.stack([torch.randn(shape, generator=g) for g in generators]).to(
+            self.device
+        )
 
     @property
     def device(self) -> torch.device:
@@ -153,7 +184,7 @@ class GlyphPipeline:
         that was trained with other encoders than it finds.
         """
         folder = BUNDLED if path is None else Path(path)
-        denoiser = DiT.from_pretrained(folder)
+        denoiser = load_denoiser(folder)
         parts = {}
         for name, kind in (("autoencoder", Autoencoder), ("text_encoder", TextEncoder)):
             own = folder / name
@@ -164,6 +195,15 @@ class GlyphPipeline:
                     f"put that into {own}, or train again"
                 )
         return cls(denoiser=denoiser, **parts)
+
+
+def load_denoiser(folder: str | Path) -> Denoiser:
+    """The denoiser of a folder, of the kind that its settings are those of, in evaluation mode.
+
+    Raises WeightsError where there is none, or a damaged one.
+    """
+    kinds = {kind.config_class: kind for kind in DENOISERS.values()}
+    return kinds[type(read_config(folder, *kinds))].from_pretrained(folder)
 
 
 def _ships(part: Autoencoder | TextEncoder) -> bool:

@@ -1,7 +1,8 @@
-"""The noise process: how data becomes noise, and what a denoiser is asked to predict.
+"""Noise processes: how data becomes noise, what a denoiser may predict of it, and the loss.
 
-Rectified flow (Liu et al. 2023, https://arxiv.org/abs/2209.03003) joins data to noise by straight
-lines: `x_t = (1 - t) x_0 + t noise`, whose velocity `dx_t/dt = noise - x_0` the denoiser predicts.
+Every process takes data along `x_t = alpha(t) x_0 + sigma(t) noise`, from data at time 0 to noise
+at time 1. They differ in how fast. A denoiser is asked for any mix of the two ends; whichever it
+predicts, the others follow from it and from `x_t`.
 """
 
 from __future__ import annotations
@@ -11,32 +12,171 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Denoiser = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+Network = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # of x_t, t, embedding and mask
 
 
-def alpha(t: Tensor) -> Tensor:
-    """What is left of the data at time `t` in [0, 1]."""
-    return 1 - t
+class Process:
+    """What is left of the data at each time, and how much noise there is; times in [0, 1]."""
+
+    def alpha(self, t: Tensor) -> Tensor:
+        """The factor of the data, 1 at time 0."""
+        raise NotImplementedError
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """The standard deviation of the noise, 0 at time 0."""
+        raise NotImplementedError
+
+    def log_snr(self, t: Tensor) -> Tensor:
+        """`log(alpha² / sigma²)`, falling from plus infinity at time 0."""
+        return 2 * (self.alpha(t).log() - self.sigma(t).log())
+
+    def add_noise(self, x_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+        """`x_t` of the times `t`, `(B,)`; the others `(B, C, H, W)`."""
+        t = column(t, x_0)
+        return self.alpha(t) * x_0 + self.sigma(t) * noise
 
 
-def sigma(t: Tensor) -> Tensor:
-    """The noise's standard deviation at time `t` in [0, 1]."""
-    return t
+class RectifiedFlow(Process):
+    """Straight lines from data to noise (Liu et al. 2023, https://arxiv.org/abs/2209.03003).
+
+    `x_t = (1 - t) x_0 + t noise`, whose derivative by the time is the velocity, `noise - x_0`.
+    """
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return 1 - t
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return t
 
 
-def _column(t: Tensor, like: Tensor) -> Tensor:
+class VariancePreserving(Process):
+    """A Markov chain that adds a little noise a step, of variances `betas` `(T,)`, in order.
+
+    `alpha² = prod(1 - beta)` and `alpha² + sigma² = 1` (Ho et al. 2020, equation 4). Step `i` of
+    the chain, from 0, is the time `(i + 1) / T`; in between, `log alpha²` is interpolated, so that
+    time is continuous. A little data is left at time 1: `alpha` is never 0.
+    """
+
+    def __init__(self, betas: Tensor) -> None:
+        steps = (-betas.double()).log1p().cumsum(0)
+        self.log_alpha_squared = torch.cat([torch.zeros(1, dtype=torch.float64), steps])  # (T + 1,)
+
+    def _log_alpha_squared(self, t: Tensor) -> Tensor:
+        table = self.log_alpha_squared.to(t)
+        position = t * (len(table) - 1)
+        i = position.floor().clamp(0, len(table) - 2).long()
+        return torch.lerp(table[i], table[i + 1], position - i)
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return (0.5 * self._log_alpha_squared(t)).exp()
+
+    def sigma(self, t: Tensor) -> Tensor:
+        return (-torch.expm1(self._log_alpha_squared(t))).sqrt()
+
+
+def linear_betas(steps: int = 1000) -> Tensor:
+    """1e-4 to 0.02 in even steps (Ho et al. 2020, section 4, https://arxiv.org/abs/2006.11239)."""
+    return torch.linspace(1e-4, 0.02, steps, dtype=torch.float64)
+
+
+def cosine_betas(steps: int = 1000, offset: float = 0.008) -> Tensor:
+    """`alpha²` along a squared cosine (Nichol and Dhariwal 2021, equation 17, arXiv:2102.09672).
+
+    No step adds more than 0.999, which keeps the last one from dividing by zero.
+    """
+    t = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    alpha_squared = ((t + offset) / (1 + offset) * torch.pi / 2).cos().square()
+    return (1 - alpha_squared[1:] / alpha_squared[:-1]).clamp_max(0.999)
+
+
+PROCESSES = {
+    "flow": RectifiedFlow(),
+    "linear": VariancePreserving(linear_betas()),
+    "cosine": VariancePreserving(cosine_betas()),
+}
+
+
+# ---- what a denoiser predicts --------------------------------------------------------------------
+
+# Each prediction is `a x_0 + b noise`; here are `a` and `b`, of alpha and sigma.
+PREDICTIONS: dict[str, Callable[[Tensor, Tensor], tuple]] = {
+    "noise": lambda alpha, sigma: (0, 1),
+    "x_0": lambda alpha, sigma: (1, 0),
+    "v": lambda alpha, sigma: (-sigma, alpha),  # Salimans and Ho 2022, appendix D
+    "velocity": lambda alpha, sigma: (-1, 1),  # dx_t/dt under rectified flow
+}
+
+LARGEST = 5.0  # standard deviations of latents that a prediction of the noise may point to
+TINY = 1e-8
+
+
+def known(kind: str, name: str, names: dict | tuple) -> None:
+    """Raises ValueError, which tells the known names, for one that is not among them."""
+    if name not in names:
+        raise ValueError(f'no {kind} "{name}": there are {", ".join(names)}')
+
+
+def column(t: Tensor, like: Tensor) -> Tensor:
     """`(B,)` to `(B, 1, 1, 1)`, so that times multiply images."""
     return t.reshape(-1, *[1] * (like.ndim - 1))
 
 
-def add_noise(x_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-    """`x_t` of the times `t`, `(B,)`; the others `(B, C, H, W)`."""
-    return alpha(_column(t, x_0)) * x_0 + sigma(_column(t, x_0)) * noise
+def target(process: Process, prediction: str, x_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
+    """What a denoiser should predict, `(B, C, H, W)`, at the times `(B,)`."""
+    t = column(t, x_0)
+    a, b = PREDICTIONS[prediction](process.alpha(t), process.sigma(t))
+    return a * x_0 + b * noise
 
 
-def predict_x_0(x_t: Tensor, velocity: Tensor, t: Tensor) -> Tensor:
-    """The data that a velocity at `x_t` points back to: `x_t - t v`."""
-    return x_t - _column(t, x_t) * velocity
+def ends(
+    process: Process, prediction: str, output: Tensor, x_t: Tensor, t: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The data and the noise that an output stands for, `(B, C, H, W)` each.
+
+    They solve `alpha x_0 + sigma noise = x_t` and `a x_0 + b noise = output`. Those say nothing
+    about the data where only noise is left and noise is what is predicted, nor about the noise at
+    time 0 where data is: there the result is finite, and no more than that.
+    """
+    t = column(t, x_t)
+    alpha, sigma = process.alpha(t), process.sigma(t)
+    a, b = PREDICTIONS[prediction](alpha, sigma)
+    if prediction == "x_0":
+        return output, (x_t - alpha * output) / sigma.clamp_min(TINY)
+    if prediction == "noise":
+        return (x_t - sigma * output) / alpha.clamp_min(TINY), output
+    determinant = alpha * b - sigma * a  # at least 1/2 for v, and 1 for the velocity
+    return (b * x_t - sigma * output) / determinant, (alpha * output - a * x_t) / determinant
+
+
+def convert(
+    process: Process, source: str, goal: str, output: Tensor, x_t: Tensor, t: Tensor
+) -> Tensor:
+    """An output of one kind as one of another; both are names in `PREDICTIONS`."""
+    x_0, noise = ends(process, source, output, x_t, t)
+    return target(process, goal, x_0, noise, t)
+
+
+def x_0_predictor(model: Network, process: Process, prediction: str) -> Network:
+    """The same network, made to predict `x_0`, which is all that guidance and samplers know.
+
+    From a predicted noise the data follows by division by `alpha`, which ends near 0: errors there
+    would be blown up without bound, so the data is kept within `LARGEST`, as Ho et al. kept theirs
+    within the range of pixels.
+    """
+
+    def predict(x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
+        x_0, _ = ends(process, prediction, model(x_t, t, embedding, mask), x_t, t)
+        return x_0.clamp(-LARGEST, LARGEST) if prediction == "noise" else x_0
+
+    return predict
+
+
+# ---- the loss ------------------------------------------------------------------------------------
+
+
+def uniform_times(count: int, generator: torch.Generator | None = None) -> Tensor:
+    """Times in [0, 1), `(count,)`, all alike."""
+    return torch.rand(count, generator=generator)
 
 
 def logit_normal_times(count: int, generator: torch.Generator | None = None) -> Tensor:
@@ -48,18 +188,46 @@ def logit_normal_times(count: int, generator: torch.Generator | None = None) -> 
     return torch.randn(count, generator=generator).sigmoid()
 
 
-def flow_matching_loss(
-    model: Denoiser,
+TIMES = {"uniform": uniform_times, "logit_normal": logit_normal_times}
+
+
+def uniform_weight(process: Process, prediction: str, t: Tensor) -> Tensor:
+    """1 for each time."""
+    return torch.ones_like(t)
+
+
+def min_snr_weight(process: Process, prediction: str, t: Tensor, gamma: float = 5.0) -> Tensor:
+    """`min(SNR, gamma)`, as a weight of the error in `x_0` (Hang et al. 2023, arXiv:2303.09556).
+
+    An error `e` of the output is one of `sigma e / (alpha b - sigma a)` in `x_0`, which gives the
+    weight of every prediction: the paper's `min(SNR, gamma) / SNR` for the noise, for one.
+    """
+    alpha, sigma = process.alpha(t), process.sigma(t)
+    a, b = PREDICTIONS[prediction](alpha, sigma)
+    error = torch.minimum(alpha.square(), gamma * sigma.square())  # min(SNR, gamma) sigma²
+    return error.clamp_min(TINY) / (alpha * b - sigma * a).square().clamp_min(TINY)
+
+
+WEIGHTINGS = {"uniform": uniform_weight, "min_snr": min_snr_weight}
+
+
+def denoising_loss(
+    model: Network,
+    process: Process,
+    prediction: str,
     x_0: Tensor,
     embedding: Tensor,
     mask: Tensor,
     t: Tensor,
     noise: Tensor,
+    weighting: str = "uniform",
 ) -> Tensor:
-    """Mean squared error of the velocity for each sample, `(B,)` (Lipman et al. 2023, equation 14).
+    """Weighted mean squared error of the prediction for each sample, `(B,)`.
 
-    Shapes: latents and noise `(B, C, H, W)`, times `(B,)`, embedding `(B, N, D)`, mask `(B, N)`.
+    For the noise it is equation 14 of Ho et al. 2020, for the velocity under rectified flow that of
+    Lipman et al. 2023. Shapes: latents and noise `(B, C, H, W)`, times `(B,)`, embedding
+    `(B, N, D)`, mask `(B, N)`.
     """
-    x_t = add_noise(x_0, noise, t)
-    velocity = model(x_t, t, embedding, mask)
-    return (velocity - (noise - x_0)).square().mean(dim=(1, 2, 3))
+    output = model(process.add_noise(x_0, noise, t), t, embedding, mask)
+    error = (output - target(process, prediction, x_0, noise, t)).square().mean(dim=(1, 2, 3))
+    return WEIGHTINGS[weighting](process, prediction, t) * error

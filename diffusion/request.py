@@ -9,7 +9,7 @@ from pathlib import Path
 
 BUNDLED = Path(__file__).parent / "weights"
 STEPS, GUIDANCE, SAMPLER = 12, 3.0, "dpmpp_2m"  # what a call takes unless told otherwise
-SAMPLER_NAMES = ("euler", "dpmpp_2m")  # the keys of `diffusion.samplers.SAMPLERS`
+SAMPLER_NAMES = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "dpmpp_sde")  # keys of SAMPLERS
 MOST_STEPS = 1000
 MOST_GLYPHS = 1_000_000
 LONGEST_PROMPT = 10_000  # characters; a text encoder reads far fewer
@@ -23,17 +23,22 @@ def check_request(
     sampler: str,
     seed: int,
     negative_prompt: str | None = None,
+    guidance_interval: tuple[float, float] = (0.0, 1.0),
+    eta: float = 0.0,
 ) -> None:
     """Raises ValueError, in one line, for a request that cannot be drawn.
 
     Args:
-        prompts: one or several, none blank, each at most 10,000 characters.
+        prompts: one or several, none blank, each at most 10,000 characters; `AND` between two parts
+            asks for both.
         count: glyphs of each prompt, at least 1; at most 1,000,000 of all prompts together.
         steps: calls of the network, 1 to 1000.
         guidance_scale: a finite number.
         sampler: one of `SAMPLER_NAMES`.
         seed: of the first glyph, at least 0; the last glyph's is below 2^63.
         negative_prompt: of the same length as a prompt, or blank, or None.
+        guidance_interval: two times in [0, 1], the lower one first.
+        eta: in [0, 1], and 0 but for the sampler `ddim`.
     """
     if not prompts:
         raise ValueError('no prompt: say what to draw, for example "gold"')
@@ -44,6 +49,8 @@ def check_request(
             raise ValueError(f"a prompt of {len(text):,} characters: take {LONGEST_PROMPT:,}")
         if re.search("[\0\ud800-\udfff]", text):
             raise ValueError("a prompt that is no text: some of its bytes are no characters")
+    for prompt in prompts:
+        conjuncts(prompt)
     if count < 1:
         raise ValueError(f"{count} glyphs of a prompt: ask for at least 1")
     if (total := count * len(prompts)) > MOST_GLYPHS:
@@ -54,8 +61,28 @@ def check_request(
         raise ValueError(f"guidance of {guidance_scale}: it must be a finite number")
     if sampler not in SAMPLER_NAMES:
         raise ValueError(f'no sampler "{sampler}": there are {", ".join(SAMPLER_NAMES)}')
+    low, high = guidance_interval
+    if not 0 <= low <= high <= 1:
+        raise ValueError(f"guidance between times {low} and {high}: take 0 <= LOW <= HIGH <= 1")
+    if not 0 <= eta <= 1:
+        raise ValueError(f"eta of {eta}: take 0 to 1")
+    if eta and sampler != "ddim":
+        raise ValueError(f"eta belongs to the sampler ddim, and {sampler} has none")
     if not 0 <= seed <= 2**63 - total:
         raise ValueError(f"seed {seed}: take 0 to 2^63 - 1, the last glyph's seed included")
+
+
+def conjuncts(prompt: str) -> list[str]:
+    """The parts of a prompt around each `AND`: "sickness AND fire" asks for both.
+
+    Only in capitals and between spaces; a prompt without it is one part. Raises ValueError, in one
+    line, for a side that is empty.
+    """
+    parts = [part.strip() for part in re.split(r"(?<!\S)AND(?!\S)", prompt)]
+    if len(parts) > 1 and not all(parts):
+        shown = prompt if len(prompt) <= 60 else f"{prompt[:57]}..."
+        raise ValueError(f'one side of AND is empty in "{shown}": write "sickness AND fire"')
+    return parts if len(parts) > 1 else [prompt]
 
 
 def read_prompts(path: str | Path) -> dict[int, str]:

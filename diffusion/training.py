@@ -13,17 +13,12 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
 from autoencoder.muon import Muon, muon_dtype, scheduled
-from diffusion.dit import DiT, DiTConfig
-from diffusion.pipeline import GlyphPipeline
-from diffusion.process import flow_matching_loss, logit_normal_times
+from diffusion.dit import DiTConfig
+from diffusion.pipeline import DENOISERS, GlyphPipeline, load_denoiser
+from diffusion.process import PROCESSES, TIMES, WEIGHTINGS, denoising_loss, known
+from diffusion.unet import UNetConfig
 
 PROMPTS = ("gold", "fish", "disease", "bamboo")  # of the pictures in the log
-
-
-def hidden_matrices(denoiser: DiT) -> list[Tensor]:
-    """Weights of the linear layers inside the blocks, which Muon is for."""
-    layers = (m for m in denoiser.blocks.modules() if isinstance(m, torch.nn.Linear))
-    return [layer.weight for layer in layers]
 
 
 def average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None]:
@@ -55,7 +50,11 @@ class DiffusionModule(LightningModule):
     """Trains a denoiser and writes it to `out`, with the encoders it needs where not the shipped.
 
     Args:
-        config: the network.
+        denoiser: "dit", the transformer, or "unet".
+        dit, unet: settings of each, the process and the prediction among them; those of the other
+            are not looked at.
+        times: "logit_normal" or "uniform", what the times of a batch are drawn from.
+        weighting: "uniform" or "min_snr", how much the error at each time counts in training.
         muon: train the matrices inside the blocks with Muon, which needs fewer steps and makes each
             dearer: it pays from some 4,096 tokens a step on.
         learning_rate: of Muon.
@@ -63,7 +62,7 @@ class DiffusionModule(LightningModule):
         weight_decay: of the matrices.
         warmup_steps: steps until both rates have risen to their peak.
         cooldown: part of the steps, at the end, over which both fall to zero.
-        start: folder of a denoiser to start from, whose settings then replace `config`; after its
+        start: folder of a denoiser to start from, whose kind and settings then count; after its
             autoencoder has been trained further, say.
         compile: let torch.compile make the network faster, for a minute at the start; needs a C++
             compiler.
@@ -72,7 +71,11 @@ class DiffusionModule(LightningModule):
 
     def __init__(
         self,
-        config: DiTConfig = DiTConfig(),
+        denoiser: str = "dit",
+        dit: DiTConfig = DiTConfig(),
+        unet: UNetConfig = UNetConfig(),
+        times: str = "logit_normal",
+        weighting: str = "uniform",
         muon: bool = False,
         learning_rate: float = 5e-3,
         adam_learning_rate: float = 1e-3,
@@ -84,8 +87,17 @@ class DiffusionModule(LightningModule):
         out: Path = Path(".runs/diffusion/export"),
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["config"])
-        self.denoiser = DiT.from_pretrained(start).train() if start else DiT(config)
+        self.save_hyperparameters(ignore=["dit", "unet"])
+        for kind, name, names in (
+            ("denoiser", denoiser, DENOISERS),
+            ("distribution of times", times, TIMES),
+            ("weighting", weighting, WEIGHTINGS),
+        ):
+            known(kind, name, names)
+        if start:
+            self.denoiser = load_denoiser(start).train()
+        else:
+            self.denoiser = DENOISERS[denoiser]({"dit": dit, "unet": unet}[denoiser])
 
     def on_fit_start(self) -> None:
         data = self.trainer.datamodule
@@ -98,20 +110,30 @@ class DiffusionModule(LightningModule):
             self.denoiser.compile()
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        x_0, embedding, mask = batch
-        t = logit_normal_times(len(x_0)).to(x_0)
-        noise = torch.randn_like(x_0)
-        loss = flow_matching_loss(self.denoiser, x_0, embedding, mask, t, noise).mean()
+        loss = self.loss(batch, self.hparams.weighting)
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
-        x_0, embedding, mask = batch
         generator = torch.Generator().manual_seed(batch_idx)  # the same noise every time
-        t = logit_normal_times(len(x_0), generator).to(x_0)
+        loss = self.loss(batch, "uniform", generator)
+        self.log("val/loss", loss, prog_bar=True, batch_size=len(batch[0]), sync_dist=True)
+
+    def loss(
+        self,
+        batch: tuple[Tensor, Tensor, Tensor],
+        weighting: str,
+        generator: torch.Generator | None = None,
+    ) -> Tensor:
+        """The mean loss of latents with their words, at times and noise drawn from `generator`."""
+        x_0, *words = batch
+        t = TIMES[self.hparams.times](len(x_0), generator).to(x_0)
         noise = torch.randn(x_0.shape, generator=generator).to(x_0)
-        loss = flow_matching_loss(self.denoiser, x_0, embedding, mask, t, noise).mean()
-        self.log("val/loss", loss, prog_bar=True, batch_size=len(x_0), sync_dist=True)
+        config = self.denoiser.config
+        process = PROCESSES[config.process]
+        return denoising_loss(
+            self.denoiser, process, config.prediction, x_0, *words, t, noise, weighting
+        ).mean()
 
     def on_validation_epoch_start(self) -> None:
         # At the start and not at the end, where the callback has put the plain weights back.
@@ -130,8 +152,8 @@ class DiffusionModule(LightningModule):
         return pipeline.to(self.device)  # the encoders made the caches on the CPU
 
     def configure_optimizers(self) -> dict:
-        hidden = hidden_matrices(self.denoiser) if self.hparams.muon else []
         h = self.hparams
+        hidden = self.denoiser.hidden_matrices() if h.muon else []
         optimizer = Muon(
             hidden,
             self.denoiser.parameters(),

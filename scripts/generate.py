@@ -52,7 +52,17 @@ def main(
     negative: Annotated[
         str | None, typer.Option(help="What to lead away from.", show_default=False)
     ] = None,
-    sampler: Annotated[str, typer.Option(help=f"{' or '.join(SAMPLER_NAMES)}.")] = SAMPLER,
+    guidance_interval: Annotated[
+        tuple[float, float],
+        typer.Option(
+            metavar="LOW HIGH",
+            help="Guide only between these times: 0 is the finished glyph, 1 is noise.",
+        ),
+    ] = (0.0, 1.0),
+    sampler: Annotated[str, typer.Option(help=f"{', '.join(SAMPLER_NAMES)}.")] = SAMPLER,
+    eta: Annotated[
+        float, typer.Option(help="Fresh noise in ddim: 0 is none, 1 as much as ddpm adds.")
+    ] = 0.0,
     out: Annotated[
         str | None,
         typer.Option(
@@ -69,6 +79,9 @@ def main(
     device: Annotated[
         str, typer.Option(help="cpu, cuda, cuda:1 or mps; auto is CUDA where there is one.")
     ] = "auto",
+    attention: Annotated[
+        str, typer.Option(help="sdpa, which is PyTorch's, or xformers on CUDA.")
+    ] = "sdpa",
 ) -> None:
     """Draw characters that nobody has written from English.
 
@@ -79,6 +92,10 @@ def main(
     Two prompts in one picture, bent away from water:
 
         python scripts/generate.py "gold" "sea monster" --count 8 --negative "water" --out two.png
+
+    Both radicals at once, which a plain phrase seldom gets:
+
+        python scripts/generate.py "sickness AND fire"
 
     A file a glyph, for each line of a list:
 
@@ -91,7 +108,7 @@ def main(
         raise ValueError("prompts on the command line and --prompts-file: give one of them")
     lines = read_prompts(prompts_file) if prompts_file else dict(enumerate(prompts or [], 1))
     texts = list(lines.values())
-    check_request(texts, count, steps, guidance, sampler, seed, negative)
+    check_request(texts, count, steps, guidance, sampler, seed, negative, guidance_interval, eta)
     total = count * len(texts)
     target, single_files = destination(out, texts, prompts_file)
     if total > LARGEST_GRID and not single_files:
@@ -100,16 +117,26 @@ def main(
     check_model(model)
 
     pipe = load_pipeline(model, device)
+    if attention != "sdpa":
+        from diffusion.attention import set_backend  # imports torch, as above
+
+        set_backend(attention)
     settings = {
         "num_inference_steps": steps,
         "guidance_scale": guidance,
+        "guidance_interval": guidance_interval,
         "sampler": sampler,
+        "eta": eta,
         "negative_prompt": negative or "",
     }
     with progress_bar("drawing", total * steps) as progress:
         each = [text for text in texts for _ in range(count)]
         glyphs = draw(pipe, each, seed, progress=progress, **settings)
-        about = settings | {"Software": "Tianshu", "model": pipe.denoiser.fingerprint[:12]}
+        about = settings | {
+            "guidance_interval": " ".join(map(str, guidance_interval)),
+            "Software": "Tianshu",
+            "model": pipe.denoiser.fingerprint[:12],
+        }
         if single_files:
             write_files(glyphs, target, lines, count, about)
         else:

@@ -32,6 +32,13 @@ def main(
     size: Annotated[
         int, typer.Option(help="Width and height of a glyph in pixels. The models here expect 128.")
     ] = 128,
+    undefined: Annotated[
+        bool,
+        typer.Option(
+            "--undefined",
+            help="Draw the characters without a definition instead: only a reader needs them.",
+        ),
+    ] = False,
     rebuild_unihan: Annotated[
         bool,
         typer.Option(
@@ -51,15 +58,22 @@ def main(
         python scripts/prepare_data.py --font NotoSerifCJK.ttc --index 2
 
     A variable font is drawn at weight 400.
+
+    What else a reader of radicals can learn from, with train_reader.py --data.more:
+
+        python scripts/prepare_data.py --undefined --out .data/undefined
     """
     # Imported late: torch takes seconds, and --help needs none of it.
     from autoencoder.glyphs import default_font, record, write_glyphs
-    from conditioning.captions import build_unihan, load_entries_and_counts
+    from conditioning.captions import build_unihan, load_entries_and_counts, load_undefined
 
     start = time.perf_counter()
     if rebuild_unihan:
         print(f"unihan    {build_unihan():,} definitions, table rebuilt")
-    entries, captions = load_entries_and_counts()
+    if undefined:
+        entries, captions = load_undefined(), None
+    else:
+        entries, captions = load_entries_and_counts()
     records = [record(e.character, e.radical, e.strokes, e.caption) for e in entries]
     with progress_bar("drawing", len(records)) as advance:
         glyphs = write_glyphs(out, records, font or default_font(), index, size, advance)
@@ -68,12 +82,15 @@ def main(
     print(f"wrote     {out}/glyphs.npy, .tsv, .json in {seconds:.0f} s")
 
 
-def report(captions: CaptionCounts, glyphs: GlyphCounts) -> None:
+def report(captions: CaptionCounts | None, glyphs: GlyphCounts) -> None:
     """Prints what was kept and what was not."""
+    if captions:
+        print(
+            f"captions  {captions.own + captions.resolved:,} of {captions.total:,} definitions "
+            f"({captions.resolved} through a cross-reference, {captions.dropped} dropped), "
+            f"{captions.distinct:,} different"
+        )
     print(
-        f"captions  {captions.own + captions.resolved:,} of {captions.total:,} definitions "
-        f"({captions.resolved} through a cross-reference, {captions.dropped} dropped), "
-        f"{captions.distinct:,} different",
         f"glyphs    {glyphs.glyphs:,} ({glyphs.missing:,} not in the font, "
         f"{glyphs.clipped:,} touching the border)",
         f"split     {glyphs.train:,} train, {glyphs.test:,} test "

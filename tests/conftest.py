@@ -16,7 +16,9 @@ from autoencoder import Autoencoder, AutoencoderConfig
 from conditioning import TextEncoder
 from diffusion import GlyphPipeline
 from diffusion.benchmark import others
+from diffusion.denoiser import Denoiser, DenoiserConfig
 from diffusion.dit import DiT, DiTConfig
+from diffusion.unet import UNet, UNetConfig
 
 WORDS = [
     "<pad>", "</s>", "<unk>", "a", "of", "the", "to", "and", "gold", "metal", "fish", "bird",
@@ -33,7 +35,12 @@ AUTOENCODER = AutoencoderConfig(
     latent_mean=(0.1, -0.2, 0.3, 0.0),
     latent_std=(0.5, 1.0, 2.0, 1.0),
 )
-DENOISER = DiTConfig(latent_channels=4, width=32, depth=2, head_width=16, hidden=48, text_width=16)
+DENOISER = DiTConfig(
+    latent_channels=4, patch_size=1, width=32, depth=2, head_width=16, hidden=48, text_width=16
+)
+UNET = UNetConfig(
+    latent_channels=4, widths=(16, 32), blocks=1, head_width=8, features=32, text_width=16
+)
 
 
 def shake(module: nn.Module, seed: int = 0, scale: float = 0.1) -> nn.Module:
@@ -68,16 +75,17 @@ def make_text_encoder(seed: int = 0) -> TextEncoder:
     return TextEncoder(model.half().float(), tokenizer)
 
 
-def make_denoiser(seed: int = 0, config: DiTConfig = DENOISER) -> DiT:
+def make_denoiser(seed: int = 0, config: DenoiserConfig = DENOISER) -> Denoiser:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return shake(DiT(config), seed).eval()
+        kind = UNet if isinstance(config, UNetConfig) else DiT
+        return shake(kind(config), seed).eval()
 
 
-def make_pipeline(seed: int = 0) -> GlyphPipeline:
+def make_pipeline(seed: int = 0, config: DenoiserConfig = DENOISER) -> GlyphPipeline:
     autoencoder, text_encoder = make_autoencoder(seed), make_text_encoder(seed)
     config = replace(
-        DENOISER, autoencoder=autoencoder.fingerprint, text_encoder=text_encoder.fingerprint
+        config, autoencoder=autoencoder.fingerprint, text_encoder=text_encoder.fingerprint
     )
     return GlyphPipeline(autoencoder, text_encoder, make_denoiser(seed, config))
 

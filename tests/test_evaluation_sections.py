@@ -1,8 +1,10 @@
 """Each figure of an evaluation against cases with known answers."""
 
+from dataclasses import replace
+
 import pytest
 import torch
-from conftest import make_pipeline
+from conftest import DENOISER, make_pipeline
 
 from diffusion.evaluation.sections import (
     NEAR_COPY,
@@ -10,13 +12,13 @@ from diffusion.evaluation.sections import (
     TIMES,
     adherence,
     commonest,
-    denoising_loss,
     legibility,
+    losses_by_time,
     novelty,
     pooled,
     reconstruction,
 )
-from diffusion.process import flow_matching_loss
+from diffusion.process import PROCESSES, denoising_loss
 
 
 def test_reconstruction_counts_each_glyph_once_and_shows_the_dense_apart():
@@ -73,15 +75,17 @@ def test_captions_keep_their_order_when_pooled(tiny_text_encoder):
 
 
 def test_the_denoising_loss_is_the_training_loss_at_its_times():
-    pipe = make_pipeline()
+    pipe = make_pipeline(config=replace(DENOISER, process="linear", prediction="v"))
     glyphs = torch.rand(70, 1, 128, 128, generator=torch.Generator().manual_seed(1))  # two batches
     captions = ["gold", "fish"] * 35
-    found = denoising_loss(pipe, glyphs, captions, lambda done: None)
+    found = losses_by_time(pipe, glyphs, captions, lambda done: None)
     generator = torch.Generator().manual_seed(0)
     noise = torch.cat([torch.randn(n, 4, 8, 8, generator=generator) for n in (64, 6)])
     with torch.no_grad():
         latents, words = pipe.autoencoder.encode(glyphs), pipe.text_encoder(captions)
         for time, value in zip(TIMES, found, strict=True):
             t = torch.full((70,), time)
-            truth = flow_matching_loss(pipe.denoiser, latents, *words, t, noise).mean()
+            truth = denoising_loss(
+                pipe.denoiser, PROCESSES["linear"], "v", latents, *words, t, noise
+            ).mean()
             assert value == pytest.approx(truth.item(), rel=1e-4)

@@ -1,9 +1,15 @@
-"""Guidance: what a scale means, and that batches of words can be joined."""
+"""Guidance: what a scale, an interval and a conjunction mean, and that batches can be joined."""
 
 import pytest
 import torch
 
 from diffusion.guidance import classifier_free, conditional, join
+from diffusion.process import PROCESSES, x_0_predictor
+
+
+@pytest.fixture
+def predict(tiny_denoiser):
+    return x_0_predictor(tiny_denoiser, PROCESSES["flow"], "velocity")
 
 
 @pytest.fixture
@@ -11,51 +17,126 @@ def inputs():
     """Noisy latents, their times, three captions and three shorter ones to keep away from."""
     generator = torch.Generator().manual_seed(0)
     x_t = torch.randn(3, 4, 8, 8, generator=generator)
-    t = torch.tensor([0.2, 0.5, 1.0])
+    t = torch.tensor([0.5, 0.5, 0.5])
     words = torch.randn(3, 6, 16, generator=generator), torch.ones(3, 6, dtype=torch.bool)
     negative = torch.randn(3, 2, 16, generator=generator), torch.tensor([[True, False]] * 3)
     return x_t, t, words, negative
 
 
-def test_scale_one_is_the_conditional_and_scale_zero_the_other(tiny_denoiser, inputs):
+def pick(words, rows):
+    embedding, mask = words
+    return embedding[rows], mask[rows]
+
+
+@torch.no_grad()
+def test_scale_one_is_the_conditional_and_scale_zero_the_other(predict, inputs):
     x_t, t, words, negative = inputs
-    with torch.no_grad():
-        positive = conditional(tiny_denoiser, words)(x_t, t)
-        away = conditional(tiny_denoiser, negative)(x_t, t)
-        assert classifier_free(tiny_denoiser, words, negative, 1)(x_t, t).equal(positive)
-        assert classifier_free(tiny_denoiser, words, negative, 0)(x_t, t).equal(away)
+    positive = conditional(predict, words)(x_t, t)
+    away = conditional(predict, negative)(x_t, t)
+    assert classifier_free(predict, words, negative, 1)(x_t, t).equal(positive)
+    assert classifier_free(predict, words, negative, 0)(x_t, t).equal(away)
     assert (positive - away).abs().max() > 0.01
 
 
+@torch.no_grad()
 @pytest.mark.parametrize("scale", [-1.0, 0.5, 1.0001, 3.0, 7.5])
-def test_the_result_is_linear_in_the_scale(tiny_denoiser, inputs, scale):
+def test_the_result_is_linear_in_the_scale(predict, inputs, scale):
     x_t, t, words, negative = inputs
-    with torch.no_grad():
-        positive = conditional(tiny_denoiser, words)(x_t, t)
-        away = conditional(tiny_denoiser, negative)(x_t, t)
-        guided = classifier_free(tiny_denoiser, words, negative, scale)(x_t, t)
+    positive = conditional(predict, words)(x_t, t)
+    away = conditional(predict, negative)(x_t, t)
+    guided = classifier_free(predict, words, negative, scale)(x_t, t)
     torch.testing.assert_close(guided, away + scale * (positive - away), atol=1e-4, rtol=1e-4)
 
 
-def test_one_call_of_the_network_a_step(tiny_denoiser, inputs):
+def test_one_call_of_the_network_a_step(predict, inputs):
     x_t, t, words, negative = inputs
     sizes = []
 
     def counted(x_t, *rest):
         sizes.append(len(x_t))
-        return tiny_denoiser(x_t, *rest)
+        return predict(x_t, *rest)
 
     for scale in (0.0, 1.0, 2.0):
         classifier_free(counted, words, negative, scale)(x_t, t)
-    assert sizes == [3, 3, 6]
+    classifier_free(counted, words, negative, 2.0, owner=[0, 1, 2], interval=(0, 0.4))(x_t, t)
+    classifier_free(counted, words, pick(negative, [0, 1]), 2.0, [0, 1, 1])(x_t[:2], t[:2])
+    assert sizes == [3, 3, 6, 3, 5]
 
 
-def test_conditional_turns_the_velocity_into_data(inputs):
-    x_t, t, words, _ = inputs
-    x_0 = conditional(lambda x_t, t, embedding, mask: torch.ones_like(x_t), words)(x_t, t)
-    torch.testing.assert_close(x_0, x_t - t[:, None, None, None])
+@torch.no_grad()
+def test_outside_the_interval_the_words_are_followed_plainly(predict, inputs):
+    x_t, t, words, negative = inputs
+    plain = conditional(predict, words)(x_t, t)
+    guided = classifier_free(predict, words, negative, 3)(x_t, t)
+    for interval, truth in (
+        ((0.0, 1.0), guided),
+        ((0.5, 0.5), guided),
+        ((0.0, 0.5), guided),
+        ((0.51, 1.0), plain),
+        ((0.0, 0.49), plain),
+    ):
+        found = classifier_free(predict, words, negative, 3, interval=interval)(x_t, t)
+        assert found.equal(truth)
+    for scale in (0.0, 3.0):  # to follow nothing is guidance too, and ends with the interval
+        found = classifier_free(predict, words, negative, scale, interval=(0.6, 1))(x_t, t)
+        assert found.equal(plain)
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("scale", [-1.0, 0.0, 0.7, 1.0, 3.0])
+def test_a_conjunction_is_the_sum_of_what_each_part_leads_to(predict, inputs, scale):
+    """Sample 0 of two parts, sample 1 of one, in any order."""
+    x_t, t, words, negative = inputs
+    x_t, t, negative = x_t[:2], t[:2], pick(negative, [0, 1])
+    away = conditional(predict, negative)(x_t, t)
+    lead = [
+        conditional(predict, pick(words, [part]))(x_t[[i]], t[:1])[0] - away[i]
+        for part, i in enumerate([0, 1, 0])
+    ]
+    truth = torch.stack([away[0] + scale * (lead[0] + lead[2]), away[1] + scale * lead[1]])
+    found = classifier_free(predict, words, negative, scale, [0, 1, 0])(x_t, t)
+    torch.testing.assert_close(found, truth, atol=1e-5, rtol=1e-4)
+    turned = classifier_free(predict, pick(words, [2, 1, 0]), negative, scale, [0, 1, 0])(x_t, t)
+    torch.testing.assert_close(turned, found, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scale", [0.0, 1.0, 3.0])
+def test_a_conjunction_of_one_is_that_prompt(predict, inputs, scale):
+    x_t, t, words, negative = inputs
+    alone = classifier_free(predict, words, negative, scale)(x_t, t)
+    assert classifier_free(predict, words, negative, scale, [0, 1, 2])(x_t, t).equal(alone)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("scale", [0.0, 1.0])
+def test_beside_a_conjunction_scales_one_and_zero_are_still_exact(inputs, scale):
+    """The weights are 0 and 1 and not nearly so; `x_t` itself stands for the model."""
+    x_t, t, words, negative = inputs
+
+    def predict(x_t, t, embedding, mask):
+        return x_t + embedding.sum((1, 2))[:, None, None, None]
+
+    truth = conditional(predict, words if scale else negative)(x_t, t)[:2]
+    parts = pick(words, [0, 1, 2, 2])
+    found = classifier_free(predict, parts, negative, scale, [0, 1, 2, 2])(x_t, t)
+    assert found[:2].equal(truth)
+
+
+def test_two_opposite_parts_cancel(inputs):
+    x_t, t, words, negative = inputs
+    embedding, mask = words
+    opposed = torch.cat([embedding[:1], -embedding[:1]]), mask[:2]
+    nothing = 0 * negative[0][:1], negative[1][:1]
+
+    def predict(x_t, t, embedding, mask):
+        return embedding.sum((1, 2))[:, None, None, None].expand_as(x_t)
+
+    found = classifier_free(predict, opposed, nothing, 3.0, [0, 0])(x_t[:1], t[:1])
+    assert found.abs().max() < 1e-5
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("turned", [False, True])
 def test_join_pads_with_what_is_never_seen(tiny_denoiser, inputs, turned):
     x_t, t, words, negative = inputs
@@ -63,7 +144,6 @@ def test_join_pads_with_what_is_never_seen(tiny_denoiser, inputs, turned):
     embedding, mask = join(first, second)
     assert embedding.shape == (6, 6, 16)
     assert mask.sum() == first[1].sum() + second[1].sum()
-    with torch.no_grad():
-        both = tiny_denoiser(x_t.repeat(2, 1, 1, 1), t.repeat(2), embedding, mask)
-        alone = [tiny_denoiser(x_t, t, *words) for words in (first, second)]
+    both = tiny_denoiser(x_t.repeat(2, 1, 1, 1), t.repeat(2), embedding, mask)
+    alone = [tiny_denoiser(x_t, t, *words) for words in (first, second)]
     torch.testing.assert_close(both, torch.cat(alone), atol=1e-5, rtol=0)

@@ -9,11 +9,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import make_autoencoder, make_pipeline, make_text_encoder
+from conftest import UNET, make_autoencoder, make_pipeline, make_text_encoder
 
 from autoencoder.storage import WeightsError
 from diffusion import GlyphPipeline
 from diffusion.pipeline import to_pil
+from diffusion.process import PREDICTIONS, PROCESSES
 from diffusion.samplers import SAMPLERS
 
 LONG = "a large fish of the sea and a bird of the mountain and the dragon of the fire"
@@ -55,6 +56,56 @@ def test_a_prompt_beside_a_long_one_is_drawn_the_same(draw):
     both = draw([LONG, "gold"], seed=3)
     assert same(both[1], draw("gold", seed=4)[0])
     assert not same(both[1], draw(LONG, seed=4)[0])
+
+
+def test_both_sides_of_and_matter_and_their_order_does_not(draw):
+    both = draw("gold AND fish")
+    assert same(both, draw("fish AND gold"))
+    assert not same(both, draw("gold"))
+    assert not same(both, draw("fish"))
+    assert not same(both, draw("gold and fish"))
+    assert same(draw(["gold AND fish", "gold"], seed=2)[1], draw("gold", seed=3)[0])
+
+
+def test_what_is_kept_away_from_drops_out_of_a_conjunction(draw):
+    """Scale 1, and one of two parts the negative: what it leads to is nothing."""
+    options = {"guidance_scale": 1.0, "negative_prompt": "fish"}
+    assert same(draw("gold AND fish", **options), draw("gold", **options))
+
+
+def test_outside_the_interval_guidance_does_nothing(draw):
+    plain = draw("gold", guidance_scale=1)
+    assert draw("gold", guidance_scale=6, guidance_interval=(0.0, 0.1)).equal(plain)  # no step is
+    assert not same(draw("gold", guidance_scale=6, guidance_interval=(0.4, 0.6)), plain)
+    assert draw("gold", guidance_scale=6, guidance_interval=(0.0, 1.0)).equal(
+        draw("gold", guidance_scale=6)
+    )
+
+
+def test_eta_is_fresh_noise_from_each_seed_s_own_generator(draw):
+    plain = draw("gold", sampler="ddim", seed=1)
+    noisy = draw("gold", sampler="ddim", eta=1.0, seed=1)
+    assert not same(noisy, plain)
+    assert same(noisy, draw("gold", sampler="ddpm", seed=1))
+    assert same(draw("gold", sampler="euler", seed=1), plain)
+    together = draw("gold", num_images_per_prompt=3, sampler="ddim", eta=1.0)
+    assert same(together[1], noisy[0])
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("prediction", PREDICTIONS)
+def test_every_process_and_prediction_draws_and_is_loaded_again(process, prediction, tmp_path):
+    config = replace(UNET, process=process, prediction=prediction)
+    pipe = make_pipeline(config=config)
+    options = {"num_inference_steps": 3, "output_type": "pt", "sampler": "dpmpp_sde"}
+    glyphs = pipe("gold", **options).images
+    assert glyphs.isfinite().all()
+    loaded = GlyphPipeline.from_pretrained(pipe.save_pretrained(tmp_path))
+    assert (loaded.denoiser.config.process, loaded.denoiser.config.prediction) == (
+        process,
+        prediction,
+    )
+    assert loaded("gold", **options).images.equal(glyphs)
 
 
 def test_prompts_come_in_order_with_their_seeds(tiny_pipeline):
@@ -123,7 +174,10 @@ def test_pictures_are_black_ink_on_white():
         ({"num_inference_steps": 1001}, "take 1 to 1000"),
         ({"guidance_scale": float("nan")}, "finite"),
         ({"guidance_scale": float("inf")}, "finite"),
-        ({"sampler": "ddim"}, 'no sampler "ddim"'),
+        ({"sampler": "magic"}, 'no sampler "magic"'),
+        ({"prompt": "gold AND "}, "one side of AND is empty"),
+        ({"guidance_interval": (0.9, 0.1)}, "LOW <= HIGH"),
+        ({"eta": 0.5}, "belongs to the sampler ddim"),
         ({"seed": -1}, "seed -1"),
         ({"seed": 2**63}, "seed 9223372036854775808"),
         ({"output_type": "numpy"}, 'no output type "numpy"'),

@@ -4,7 +4,7 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from autoencoder.glyphs import GlyphRecord, default_font, write_glyphs
+from autoencoder.glyphs import GlyphDataset, GlyphRecord, default_font, write_glyphs
 from autoencoder.reader import RadicalReader, ReaderConfig
 from autoencoder.reader_training import ReaderData, ReaderModule, bend, ink, smear, vary
 
@@ -106,6 +106,38 @@ def test_batches_are_glyphs_with_their_own_radical(data):
     }
     assert seen == truth
     assert sorted((data.commonest[:3] + 1).tolist()) == [85, 140, 167]
+
+
+def test_more_folders_teach_all_but_what_is_held_out(data, tmp_path):
+    pytest.importorskip("pylopdf_fonts_zh_cn")
+    more = tmp_path / "more"
+    characters = "河油江釘"  # the second is held out in the first folder
+    radicals = (85, 85, 85, 167)
+    records = [
+        GlyphRecord(character, radical, 9, "train", "")
+        for character, radical in zip(characters, radicals, strict=True)
+    ]
+    write_glyphs(more, records, default_font())
+    both = ReaderData(tmp_path, (more,), batch_size=9)
+    both.setup("fit")
+    assert len(both.test.records) == 3
+    taught = [glyph for batch in both.train_dataloader() for glyph in zip(*batch, strict=True)]
+    assert len(taught) == 18  # 15 and 3
+    held_out = data.test.images([0])[0]
+    assert not any(glyph.equal(held_out) for glyph, _ in taught)
+    assert [
+        int(radical) + 1 for glyph, radical in taught if glyph.equal(GlyphDataset(more)[3])
+    ] == [167]
+
+
+def test_a_reader_is_gone_on_with_and_not_begun_anew(tmp_path, seeded):
+    old = RadicalReader(TINY)
+    folder = old.save_pretrained(tmp_path / "old")
+    new = ReaderModule(start=folder).reader
+    assert new.config == TINY
+    assert new.training
+    for a, b in zip(new.parameters(), old.parameters(), strict=True):
+        torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)  # through float16
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -2,7 +2,14 @@
 
 import pytest
 
-from diffusion.request import LONGEST_PROMPT, MOST_GLYPHS, check_request, read_prompts
+from diffusion.request import (
+    LONGEST_PROMPT,
+    MOST_GLYPHS,
+    SAMPLER_NAMES,
+    check_request,
+    conjuncts,
+    read_prompts,
+)
 
 
 def test_lines_are_counted_as_editors_count_them(tmp_path):
@@ -50,7 +57,34 @@ def test_a_mistake_is_said_in_one_line():
         {"guidance_scale": float("inf")},
         {"sampler": "magic"},
         {"prompts": ["\0"]},
+        {"prompts": ["gold AND"]},
+        {"guidance_interval": (0.6, 0.4)},
+        {"guidance_interval": (-0.1, 1.0)},
+        {"guidance_interval": (float("nan"), 1.0)},
+        {"sampler": "ddim", "eta": 1.1},
+        {"sampler": "ddpm", "eta": 0.5},
     ):
         with pytest.raises(ValueError) as error:
             request(**changes)
         assert "\n" not in str(error.value)
+
+
+def test_and_in_capitals_between_spaces_divides_a_prompt():
+    assert conjuncts("sickness AND fire") == ["sickness", "fire"]
+    assert conjuncts(" a sea\nAND\tgold AND  the fire ") == ["a sea", "gold", "the fire"]
+    for whole in ("fire and water", "SAND of the LAND", "ANDROID", "gold ", "R&AND-D"):
+        assert conjuncts(whole) == [whole]
+
+
+@pytest.mark.parametrize("prompt", ["AND", "AND fire", "fire AND", "fire AND AND gold", " AND "])
+def test_an_empty_side_of_and_is_said(prompt):
+    with pytest.raises(ValueError, match="one side of AND is empty"):
+        request(prompts=["gold", prompt])
+
+
+def test_an_unknown_sampler_is_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match=", ".join(SAMPLER_NAMES)):
+        request(sampler="magic")
+    for name in SAMPLER_NAMES:
+        request(sampler=name)
+    request(sampler="ddim", eta=1.0, guidance_interval=(0.5, 0.5))

@@ -77,6 +77,7 @@ def test_a_file_says_what_drew_it(generate, tiny_model_folder):
     assert text["negative_prompt"] == "wåter"
     assert (text["seed"], text["num_inference_steps"]) == ("7", "2")
     assert (float(text["guidance_scale"]), text["sampler"]) == (4, "euler")
+    assert (text["guidance_interval"], text["eta"]) == ("0.0 1.0", "0.0")
     fingerprint = DiT.from_pretrained(tiny_model_folder).fingerprint
     assert len(text["model"]) == 12
     assert fingerprint.startswith(text["model"])
@@ -126,6 +127,9 @@ def test_words_guidance_and_what_to_avoid_all_matter(generate):
         draw("gold", "--guidance", 1),
         draw("gold", "--negative", "water"),
         draw("gold", "--steps", 3),
+        draw("gold", "--guidance-interval", 0, 0.5),
+        draw("gold", "--sampler", "ddim", "--eta", 0.5),
+        draw("gold AND dragon"),
     ):
         assert (other != gold).any()
     nothing = draw("gold", "--guidance", 0)
@@ -214,6 +218,12 @@ def damaged(folder, what, model):
         (("gold", "--steps", -1), "take 1 to 1000"),
         (("gold", "--steps", 1001), "take 1 to 1000"),
         (("gold", "--sampler", "magic"), f'no sampler "magic": there are {", ".join(SAMPLERS)}'),
+        (("gold AND",), "one side of AND is empty"),
+        (("gold", "--guidance-interval", 0.9, 0.1), "LOW <= HIGH"),
+        (("gold", "--guidance-interval", 0.9), "--guidance-interval"),
+        (("gold", "--eta", 0.5), "eta belongs to the sampler ddim"),
+        (("gold", "--sampler", "ddim", "--eta", 2), "take 0 to 1"),
+        (("gold", "--attention", "flash"), 'no attention "flash"'),
         (("gold", "--guidance", "nan"), "finite"),
         (("gold", "--guidance", "-inf"), "finite"),
         (("gold", "--seed", -1), "seed -1"),
@@ -313,7 +323,10 @@ def test_mistakes_and_help_do_not_wait_for_torch(tmp_path):
         ("prepare_data.py", ["python scripts/prepare_data.py", "--font"]),
         ("train_autoencoder.py", ["--model.loss.kl_weight", "--model.out", "--ckpt_path"]),
         ("train_text_encoder.py", ["--data.wordnet", "--model.out"]),
-        ("train_diffusion.py", ["--data.autoencoder", "--model.config.depth"]),
+        (
+            "train_diffusion.py",
+            ["--data.autoencoder", "--model.dit.depth", "--model.denoiser", "--model.unet.process"],
+        ),
     ],
 )
 def test_help_teaches(script, name, taught):
@@ -354,6 +367,8 @@ def few_characters(monkeypatch):
     few = learnt + unseen
     monkeypatch.setattr(captions, "load_entries_and_counts", lambda: (few, counts))
     monkeypatch.setattr(captions, "load_entries", lambda: few)
+    undefined = captions.load_undefined()[:30]
+    monkeypatch.setattr(captions, "load_undefined", lambda: undefined)
 
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's advice on loaders and hardware
@@ -371,6 +386,9 @@ def test_from_font_to_glyphs_by_the_command_lines(script, few_characters, wordne
     ]
     assert "64 train, 16 test" in succeed("prepare_data.py", "--out", "data")
     assert len(GlyphDataset("data", "train")) == 64
+    drawn = succeed("prepare_data.py", "--undefined", "--out", "more")
+    assert "captions" not in drawn
+    assert len(GlyphDataset("more")) == len(captions.load_undefined()) == 30
     made = succeed(
         "train_autoencoder.py",
         *quick,
@@ -403,14 +421,35 @@ def test_from_font_to_glyphs_by_the_command_lines(script, few_characters, wordne
         "--data.batch_size=16",
         "--data.autoencoder=autoencoder",
         "--data.text_encoder=text_encoder",
-        "--model.config.width=64",
-        "--model.config.depth=1",
-        "--model.config.hidden=64",
+        "--model.dit.width=64",
+        "--model.dit.depth=1",
+        "--model.dit.hidden=64",
         "--model.out=model",
     )
     assert "wrote model" in made
+    made = succeed(
+        "train_diffusion.py",
+        *quick,
+        "--trainer.max_steps=2",
+        "--data.folder=data",
+        "--data.batch_size=16",
+        "--data.autoencoder=autoencoder",
+        "--data.text_encoder=text_encoder",
+        "--model.denoiser=unet",
+        "--model.unet.widths=[32,32]",
+        "--model.unet.process=cosine",
+        "--model.unet.prediction=v",
+        "--model.times=uniform",
+        "--model.weighting=min_snr",
+        "--model.out=unet",
+    )
+    assert "wrote unet" in made
+    settings = json.loads(Path("unet/config.json").read_text())
+    assert (settings["process"], settings["prediction"]) == ("cosine", "v")
     options = "--count", 2, "--steps", 2, "--model", "model", "--device", "cpu"
     succeed("generate.py", "gold", "dragon", *options, "--out", "glyphs/")
+    succeed("generate.py", "gold AND dragon", *options, "--model", "unet", "--sampler", "ddpm")
+    assert pixels("gold-and-dragon.png").std() > 0
     glyphs = [pixels(f"glyphs/{name}.png") for name in ("1-0", "1-1", "2-2", "2-3")]
     assert {glyph.shape for glyph in glyphs} == {(128, 128)}
     assert all(glyph.std() > 0 for glyph in glyphs)

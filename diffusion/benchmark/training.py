@@ -14,7 +14,7 @@ from autoencoder.muon import Muon, pointwise
 from diffusion.benchmark import timing
 from diffusion.dit import DiTConfig
 from diffusion.pipeline import GlyphPipeline
-from diffusion.process import flow_matching_loss, logit_normal_times
+from diffusion.process import PROCESSES, denoising_loss, logit_normal_times
 
 WORDS = 24  # tokens of a training batch, which is padded to its longest caption
 
@@ -74,11 +74,13 @@ def stage_two(
     noise = timing.random(3, *x_0.shape, device=device)
     optimizer = torch.optim.AdamW(denoiser.parameters(), lr=1e-4)
     if muon:
-        hidden = [m.weight for m in denoiser.blocks.modules() if isinstance(m, nn.Linear)]
-        optimizer = Muon(hidden, denoiser.parameters())
+        optimizer = Muon(denoiser.hidden_matrices(), denoiser.parameters())
 
     def loss() -> Tensor:
-        return flow_matching_loss(denoiser, x_0, embedding, mask, t, noise).mean()
+        process = PROCESSES[config.process]
+        return denoising_loss(
+            denoiser, process, config.prediction, x_0, embedding, mask, t, noise
+        ).mean()
 
     return Training(denoiser, optimizer, loss, batch)
 

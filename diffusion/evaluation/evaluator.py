@@ -22,9 +22,9 @@ from diffusion.evaluation.sections import (
     Advance,
     adherence,
     commonest,
-    denoising_loss,
     distribution,
     legibility,
+    losses_by_time,
     novelty,
     pooled,
     radicals_of,
@@ -309,5 +309,5 @@ class Evaluator:
             ("held-out", self.real, self.captions),
         ):
             with self.progress(f"denoising: {name}", len(glyphs)) as advance:
-                figures[name] = denoising_loss(self.pipe, glyphs, captions, advance)
+                figures[name] = losses_by_time(self.pipe, glyphs, captions, advance)
         return figures

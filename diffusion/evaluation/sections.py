@@ -19,7 +19,7 @@ from autoencoder.similarity import peak_signal_to_noise, stroke_iou, structural_
 from conditioning import TextEncoder
 from diffusion.evaluation.distances import frechet_distance, kernel_distance, overlap
 from diffusion.pipeline import GlyphPipeline
-from diffusion.process import flow_matching_loss
+from diffusion.process import PROCESSES, denoising_loss
 
 STROKES = (1, 6, 10, 14, 18, 22, 26)  # where each class of density begins
 NEAR_COPY = 0.8  # stroke IoU from which a glyph counts as a copy of another
@@ -134,11 +134,13 @@ def pooled(encoder: TextEncoder, captions: Sequence[str], advance: Advance) -> T
 
 
 @torch.inference_mode()
-def denoising_loss(
+def losses_by_time(
     pipe: GlyphPipeline, glyphs: Tensor, captions: Sequence[str], advance: Advance
 ) -> list[float]:
     """The training loss at each of `TIMES`, over glyphs with their captions, under fixed noise."""
     generator = torch.Generator().manual_seed(0)
+    config = pipe.denoiser.config
+    model = pipe.denoiser, PROCESSES[config.process], config.prediction
     totals = torch.zeros(len(TIMES), dtype=torch.float64)
     for start in range(0, len(glyphs), 64):
         latents = pipe.autoencoder.encode(glyphs[start : start + 64].to(pipe.device))
@@ -146,6 +148,6 @@ def denoising_loss(
         noise = torch.randn(latents.shape, generator=generator).to(latents)
         for i, value in enumerate(TIMES):
             t = latents.new_full((len(latents),), value)
-            totals[i] += flow_matching_loss(pipe.denoiser, latents, *words, t, noise).cpu().sum()
+            totals[i] += denoising_loss(*model, latents, *words, t, noise).cpu().sum()
         advance(len(latents))
     return (totals / len(glyphs)).tolist()

@@ -1,0 +1,82 @@
+"""What all denoisers share: the call, what their settings say besides sizes, and their files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+from torch import Tensor, nn
+
+from autoencoder.storage import fingerprint, read_config, read_weights, write_model
+from diffusion.process import PREDICTIONS, PROCESSES, known
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """Settings of every denoiser, saved as `config.json` beside its weights.
+
+    Attributes:
+        latent_channels, latent_size: of the latents, `(B, 8, 8, 8)`.
+        text_width: features of a word's embedding.
+        process: how noise was added in training: flow, linear or cosine.
+        prediction: what the output is: noise, x_0, v or velocity.
+        autoencoder, text_encoder: fingerprints of the models whose latents and embeddings it was
+            trained on; empty where unknown.
+    """
+
+    latent_channels: int = 8
+    latent_size: int = 8
+    text_width: int = 384
+    process: str = "flow"
+    prediction: str = "velocity"
+    autoencoder: str = ""
+    text_encoder: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, in one line, for settings that make no denoiser."""
+        if min(self.latent_channels, self.latent_size, self.text_width) < 1:
+            raise ValueError("the sizes of a denoiser must be at least 1")
+        known("process", self.process, PROCESSES)
+        known("prediction", self.prediction, PREDICTIONS)
+
+
+class Denoiser(nn.Module):
+    """Predicts what has become noise: `model(x_t, t, embedding, mask)`, the shape of `x_t`.
+
+    Shapes: `x_t` `(B, 8, 8, 8)`, `t` `(B,)` in [0, 1], `embedding` `(B, N, text_width)`, `mask`
+    `(B, N)` bool, True = a real token, at least one a row. What the output is, its config says.
+
+    A subclass names its `config_class`, and in `edges` the layers that stand at its two ends.
+    """
+
+    config_class: ClassVar[type[DenoiserConfig]]
+    edges: ClassVar[tuple[str, ...]]
+
+    def __init__(self, config: DenoiserConfig | None = None) -> None:
+        super().__init__()
+        self.config = config or self.config_class()
+
+    def hidden_matrices(self) -> list[Tensor]:
+        """Weights of the linear and convolutional layers between the edges, which Muon is for."""
+        return [
+            module.weight
+            for name, module in self.named_modules()
+            if isinstance(module, nn.Linear | nn.Conv2d) and name.split(".")[0] not in self.edges
+        ]
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of settings and weights, in hex."""
+        return fingerprint(self.config, self)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Writes `config.json` and `model.safetensors`, and returns the folder."""
+        return write_model(folder, self.config, self)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> Self:
+        """The denoiser of a folder, in evaluation mode. Raises WeightsError where there is none."""
+        model = cls(read_config(folder, cls.config_class))
+        read_weights(folder, model)
+        return model.eval()
