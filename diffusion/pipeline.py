@@ -117,7 +117,7 @@ class GlyphPipeline:
         for start in range(0, len(texts), batch_size):
             rows = slice(start, start + batch_size)
             denoise = self._denoise(texts[rows], negative_prompt, guidance_scale, guidance_interval)
-            randn = self._randn(seeds[rows])
+            randn = self.randn(seeds[rows])
             for _, latents, _ in sample(denoise, randn(), process, times, randn):
                 progress(len(latents))
             glyphs.append(self.autoencoder.decode(latents).cpu())
@@ -147,7 +147,7 @@ class GlyphPipeline:
             interval,
         )
 
-    def _randn(self, seeds: list[int]) -> Randn:
+    def randn(self, seeds: list[int]) -> Randn:
         """Noise `(B, 8, 8, 8)` at every call, each row from the generator of its seed."""
         config = self.denoiser.config
         shape = (config.latent_channels, config.latent_size, config.latent_size)

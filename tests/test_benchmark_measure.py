@@ -9,11 +9,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import SCRIPTS
+from conftest import SCRIPTS, UNET, make_pipeline
 
 from diffusion import benchmark
 from diffusion.benchmark import FULL, QUICK, markdown, timing
 from diffusion.benchmark.measure import summary
+from diffusion.samplers import SAMPLERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers' own
 
@@ -74,6 +75,9 @@ def test_everything_is_measured_and_written(measured):
     assert found["start"]["generate_s"] == 2
     assert set(found["autoencoders"]) == {"tianshu", "kl", "tiny"}
     assert set(found["denoisers"]) == {"tianshu", "pixart"}
+    assert set(found["samplers"]) == set(SAMPLERS)
+    for own in found["samplers"].values():
+        assert 0 < own["glyphs_1_us"] < own["glyphs_1_us"] / own["glyphs_1_share"]
     names = {"autoencoder", "transformer", "transformer_adamw", "pixart", "article"}
     assert set(found["training"]) == names
     article = found["article"]
@@ -99,6 +103,7 @@ def test_without_diffusers_the_rest_is_measured(measured, monkeypatch):
     [
         (("--model", "nowhere"), "no model in nowhere"),
         (("--model", "damaged"), "config.json"),
+        (("--model", "unet"), "the denoiser is a UNet"),
         (("--device", "tpu"), 'no device "tpu"'),
         (("--device", "cuda:99"), "no cuda:99 here"),
         (("--out", "file"), "file is not a folder"),
@@ -111,6 +116,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(measured, arguments, said):
     Path("damaged").mkdir()
     for name in ("config.json", "model.safetensors"):
         (Path("damaged") / name).write_text("{")
+    make_pipeline(config=UNET).save_pretrained("unet")
     before = files()
     result = measured(*arguments)
     assert result.code == 2, result.out

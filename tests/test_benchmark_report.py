@@ -54,6 +54,15 @@ def results():
             "tianshu": {"parameters": 9_300_000, "batch_2_ms": 10.0, "batch_32_ms": 80.0},
             "pixart": {"parameters": 9_100_000, "batch_2_ms": 20.0, "batch_32_ms": 40.0},
         },
+        "samplers": {
+            name: {
+                "glyphs_1_us": 17.0,
+                "glyphs_1_share": 0.0012,
+                "glyphs_16_us": 100.0,
+                "glyphs_16_share": 0.0009,
+            }
+            for name in ("euler", "ddpm")
+        },
         "autoencoders": {
             "tianshu": {"parameters": 7e6, "batch": 4, "encode_ms": 10.0, "decode_ms": 10.0},
             "kl": {"parameters": 84e6, "batch": 4, "encode_ms": 300.0, "decode_ms": 700.0},
@@ -87,6 +96,7 @@ def test_tables_say_what_was_found(results):
     assert lines["sixteen glyphs, guided"] == ["80.0 ms", "40.0 ms", "2 × faster"]
     assert lines["decode a glyph"] == ["10.0 ms", "700 ms", "70.0 × slower", "10.0 ms", "the same"]
     assert lines["peak memory of that process"] == ["612 MB"]
+    assert lines["`euler`"] == ["17.0 µs, 0.12%", "100 µs, 0.09%"]
     assert lines["Tianshu's transformer"] == [
         "Muon",
         "256",

@@ -6,6 +6,7 @@ Each part returns plain values that JSON can hold, with their unit at the end of
 from __future__ import annotations
 
 import tempfile
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -13,12 +14,15 @@ from pathlib import Path
 from statistics import median
 
 import torch
+from torch import Tensor
 
 from diffusion.benchmark import others, timing
 from diffusion.benchmark.training import denoiser_inputs, rated, stage_one, stage_two
 from diffusion.dit import DiT
 from diffusion.pipeline import GlyphPipeline
+from diffusion.process import PROCESSES
 from diffusion.request import GUIDANCE, STEPS
+from diffusion.samplers import SAMPLERS, time_steps
 
 REFERENCE_RATE = 190e9  # float32 FLOP/s of the machine on which `Plan`'s times were estimated
 
@@ -89,7 +93,12 @@ def benchmark(
         help: a command that needs no model.
         skipped: why the networks of others are left out; None measures them as well.
         progress: called with the part of the whole done since the last call; the sum is 1.
+
+    Raises ValueError for a denoiser that is no transformer, which has nothing to be compared with.
     """
+    if not isinstance(pipe.denoiser, DiT):
+        kind = type(pipe.denoiser).__name__
+        raise ValueError(f"the benchmark compares transformers, and the denoiser is a {kind}")
     results = {
         "machine": timing.machine(pipe.device),
         "precision": "float32",
@@ -102,6 +111,7 @@ def benchmark(
         ("start", 1, lambda: processes(generate, help, plan.starts)),
         ("generation", 2, lambda: generation(pipe, plan)),
         ("denoisers", 1, lambda: denoisers(pipe, plan, skipped)),
+        ("samplers", 1, lambda: samplers(pipe, plan)),
         ("autoencoders", 2, lambda: autoencoders(pipe, plan, skipped)),
         ("training", 4, lambda: trainings(pipe, plan, skipped)),
     ]
@@ -204,6 +214,30 @@ def denoisers(pipe: GlyphPipeline, plan: Plan, skipped: str | None) -> dict[str,
         times = timing.side_by_side(calls, 4 * plan.repeats, device, warmups=2)
         for name, seconds in times.items():
             results[name][f"batch_{batch}_ms"] = 1000 * seconds
+    return results
+
+
+@torch.inference_mode()
+def samplers(pipe: GlyphPipeline, plan: Plan) -> dict[str, dict]:
+    """A step of each sampler without its denoiser, beside a guided call of that, by glyphs."""
+    config = pipe.denoiser.config
+    process, times = PROCESSES[config.process], time_steps(STEPS)
+    results = {name: {} for name in SAMPLERS}
+    for glyphs in (1, 16):
+        randn = pipe.randn(list(range(glyphs)))
+        x = randn()
+
+        def walk(sampler: Callable, x: Tensor = x, randn: Callable = randn) -> None:
+            deque(sampler(lambda x_t, t: x, x, process, times, randn), maxlen=0)
+
+        calls = {name: partial(walk, sampler) for name, sampler in SAMPLERS.items()}
+        inputs = denoiser_inputs(config, 2 * glyphs, 8, pipe.device)
+        calls["denoiser"] = partial(pipe.denoiser, *inputs)
+        seconds = timing.side_by_side(calls, 4 * plan.repeats, pipe.device, warmups=2)
+        for name, own in results.items():
+            step = seconds[name] / STEPS
+            own[f"glyphs_{glyphs}_us"] = 1e6 * step
+            own[f"glyphs_{glyphs}_share"] = step / (step + seconds["denoiser"])
     return results
 
 

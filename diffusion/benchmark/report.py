@@ -74,6 +74,8 @@ def markdown(results: dict) -> str:
         generation_table(results),
         "## The denoiser",
         denoiser_table(results),
+        "## The samplers",
+        sampler_table(results),
         "## Autoencoders",
         autoencoder_table(results),
         "## Training",
@@ -141,6 +143,19 @@ def denoiser_table(results: dict) -> str:
     ]
     titles = {"tianshu": "Tianshu's transformer", "pixart": "diffusers' PixArt transformer"}
     return comparison(rows, results["denoisers"], titles, results["skipped"])
+
+
+def sampler_table(results: dict) -> str:
+    rows = [
+        [
+            f"`{name}`",
+            f"{number(own['glyphs_1_us'])} µs, {own['glyphs_1_share']:.2%}",
+            f"{number(own['glyphs_16_us'])} µs, {own['glyphs_16_share']:.2%}",
+        ]
+        for name, own in results["samplers"].items()
+    ]
+    head = ["a step's own work, and its share with a guided call of ours", "a glyph", "sixteen"]
+    return table(head, rows)
 
 
 def autoencoder_table(results: dict) -> str:
