@@ -42,9 +42,10 @@ def nearest_by_strokes(
     references: Tensor,
     shift: int = 4,
     candidates: int = 16,
+    count: int = 1,
     advance: Callable[[int], object] = lambda glyphs: None,
 ) -> tuple[Tensor, Tensor]:
-    """The reference most like each glyph: its stroke IoU and its index, `(B,)` each.
+    """The references most like each glyph: stroke IoU, best first, and index, `(B, count)` each.
 
     The glyph may first be moved by up to `shift` pixels each way. All references are compared at a
     quarter of the size, and the `candidates` best of them in every pixel and at every shift.
@@ -53,6 +54,7 @@ def nearest_by_strokes(
     Args:
         glyphs: `(B, 1, H, W)`.
         references: `(N, 1, H, W)`; of booleans, which take the least memory, True = ink.
+        count: of references for each glyph, at most `candidates`.
         advance: called with the number of glyphs done since the last call.
     """
     if not len(references):
@@ -73,7 +75,7 @@ def nearest_by_strokes(
         both = flat @ chosen.T  # (S', candidates)
         either = flat.sum(1, keepdim=True) + chosen.sum(1) - both
         iou = torch.where(either > 0, both / either.clamp_min(1), 1.0).amax(dim=0)
-        value, place = iou.max(dim=0)  # of the candidates
+        value, place = iou.topk(min(count, len(iou)))  # of the candidates
         values.append(value)
         indices.append(best[place])
         advance(1)

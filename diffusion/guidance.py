@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from diffusion.process import Network
+from diffusion.process import Network, column
 from diffusion.samplers import Denoise
 
 Words = tuple[Tensor, Tensor]  # embedding (B, N, D) and mask (B, N)
@@ -36,6 +36,7 @@ def classifier_free(
     negative: Words,
     scale: float,
     owner: list[int] | None = None,
+    weights: list[float] | None = None,
     interval: tuple[float, float] = (0.0, 1.0),
 ) -> Denoise:
     """Classifier-free guidance in one batch (Ho and Salimans 2022, equation 6, arXiv:2207.12598).
@@ -46,7 +47,7 @@ def classifier_free(
 
     A sample may be asked for several things at once, each of which leads it on (Liu et al. 2022,
     Composable Diffusion, equation 11, arXiv:2206.01714):
-    `x_0 = negative + scale sum_i (positive_i - negative)`.
+    `x_0 = negative + scale sum_i weight_i (positive_i - negative)`.
 
     Args:
         predict: the model, which predicts `x_0` (`diffusion.process.x_0_predictor`).
@@ -55,13 +56,18 @@ def classifier_free(
         scale: of the guidance.
         owner: the sample that each row of `words` is for; None is one row for each. A row that is
             the only one of its sample is guidance without conjunction.
+        weights: how much each row of `words` counts; None is 1 for each. Weights that share out a
+            1 go from one caption over to another.
         interval: times between which there is guidance; outside, the scale is 1 (Kynkäänniemi et
             al. 2024, arXiv:2404.07724).
     """
     if owner is None:
         owner = list(range(len(words[0])))
-    alone = owner == list(range(len(negative[0])))
+    if weights is None:
+        weights = [1.0] * len(owner)
+    alone = owner == list(range(len(negative[0]))) and set(weights) == {1.0}
     rows = torch.tensor(owner, device=words[0].device)
+    shares = words[0].new_tensor(weights)
     plain, away = conditional(predict, words), conditional(predict, negative)
     both = conditional(predict, join(words, negative))
 
@@ -75,7 +81,8 @@ def classifier_free(
         x_0 = both(torch.cat([x_t[rows], x_t]), torch.cat([t[rows], t]))
         positive, nothing = x_0.split([len(rows), len(x_t)])
         # Written as a weighted sum, so that a weight of 0 or 1 leaves each prediction as it is.
-        total = now * rows.bincount(minlength=len(x_t)).to(x_t)[:, None, None, None]
-        return ((1 - total) * nothing).index_add(0, rows, positive, alpha=now)
+        parts = column(now * shares, x_t)
+        total = torch.zeros_like(column(t, x_t)).index_add(0, rows, parts)
+        return ((1 - total) * nothing).index_add(0, rows, parts * positive)
 
     return denoise

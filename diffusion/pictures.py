@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
 from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 MARGIN = 8  # pixels around a glyph on a sheet
 GAP = 24  # pixels between the rows of one prompt and the next
 PAPER = 255
+LABEL = 14  # pixels, the height of a line of text
+ANIMATED = (".gif", ".webp", ".mp4")
 
 
 def columns(count: int, blocks: int = 1) -> int:
@@ -55,6 +59,37 @@ def sheet(images: Sequence[Image.Image], blocks: int = 1) -> Image.Image:
     return paper
 
 
+def labelled(rows: Sequence[Sequence[Image.Image]], labels: Sequence[Sequence[str]]) -> Image.Image:
+    """Rows of glyphs on one white sheet, each glyph above a small line of its own.
+
+    Args:
+        rows: of glyphs of one size, mode "L".
+        labels: as many, the text below each; a row of empty ones takes no room.
+    """
+    font = ImageFont.load_default(LABEL)
+    width, height = (side + MARGIN for side in rows[0][0].size)
+    heights = [height + (LABEL + MARGIN if any(line) else 0) for line in labels]
+    across = max(map(len, rows))
+    paper = Image.new("L", (MARGIN + across * width, MARGIN + sum(heights)), PAPER)
+    pen = ImageDraw.Draw(paper)
+    y = MARGIN
+    for row, line, tall in zip(rows, labels, heights, strict=True):
+        for i, (image, text) in enumerate(zip(row, line, strict=True)):
+            x = MARGIN + i * width
+            paper.paste(image, (x, y))
+            place = x + image.width / 2, y + image.height + MARGIN / 2
+            pen.text(place, fitting(text, font, image.width), fill=0, font=font, anchor="ma")
+        y += tall
+    return paper
+
+
+def fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """As much of the text as is no wider than `width` pixels."""
+    while text and font.getlength(text) > width:
+        text = text[:-1]
+    return text
+
+
 def file_stem(text: str, longest: int = 60) -> str:
     """A file name, without suffix, that any system takes: "Sea monster!" becomes "sea-monster".
 
@@ -66,6 +101,54 @@ def file_stem(text: str, longest: int = 60) -> str:
         head, _, cut = name[: longest + 1].rpartition("-")
         name = head if len(cut) <= longest // 2 else name[:longest]
     return name or "glyphs"
+
+
+def write_frames(frames: Sequence[Image.Image], path: str | Path, rate: float = 20) -> None:
+    """Writes an endless animation under a temporary name and renames it.
+
+    Args:
+        frames: of one size and mode "L".
+        path: its folder exists; it ends in one of `ANIMATED`. An .mp4 is encoded by ffmpeg.
+        rate: frames a second.
+
+    Raises ValueError for another ending, and where ffmpeg is needed and missing.
+    """
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind not in ANIMATED:
+        raise ValueError(f"cannot animate {path}: end the name in {', '.join(ANIMATED)}")
+    part = path.with_name(f".{os.getpid()}.part{kind}")
+    try:
+        if kind == ".mp4":
+            _encode(frames, part, rate)
+        else:
+            options = {"lossless": True} if kind == ".webp" else {}
+            frames[0].save(
+                part,
+                save_all=True,
+                append_images=frames[1:],
+                duration=round(1000 / rate),
+                loop=0,
+                **options,
+            )
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _encode(frames: Sequence[Image.Image], path: Path, rate: float) -> None:
+    """H.264 of grey frames, by ffmpeg; a side of an odd number of pixels gets one more."""
+    ffmpeg = shutil.which("ffmpeg")
+    if ffmpeg is None:
+        raise ValueError("an .mp4 needs ffmpeg, which is not installed: name a .webp or a .gif")
+    width, height = frames[0].size
+    command = [ffmpeg, "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "gray"]
+    command += ["-s", f"{width}x{height}", "-r", str(rate), "-i", "-", "-pix_fmt", "yuv420p"]
+    command += ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white", str(path)]
+    pixels = b"".join(frame.convert("L").tobytes() for frame in frames)
+    done = subprocess.run(command, input=pixels, capture_output=True, check=False)
+    if done.returncode:
+        raise ValueError(f"ffmpeg cannot write {path.name}: {done.stderr.decode().strip()}")
 
 
 def write_png(image: Image.Image, path: str | Path, about: Mapping[str, object]) -> None:

@@ -18,7 +18,7 @@ from conditioning import TextEncoder
 from diffusion.denoiser import Denoiser
 from diffusion.dit import DiT
 from diffusion.guidance import Words, classifier_free
-from diffusion.process import PROCESSES, x_0_predictor
+from diffusion.process import PROCESSES, Process, x_0_predictor
 from diffusion.request import BUNDLED, GUIDANCE, SAMPLER, STEPS, check_request, conjuncts
 from diffusion.samplers import SAMPLERS, Denoise, Randn, ddim, time_steps
 from diffusion.unet import UNet
@@ -110,25 +110,33 @@ class GlyphPipeline:
             raise ValueError(f"batches of {batch_size} glyphs: take at least 1")
         texts = [text for text in prompts for _ in range(num_images_per_prompt)]
         seeds = [seed + i for i in range(len(texts))]
-        process = PROCESSES[self.denoiser.config.process]
         sample = partial(ddim, eta=eta) if sampler == "ddim" else SAMPLERS[sampler]
         times = time_steps(num_inference_steps)
         glyphs = []
         for start in range(0, len(texts), batch_size):
             rows = slice(start, start + batch_size)
-            denoise = self._denoise(texts[rows], negative_prompt, guidance_scale, guidance_interval)
+            denoise = self.denoise(texts[rows], negative_prompt, guidance_scale, guidance_interval)
             randn = self.randn(seeds[rows])
-            for _, latents, _ in sample(denoise, randn(), process, times, randn):
+            for _, latents, _ in sample(denoise, randn(), self.process, times, randn):
                 progress(len(latents))
             glyphs.append(self.autoencoder.decode(latents).cpu())
         images = torch.cat(glyphs)
         return GlyphOutput(images if output_type == "pt" else to_pil(images), seeds)
 
-    def _denoise(
-        self, texts: list[str], negative: str | None, scale: float, interval: tuple[float, float]
+    def denoise(
+        self,
+        texts: list[str],
+        negative_prompt: str | None = None,
+        guidance_scale: float = GUIDANCE,
+        guidance_interval: tuple[float, float] = (0.0, 1.0),
+        weights: list[list[float]] | None = None,
     ) -> Denoise:
-        """Words to embeddings, and those to the guided `denoise(x_t, t) -> x_0`."""
-        away = NULL_CAPTION if negative is None else negative
+        """Words to embeddings, and those to the guided `denoise(x_t, t) -> x_0` of samplers.
+
+        One text for each of the latents that it will be called with, and for each text, if not 1
+        each, the `weights` of its parts around `AND`; the rest as in a call.
+        """
+        away = NULL_CAPTION if negative_prompt is None else negative_prompt
         parts = [(part, i) for i, text in enumerate(texts) for part in conjuncts(text)]
         rows = {text: i for i, text in enumerate(dict.fromkeys([*(p for p, _ in parts), away]))}
         embedding, mask = self.text_encoder(list(rows))  # each text once
@@ -137,14 +145,14 @@ class GlyphPipeline:
             chosen = [rows[text] for text in texts]
             return embedding[chosen], mask[chosen]
 
-        config = self.denoiser.config
         return classifier_free(
-            x_0_predictor(self.denoiser, PROCESSES[config.process], config.prediction),
+            x_0_predictor(self.denoiser, self.process, self.denoiser.config.prediction),
             words([part for part, _ in parts]),
             words([away] * len(texts)),
-            scale,
+            guidance_scale,
             [i for _, i in parts],
-            interval,
+            weights and [weight for each in weights for weight in each],
+            guidance_interval,
         )
 
     def randn(self, seeds: list[int]) -> Randn:
@@ -155,6 +163,11 @@ class GlyphPipeline:
         return lambda: torch.stack([torch.randn(shape, generator=g) for g in generators]).to(
             self.device
         )
+
+    @property
+    def process(self) -> Process:
+        """How noise was added where the denoiser was trained."""
+        return PROCESSES[self.denoiser.config.process]
 
     @property
     def device(self) -> torch.device:

@@ -39,6 +39,13 @@ def points(process: Process, times: list[float]) -> Iterator[tuple[Point, Point]
     return pairwise(zip(times, alphas, sigmas, strict=True))
 
 
+def result(states: Iterator[State], advance: Callable[[], object] = lambda: None) -> Tensor:
+    """The last state of a sampler, which is what it draws; `advance` is called after each step."""
+    for state in states:
+        advance()
+    return state[1]
+
+
 def at(t: float, x: Tensor) -> Tensor:
     """The time, once for each sample: `(B,)`."""
     return x.new_full((len(x),), t)

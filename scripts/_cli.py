@@ -15,16 +15,20 @@ if TYPE_CHECKING:
     from diffusion import GlyphPipeline
 
 
-def run(main: Callable[..., None]) -> None:
+def run(*mains: Callable[..., None], about: str | None = None) -> None:
     """Makes a function's signature a command line, runs it and exits.
 
-    What was typed wrongly and what `main` raises for bad input both end as `one_line_errors` says,
-    and a warning is one line too.
+    Several functions are a verb each, and `about` is said of them all. What was typed wrongly and
+    what `main` raises for bad input both end as `one_line_errors` says, and a warning is one line
+    too.
     """
     import typer  # the trainings, which share this module, have Lightning's command line
 
     app = typer.Typer(add_completion=False)
-    app.command()(main)
+    for main in mains:
+        app.command()(main)
+    if len(mains) > 1:
+        app.callback(help=about)(lambda: None)
     command = typer.main.get_command(app)
     usage_error = typer.BadParameter.__base__  # click's, or that of the copy inside typer
     sys.stdout.reconfigure(errors="backslashreplace")  # any file name can be printed
@@ -41,6 +45,18 @@ def check_device(device: str) -> None:
     """Raises ValueError for what is no name of a device."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
         raise ValueError(f'no device "{device}": name auto, cpu, cuda, cuda:1 or mps')
+
+
+def check_writable(target: Path, folder: bool = False) -> None:
+    """Raises OSError where a file of this name, or a folder, can be neither made nor written."""
+    target.exists()  # a name that is too long fails here, and not once all is drawn
+    place = target if folder else target.parent
+    while not place.exists():
+        place = place.parent
+    if not place.is_dir():
+        raise NotADirectoryError(f"cannot write to {target}: {place} is not a folder")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise PermissionError(f"cannot write to {target}: no permission to write in {place}")
 
 
 def load_pipeline(model: Path, device: str) -> GlyphPipeline:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from _cli import check_device, load_pipeline, progress_bar, run, write_text
-from generate import destination
+from _cli import check_device, check_writable, load_pipeline, progress_bar, run, write_text
+from _options import Device, Model
 
 from diffusion.request import BUNDLED, check_model
 
@@ -19,19 +19,12 @@ def main(
     out: Annotated[Path, typer.Option(help="Folder for benchmark.json and benchmark.md.")] = Path(
         "benchmark"
     ),
-    model: Annotated[
-        Path,
-        typer.Option(
-            help="A folder that train_diffusion.py wrote.", show_default="the one that ships"
-        ),
-    ] = BUNDLED,
+    model: Model = BUNDLED,
     quick: Annotated[
         bool,
         typer.Option("--quick", help="Fewer measurements, in less than half the time."),
     ] = False,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:1 or mps; auto is CUDA where there is one.")
-    ] = "cpu",
+    device: Device = "cpu",
 ) -> None:
     """Measure how fast everything is on this machine, beside others.
 
@@ -50,7 +43,7 @@ def main(
     unit in its name.
     """
     check_device(device)
-    folder, _ = destination(f"{out}/", [], None)
+    check_writable(out, folder=True)
     check_model(model)
     pipe = load_pipeline(model, device)
 
@@ -71,10 +64,10 @@ def main(
     commands = [*script, *draw], [*script, "--help"]
     with progress_bar("measuring", 1) as progress:
         results = bench.benchmark(pipe, plan, *commands, skipped, progress)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / "benchmark.json", json.dumps(results, indent=2) + "\n")
-    write_text(folder / "benchmark.md", bench.markdown(results))
-    print(f"wrote {folder}/benchmark.json, .md in {time.perf_counter() - start:.0f} s")
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "benchmark.json", json.dumps(results, indent=2) + "\n")
+    write_text(out / "benchmark.md", bench.markdown(results))
+    print(f"wrote {out}/benchmark.json, .md in {time.perf_counter() - start:.0f} s")
 
 
 if __name__ == "__main__":

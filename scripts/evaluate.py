@@ -11,29 +11,21 @@ from typing import Annotated
 
 import typer
 from _cli import check_device, load_pipeline, progress_bar, run, write_text
+from _options import Data, Device, Model
 
 from diffusion.request import BUNDLED, check_model
 
 
 def main(
-    model: Annotated[
-        Path,
-        typer.Option(
-            help="A folder that train_diffusion.py wrote.", show_default="the one that ships"
-        ),
-    ] = BUNDLED,
+    model: Model = BUNDLED,
     quick: Annotated[
         bool, typer.Option("--quick", help="Fewer glyphs of everything: some minutes.")
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder for figures, tables and pictures.")] = Path(
         "evaluation"
     ),
-    data: Annotated[Path, typer.Option(help="The glyphs that prepare_data.py drew.")] = Path(
-        ".data"
-    ),
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:1 or mps; auto is CUDA where there is one.")
-    ] = "auto",
+    data: Data = Path(".data"),
+    device: Device = "auto",
 ) -> None:
     """Measure a model, with a floor and a ceiling beside every figure.
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from _cli import check_device, load_pipeline, progress_bar, run
+from _cli import check_device, check_writable, load_pipeline, progress_bar, run
+from _options import Device, Guidance, Model, Seed, Steps
 
 from diffusion.pictures import file_stem, sheet, write_png
 from diffusion.request import (
@@ -41,14 +42,9 @@ def main(
         typer.Option(help='A text file with one prompt a line; "-" reads stdin.'),
     ] = None,
     count: Annotated[int, typer.Option(help="Glyphs of each prompt.")] = 16,
-    seed: Annotated[int, typer.Option(help="Seed of the first glyph; each next one adds 1.")] = 0,
-    steps: Annotated[
-        int, typer.Option(help="Calls of the network, 1 to 1000: more are finer and slower.")
-    ] = STEPS,
-    guidance: Annotated[
-        float,
-        typer.Option(help="How hard to follow the words: 1 plainly, more harder, 0 not at all."),
-    ] = GUIDANCE,
+    seed: Seed = 0,
+    steps: Steps = STEPS,
+    guidance: Guidance = GUIDANCE,
     negative: Annotated[
         str | None, typer.Option(help="What to lead away from.", show_default=False)
     ] = None,
@@ -70,15 +66,8 @@ def main(
             show_default="a grid named after the prompt, a folder named after the file",
         ),
     ] = None,
-    model: Annotated[
-        Path,
-        typer.Option(
-            help="A folder that train_diffusion.py wrote.", show_default="the one that ships"
-        ),
-    ] = BUNDLED,
-    device: Annotated[
-        str, typer.Option(help="cpu, cuda, cuda:1 or mps; auto is CUDA where there is one.")
-    ] = "auto",
+    model: Model = BUNDLED,
+    device: Device = "auto",
     attention: Annotated[
         str, typer.Option(help="sdpa, which is PyTorch's, or xformers on CUDA.")
     ] = "sdpa",
@@ -163,14 +152,7 @@ def destination(out: str | None, texts: list[str], file: str | None) -> tuple[Pa
             raise ValueError(
                 f"cannot write {out}: end the name in .png, or in a slash for a folder"
             )
-    target.exists()  # a name that is too long fails here, and not once all is drawn
-    place = target if folder else target.parent
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir():
-        raise NotADirectoryError(f"cannot write to {target}: {place} is not a folder")
-    if not os.access(place, os.W_OK | os.X_OK):
-        raise PermissionError(f"cannot write to {target}: no permission to write in {place}")
+    check_writable(target, folder)
     return target, folder
 
 

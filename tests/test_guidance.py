@@ -101,6 +101,19 @@ def test_a_conjunction_is_the_sum_of_what_each_part_leads_to(predict, inputs, sc
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("scale", [1.0, 3.0])
+def test_weights_go_from_one_caption_over_to_another(predict, inputs, scale):
+    x_t, t, words, negative = inputs
+    parts, negative = pick(words, [0, 1, 0, 1, 0, 1]), negative
+    weights = [1.0, 0.0, 0.75, 0.25, 0.0, 1.0]
+    found = classifier_free(predict, parts, negative, scale, [0, 0, 1, 1, 2, 2], weights)(x_t, t)
+    first = classifier_free(predict, pick(words, [0, 0, 0]), negative, scale)(x_t, t)
+    second = classifier_free(predict, pick(words, [1, 1, 1]), negative, scale)(x_t, t)
+    truth = torch.stack([first[0], 0.75 * first[1] + 0.25 * second[1], second[2]])
+    torch.testing.assert_close(found, truth, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("scale", [0.0, 1.0, 3.0])
 def test_a_conjunction_of_one_is_that_prompt(predict, inputs, scale):
     x_t, t, words, negative = inputs

@@ -69,22 +69,26 @@ def test_the_nearest_of_many_is_the_nearest_of_all_in_every_pixel_and_shift(glyp
     found, indices = nearest_by_strokes(chosen, references > 0.5, shift=3)
     for glyph, value, index in zip(chosen.split(1), found, indices, strict=True):
         every = torch.stack([stroke_iou(s, references) for s in shifts(glyph, 3)[:, None]])
-        assert value == pytest.approx(every.max().item(), abs=1e-6)
+        assert value.tolist() == pytest.approx([every.max().item()], abs=1e-6)
         assert every.max(dim=0).values[index] == every.max()
+    ranked, more = nearest_by_strokes(chosen, references > 0.5, shift=3, count=3)
+    assert ranked[:, :1].equal(found)
+    assert more[:, :1].equal(indices)
+    assert (ranked.diff(dim=1) <= 0).all()
 
 
 def test_a_copy_is_found_wherever_it_has_moved(glyphs):
     moved = F.pad(glyphs[7:8], (4, -4, -3, 3))
     done = []
     iou, index = nearest_by_strokes(moved, glyphs, advance=done.append)
-    assert index.tolist() == [7]
+    assert index.tolist() == [[7]]
     assert iou.item() > 0.97  # less what left the page
     assert done == [1]
-    assert nearest_by_strokes(glyphs, glyphs)[0].tolist() == [1.0] * len(glyphs)
+    assert nearest_by_strokes(glyphs, glyphs)[0].tolist() == [[1.0]] * len(glyphs)
 
 
 def test_blank_pages_are_near_nothing(glyphs):
-    assert nearest_by_strokes(torch.zeros(2, 1, 128, 128), glyphs)[0].tolist() == [0, 0]
+    assert nearest_by_strokes(torch.zeros(2, 1, 128, 128), glyphs)[0].tolist() == [[0], [0]]
 
 
 def test_the_nearest_of_none_is_refused(glyphs):

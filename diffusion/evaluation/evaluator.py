@@ -293,7 +293,8 @@ class Evaluator:
             ("copycat", self.known),
         ):
             with self.progress(f"nearest glyphs: {name}", len(glyphs)) as advance:
-                found[name] = nearest_by_strokes(glyphs, library, advance=advance)
+                pairs = nearest_by_strokes(glyphs, library, advance=advance)
+                found[name] = [values[:, 0] for values in pairs]
         iou, nearest = found["samples"]
         rows = iou.argsort(descending=True)[:16]
         pairs = torch.stack([self.samples[rows], library[nearest[rows]].float()], 1)

@@ -1,0 +1,1 @@
+"""Looking inside: paths between latents, projections of them, and pages and pictures of both."""

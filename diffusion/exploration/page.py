@@ -1,0 +1,186 @@
+"""A map of glyphs as one web page that needs nothing else, and as a still picture."""
+
+from __future__ import annotations
+
+import base64
+import colorsys
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from autoencoder.glyphs import GlyphRecord
+from conditioning.radicals import radical
+from diffusion.exploration.projection import density
+
+THUMBNAIL = 56  # pixels
+COLOURED = 20  # radicals with a colour of their own; the rest are grey
+GREY = "#9a9a9a"
+
+TOOLTIP = """
+<div style="display:flex;gap:8px;max-width:280px;font:13px sans-serif">
+  <img src="data:image/png;base64,@png" width="84" height="84" alt="">
+  <div><b style="font-size:20px">@character</b> @code<br>@caption<br>
+  <span style="color:#777">@radical, @layout</span></div>
+</div>"""
+
+SEARCH = """
+const asked = search.value.trim().toLowerCase();
+const {character, caption, x, y} = source.data;
+const found = [];
+for (let i = 0; asked && i < x.length; i++)
+  if (character[i] === asked || caption[i].toLowerCase().includes(asked)) found.push(i);
+const exact = found.filter(i => character[i] === asked);
+const shown = exact.length ? exact : found;
+source.selected.indices = shown;
+said.text = asked ? `${shown.length} found` : "";
+if (exact.length) {
+  const near = 1.5, i = exact[0];
+  [x_range.start, x_range.end] = [x[i] - near, x[i] + near];
+  [y_range.start, y_range.end] = [y[i] - near, y[i] + near];
+}
+"""
+
+PLACE = """
+const which = place.active ? "pixels" : "latents";
+source.data = {...source.data, x: source.data[which + "_x"], y: source.data[which + "_y"]};
+"""
+
+COLOUR = 'source.data = {...source.data, colour: source.data[["radicals", "layouts"][by.active]]};'
+
+
+def thumbnail(pixels: np.ndarray, size: int = THUMBNAIL) -> str:
+    """A glyph, uint8 `(H, W)` with 255 = ink, as a small PNG of four greys, in base64."""
+    small = Image.fromarray(255 - pixels).resize((size, size), Image.Resampling.BOX)
+    levels = Image.fromarray(np.asarray(small) // 64)
+    levels = levels.convert("P")
+    levels.putpalette([value for level in (0, 85, 170, 255) for value in [level] * 3])
+    file = io.BytesIO()
+    levels.save(file, format="PNG", bits=2, optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
+
+
+def colours(names: Sequence[str], most: int = COLOURED) -> list[str]:
+    """A colour for each of the commonest names, and grey for the rest."""
+    common = [name for name, _ in Counter(names).most_common(most)]
+    wheel = {}
+    for i, name in enumerate(common):
+        light = 0.42 if i % 2 else 0.55
+        red, green, blue = colorsys.hls_to_rgb(i / len(common), light, 0.75)
+        wheel[name] = f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
+    return [wheel.get(name, GREY) for name in names]
+
+
+def radical_name(number: int) -> str:
+    """Such as "water 水"."""
+    one = radical(number)
+    return f"{one.names[0]} {one.forms[0]}"
+
+
+def write_page(
+    path: Path,
+    records: Sequence[GlyphRecord],
+    pixels: np.ndarray,
+    places: dict[str, np.ndarray],
+    layouts: Sequence[str],
+) -> None:
+    """Writes the page: a point for each glyph, with its picture and meaning under the pointer.
+
+    Args:
+        path: of the .html; its folder exists.
+        records: of the glyphs.
+        pixels: uint8 `(N, H, W)`, 255 = ink.
+        places: of "latents" and of "pixels", `(N, 2)` each, between which the page changes.
+        layouts: of each glyph.
+    """
+    from bokeh import models
+    from bokeh.embed import file_html
+    from bokeh.layouts import column, row
+    from bokeh.plotting import figure
+    from bokeh.resources import INLINE
+
+    names = [radical_name(record.radical) for record in records]
+    columns = {
+        "character": [record.character for record in records],
+        "code": [f"U+{ord(record.character):04X}" for record in records],
+        "caption": [record.caption for record in records],
+        "radical": names,
+        "layout": list(layouts),
+        "png": [thumbnail(glyph) for glyph in pixels],
+        "radicals": colours(names),
+        "layouts": colours(list(layouts)),
+    }
+    for name, points in places.items():
+        columns |= {f"{name}_x": points[:, 0], f"{name}_y": points[:, 1]}
+    source = models.ColumnDataSource(
+        columns
+        | {"x": columns["latents_x"], "y": columns["latents_y"], "colour": columns["radicals"]}
+    )
+    plot = figure(
+        sizing_mode="stretch_both",
+        tools="pan,wheel_zoom,box_zoom,reset",
+        active_scroll="wheel_zoom",
+        match_aspect=True,
+        output_backend="webgl",
+    )
+    plot.grid.visible = plot.axis.visible = False
+    points = plot.scatter(
+        "x",
+        "y",
+        source=source,
+        size=4,
+        color="colour",
+        alpha=0.7,
+        nonselection_alpha=0.08,
+        selection_line_color="black",
+    )
+    plot.add_tools(
+        models.HoverTool(renderers=[points], tooltips=TOOLTIP, attachment="right", limit=1)
+    )
+    search = models.TextInput(placeholder="a character or a word", width=240)
+    place = models.RadioButtonGroup(labels=["by latents", "by pixels"], active=0)
+    by = models.RadioButtonGroup(labels=["coloured by radical", "by layout"], active=0)
+    said = models.Div(text="")
+    ranges = {"x_range": plot.x_range, "y_range": plot.y_range}
+    for widget, changed, code, names in (
+        (search, "value", SEARCH, {"search": search, "said": said, **ranges}),
+        (place, "active", PLACE, {"place": place}),
+        (by, "active", COLOUR, {"by": by}),
+    ):
+        widget.js_on_change(changed, models.CustomJS(args={"source": source, **names}, code=code))
+    whole = column(row(search, place, by, said), plot, sizing_mode="stretch_both")
+    page = file_html(whole, INLINE, f"Tianshu: {len(records):,} characters")
+    path.write_text(page, "utf-8")
+
+
+def draw_map(
+    path: Path, places: dict[str, np.ndarray], radicals: Sequence[int], titles: dict[str, str]
+) -> None:
+    """Writes the still picture: each projection with its density below the points."""
+    figure = canvas(7 * len(places), 7)
+    axes = figure.subplots(1, len(places), squeeze=False)
+    paint = colours([radical_name(number) for number in radicals])
+    for axis, (name, points) in zip(axes[0], places.items(), strict=True):
+        (left, bottom), (right, top) = points.min(0) - 0.5, points.max(0) + 0.5
+        bounds = (left, right, bottom, top)
+        shade(axis, points, bounds)
+        axis.scatter(*points.T, s=1.5, c=paint, alpha=0.6, linewidths=0)
+        axis.set(title=titles[name], xticks=[], yticks=[], xlim=bounds[:2], ylim=bounds[2:])
+    figure.savefig(path, dpi=110)
+
+
+def shade(axis, points: np.ndarray, bounds: tuple[float, float, float, float]) -> None:
+    """Paints the density of points into an axis of matplotlib."""
+    values = density(points, bounds)
+    axis.imshow(values, origin="lower", extent=bounds, cmap="Greys", vmax=2 * values.max())
+    axis.set_aspect("auto")
+
+
+def canvas(width: float, height: float):
+    """An empty figure of matplotlib, in inches."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")

@@ -1,0 +1,453 @@
+"""Look inside: maps, noise, scores, steps, guidance, and what lies nearest."""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from _cli import check_device, check_writable, load_pipeline, progress_bar, run
+from _options import Data, Device, Guidance, Model, Seed, Steps
+
+from diffusion.pictures import ANIMATED, file_stem, labelled, sheet, write_frames, write_png
+from diffusion.request import BUNDLED, GUIDANCE, STEPS, check_model, check_request
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from diffusion import GlyphPipeline
+
+ABOUT = "Look inside: a picture for each question, from the model that ships or from your own."
+STEP_COUNTS = (1, 2, 3, 5, 10, 20, 50, 120)
+SCALES = (0.0, 1.0, 2.0, 3.0, 5.0, 8.0)
+TIMES = (0.05, 0.3, 0.6, 0.95)  # of the forward process
+COMMONEST = 36  # radicals
+
+Prompt = Annotated[str, typer.Argument(help="What to draw.")]
+Out = Annotated[Path | None, typer.Option(help="A .png.", show_default="named after what is asked")]
+DATA = Path(".data")
+
+
+def map(  # the verb's name
+    data: Data = DATA,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=20, help="Take only so many glyphs.", show_default="all"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the projections.")] = 0,
+    out: Annotated[Path, typer.Option(help="A web page; a still picture is put beside it.")] = Path(
+        "map.html"
+    ),
+    model: Model = BUNDLED,
+    device: Device = "auto",
+) -> None:
+    """All glyphs in the plane, by their latents and by their pixels, as a web page.
+
+    Run prepare_data.py once before it. Minutes on two cores:
+
+        python scripts/explore.py map
+
+    The page needs no network: point at a glyph for its picture and meaning, look
+    for a character or a word. A still picture with the density lies beside it.
+    """
+    if out.suffix.lower() != ".html":
+        raise ValueError(f"cannot write {out}: end the name in .html")
+    start(out, model, device)
+    require("umap", "bokeh", "matplotlib")
+
+    import numpy as np
+    import torch
+    from torch.nn.functional import avg_pool2d
+
+    from autoencoder.glyphs import GlyphDataset
+    from diffusion.exploration.page import draw_map, write_page
+    from diffusion.exploration.projection import layouts, umap
+
+    glyphs = GlyphDataset(data)
+    count = len(glyphs) if limit is None else min(limit, len(glyphs))
+    rows = np.linspace(0, len(glyphs) - 1, count).astype(int)
+    pipe = load_pipeline(model, device)
+    small, latents, kinds = [], [], []
+    with torch.inference_mode(), progress_bar("encoding", count) as advance:
+        for part in np.array_split(rows, -(-count // 64)):
+            images = glyphs.images(part)
+            small.append(avg_pool2d(images, 4))
+            latents.append(pipe.autoencoder.encode(images.to(pipe.device)).cpu())
+            kinds += layouts(images)
+            advance(len(part))
+    places = {}
+    with progress_bar("projecting", 2) as advance:
+        for name, points in (("latents", latents), ("pixels", small)):
+            places[name] = umap(torch.cat(points), seed)
+            advance(1)
+    records = [glyphs.records[i] for i in rows]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    pixels = np.stack([(glyphs[i][0].numpy() * 255).astype(np.uint8) for i in rows])
+    write_page(out, records, pixels, places, kinds)
+    picture = out.with_suffix(".png")
+    titles = {"latents": "by their latents", "pixels": "by their pixels"}
+    draw_map(picture, places, [record.radical for record in records], titles)
+    print(f"wrote {out} and {picture}: {count:,} glyphs, {out.stat().st_size / 1e6:.0f} MB")
+
+
+def noising(
+    data: Data = DATA,
+    points: Annotated[int, typer.Option(min=50, help="Glyphs to take.")] = 800,
+    seed: Seed = 0,
+    out: Out = None,
+    model: Model = BUNDLED,
+    device: Device = "auto",
+) -> None:
+    """How data becomes noise in each process, and where the model would push it back.
+
+    Real latents along the two axes in which they vary most, at four times. Grey
+    is their density, and an arrow the mean score of what lies around it:
+
+        python scripts/explore.py noising
+    """
+    target = picture(out, "noising")
+    start(target, model, device)
+    require("matplotlib")
+
+    import numpy as np
+    import torch
+
+    from autoencoder.glyphs import GlyphDataset
+    from diffusion.exploration.fields import mean_arrows, score, under
+    from diffusion.exploration.page import canvas, shade
+    from diffusion.exploration.projection import principal_axes
+    from diffusion.process import PROCESSES
+
+    glyphs = GlyphDataset(data)
+    rows = np.linspace(0, len(glyphs) - 1, min(points, len(glyphs))).astype(int)
+    pipe = load_pipeline(model, device)
+    figure = canvas(3 * len(TIMES), 3 * len(PROCESSES))
+    axes = figure.subplots(len(PROCESSES), len(TIMES), squeeze=False)
+    with torch.inference_mode():
+        parts = [glyphs.images(part).to(pipe.device) for part in np.array_split(rows, 10)]
+        x_0 = torch.cat([pipe.autoencoder.encode(part) for part in parts])
+        mean, basis = principal_axes(x_0.flatten(1).cpu())
+        noise = pipe.randn([seed + i for i in range(len(x_0))])()
+        total = len(TIMES) * len(PROCESSES) * len(x_0)
+        with progress_bar("scores", total) as advance:
+            for row, (name, process) in zip(axes, PROCESSES.items(), strict=True):
+                for axis, time in zip(row, TIMES, strict=True):
+                    t = x_0.new_full((len(x_0),), time)
+                    x_t = process.add_noise(x_0, noise, t)
+                    pushed = []
+                    for x in x_t.split(64):
+                        denoise = pipe.denoise([""] * len(x), guidance_scale=1.0)
+                        denoise = under(denoise, pipe.process, process)
+                        pushed.append(score(denoise, x, t[: len(x)], process))
+                        advance(len(x))
+                    flat = (x_t.flatten(1).cpu() - process.alpha(t[:1]).cpu() * mean) @ basis
+                    arrows = torch.cat(pushed).flatten(1).cpu() @ basis
+                    reach = float(flat.abs().max()) * 1.05
+                    shade(axis, flat.numpy(), (-reach, reach, -reach, reach))
+                    axis.scatter(*flat.T, s=1.5, color="tab:blue", alpha=0.4, linewidths=0)
+                    where, vectors = mean_arrows(flat, arrows, 11, reach)
+                    axis.quiver(*where.T, *vectors.T, color="tab:red", width=0.006)
+                    axis.set(title=f"{name}, time {time:g}", xticks=[], yticks=[])
+    target.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(target, dpi=100)
+    print(f"wrote {target}: {len(PROCESSES)} processes at {len(TIMES)} times")
+
+
+def steps(
+    prompt: Prompt,
+    count: Annotated[int, typer.Option(min=1, max=16, help="Noises, one a row.")] = 4,
+    seed: Seed = 0,
+    guidance: Guidance = GUIDANCE,
+    out: Out = None,
+    model: Model = BUNDLED,
+    device: Device = "auto",
+) -> None:
+    """The same noise, taken to a glyph in 1 to 120 steps.
+
+    python scripts/explore.py steps "gold"
+    """
+    target = picture(out, f"{prompt}-steps")
+    check_request([prompt], count, 1, guidance, "dpmpp_2m", seed)
+    start(target, model, device)
+    pipe = load_pipeline(model, device)
+    with progress_bar("drawing", count * sum(STEP_COUNTS)) as advance:
+        drawn = [
+            pipe(
+                prompt,
+                num_images_per_prompt=count,
+                num_inference_steps=number,
+                guidance_scale=guidance,
+                seed=seed,
+                progress=advance,
+            ).images
+            for number in STEP_COUNTS
+        ]
+    words = [f"{number} step{'s' * (number > 1)}" for number in STEP_COUNTS]
+    rows = list(zip(*drawn, strict=True))
+    save(labelled(rows, [words] * count), target, pipe)
+
+
+def guidance(
+    prompt: Prompt,
+    seed: Seed = 0,
+    out: Out = None,
+    model: Model = BUNDLED,
+    device: Device = "auto",
+) -> None:
+    """The same noise under more and more guidance, in few and in many steps.
+
+    python scripts/explore.py guidance "bird"
+    """
+    target = picture(out, f"{prompt}-guidance")
+    check_request([prompt], 1, 1, GUIDANCE, "dpmpp_2m", seed)
+    start(target, model, device)
+    pipe = load_pipeline(model, device)
+    numbers = (1, 3, 6, 12, 30)
+    rows, words = [], []
+    with progress_bar("drawing", sum(numbers) * len(SCALES)) as advance:
+        for number in numbers:
+            rows.append(
+                [
+                    pipe(
+                        prompt,
+                        num_inference_steps=number,
+                        guidance_scale=scale,
+                        seed=seed,
+                        progress=advance,
+                    ).images[0]
+                    for scale in SCALES
+                ]
+            )
+            words.append([f"{number} steps, {scale:g}" for scale in SCALES])
+    save(labelled(rows, words), target, pipe)
+
+
+def radicals(
+    seed: Seed = 0,
+    guidance: Guidance = GUIDANCE,
+    out: Out = None,
+    model: Model = BUNDLED,
+    device: Device = "auto",
+) -> None:
+    """The 36 commonest radicals by their English names, after one step and after all.
+
+    python scripts/explore.py radicals
+    """
+    target = picture(out, "radicals")
+    check_request(["water"], 1, 1, guidance, "dpmpp_2m", seed)
+    start(target, model, device)
+
+    from collections import Counter
+
+    from conditioning.captions import load_entries
+    from conditioning.radicals import radical
+
+    counts = Counter(entry.radical for entry in load_entries())
+    names = [radical(number).names[0] for number, _ in counts.most_common(COMMONEST)]
+    pipe = load_pipeline(model, device)
+    with progress_bar("drawing", COMMONEST * (1 + STEPS)) as advance:
+        one, whole = (
+            pipe(
+                names,
+                num_inference_steps=number,
+                guidance_scale=guidance,
+                seed=seed,
+                progress=advance,
+            ).images
+            for number in (1, STEPS)
+        )
+    rows, words = [], []
+    for first in range(0, COMMONEST, 12):
+        part = slice(first, first + 12)
+        rows += [one[part], whole[part]]
+        words += [[""] * 12, names[part]]
+    save(labelled(rows, words), target, pipe)
+
+
+def denoise(
+    prompt: Prompt,
+    count: Annotated[int, typer.Option(min=1, max=64, help="Glyphs.")] = 16,
+    seed: Seed = 0,
+    steps: Steps = 24,
+    guidance: Guidance = GUIDANCE,
+    rate: Annotated[float, typer.Option(min=0.1, max=100, help="Frames a second.")] = 8,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A .webp, .gif or .mp4.", show_default="named after the prompt"),
+    ] = None,
+    model: Model = BUNDLED,
+    device: Device = "auto",
+) -> None:
+    """Glyphs on their way from noise, as an animation.
+
+    At the left what the noise has become, at the right where it is headed:
+
+        python scripts/explore.py denoise "gold"
+    """
+    target = out or Path(f"{file_stem(prompt)}-denoise.webp")
+    if target.suffix.lower() not in ANIMATED:
+        raise ValueError(f"cannot write {target}: end the name in {', '.join(ANIMATED)}")
+    check_request([prompt], count, steps, guidance, "dpmpp_2m", seed)
+    start(target, model, device)
+
+    import torch
+
+    from diffusion.pipeline import to_pil
+    from diffusion.samplers import dpmpp_2m, time_steps
+
+    pipe = load_pipeline(model, device)
+    frames = []
+    with torch.inference_mode(), progress_bar("drawing", steps) as advance:
+        denoise = pipe.denoise([prompt] * count, guidance_scale=guidance)
+        noise = pipe.randn([seed + i for i in range(count)])()
+        for _, x_t, x_0 in dpmpp_2m(denoise, noise, pipe.process, time_steps(steps)):
+            sides = [sheet(to_pil(pipe.autoencoder.decode(z).cpu())) for z in (x_t, x_0)]
+            frames.append(beside(*sides))
+            advance(1)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_frames(frames, target, rate)
+    print(f"wrote {target}: {len(frames)} frames of {frames[0].width}×{frames[0].height}")
+
+
+def neighbours(
+    prompt: Prompt,
+    count: Annotated[int, typer.Option(min=1, max=64, help="New glyphs, one a row.")] = 6,
+    nearest: Annotated[int, typer.Option(min=1, max=12, help="Real ones beside each.")] = 4,
+    data: Data = DATA,
+    seed: Seed = 0,
+    steps: Steps = STEPS,
+    guidance: Guidance = GUIDANCE,
+    out: Out = None,
+    model: Model = BUNDLED,
+    device: Device = "auto",
+) -> None:
+    """Each new glyph with the real ones that are most like it.
+
+    By the overlap of their strokes. Run prepare_data.py once before it:
+
+        python scripts/explore.py neighbours "gold"
+    """
+    target = picture(out, f"{prompt}-neighbours")
+    check_request([prompt], count, steps, guidance, "dpmpp_2m", seed)
+    start(target, model, device)
+
+    import torch
+
+    from autoencoder.glyphs import GlyphDataset
+    from autoencoder.similarity import nearest_by_strokes
+    from diffusion.exploration.labels import radicals_seen
+    from diffusion.pipeline import to_pil
+
+    glyphs = GlyphDataset(data)
+    pipe = load_pipeline(model, device)
+    with progress_bar("drawing", count * steps) as advance:
+        drawn = pipe(
+            prompt,
+            num_images_per_prompt=count,
+            num_inference_steps=steps,
+            guidance_scale=guidance,
+            seed=seed,
+            output_type="pt",
+            progress=advance,
+        ).images
+    library = torch.cat(
+        [glyphs.images(part) > 0.5 for part in torch.arange(len(glyphs)).split(1024)]
+    )
+    with progress_bar("comparing", count) as advance:
+        overlaps, found = nearest_by_strokes(drawn, library, count=nearest, advance=advance)
+    rows = [
+        to_pil(torch.cat([glyph[None], library[places].float()]))
+        for glyph, places in zip(drawn, found, strict=True)
+    ]
+    words = [
+        [seen, *(f"{v:.2f} {glyphs.records[i].caption}" for v, i in zip(*pairs, strict=True))]
+        for seen, *pairs in zip(
+            radicals_seen(drawn), overlaps.tolist(), found.tolist(), strict=True
+        )
+    ]
+    save(labelled(rows, words), target, pipe)
+
+
+def words(
+    prompt: Prompt,
+    count: Annotated[int, typer.Option(min=1, max=1000, help="Captions to name.")] = 10,
+    model: Model = BUNDLED,
+    device: Device = "auto",
+) -> None:
+    """The training captions nearest to a prompt, as the text encoder hears them.
+
+    So that a surprising glyph can be understood:
+
+        python scripts/explore.py words "jealousy"
+    """
+    check_request([prompt], 1, 1, GUIDANCE, "dpmpp_2m", 0)
+    check_device(device)
+    check_model(model)
+
+    import torch
+
+    from conditioning.captions import load_entries
+
+    warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training
+    characters: dict[str, str] = {}
+    for entry in load_entries():
+        characters[entry.caption] = characters.get(entry.caption, "") + entry.character
+    captions = sorted(characters, key=len)
+    encoder = load_pipeline(model, device).text_encoder
+    with torch.inference_mode(), progress_bar("reading", len(captions)) as advance:
+        asked = encoder.pool(*encoder([prompt]))
+        pooled = []
+        for i in range(0, len(captions), 256):
+            pooled.append(encoder.pool(*encoder(captions[i : i + 256])))
+            advance(len(pooled[-1]))
+        likeness = torch.cosine_similarity(asked, torch.cat(pooled))
+    for value, i in zip(*(x.tolist() for x in likeness.topk(count)), strict=True):
+        print(f"{value:.2f}  {characters[captions[i]]}  {captions[i]}")
+
+
+# ---- what they share -----------------------------------------------------------------------------
+
+
+def picture(out: Path | None, name: str) -> Path:
+    """Where to write a picture. Raises ValueError for a name that does not end in .png."""
+    target = out or Path(file_stem(name) + ".png")
+    if target.suffix.lower() != ".png":
+        raise ValueError(f"cannot write {target}: end the name in .png")
+    return target
+
+
+def start(target: Path, model: Path, device: str) -> None:
+    """Raises ValueError or OSError, before anything heavy, for what cannot be used."""
+    check_writable(target)
+    check_device(device)
+    check_model(model)
+
+
+def require(*packages: str) -> None:
+    """Raises ValueError for a package of the extra that is not installed."""
+    for package in packages:
+        if importlib.util.find_spec(package) is None:
+            raise ValueError(f"{package} is not installed: pip install tianshu[explore]")
+
+
+def beside(left: Image.Image, right: Image.Image) -> Image.Image:
+    """Two pictures of one height as one."""
+    from PIL import Image
+
+    whole = Image.new("L", (left.width + right.width, left.height), 255)
+    whole.paste(left, (0, 0))
+    whole.paste(right, (left.width, 0))
+    return whole
+
+
+def save(image: Image.Image, target: Path, pipe: GlyphPipeline) -> None:
+    """Writes a picture and says so."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_png(image, target, {"Software": "Tianshu", "model": pipe.denoiser.fingerprint[:12]})
+    print(f"wrote {target}: {image.width}×{image.height}")
+
+
+if __name__ == "__main__":
+    run(map, noising, steps, guidance, radicals, denoise, neighbours, words, about=ABOUT)
