@@ -42,8 +42,9 @@ def points(process: Process, times: list[float]) -> Iterator[tuple[Point, Point]
 def result(states: Iterator[State], advance: Callable[[], object] = lambda: None) -> Tensor:
     """The last state of a sampler, which is what it draws; `advance` is called after each step."""
     for state in states:
+        x = state[1]
         advance()
-    return state[1]
+    return x
 
 
 def at(t: float, x: Tensor) -> Tensor:

@@ -167,7 +167,7 @@ def draw_map(
         (left, bottom), (right, top) = points.min(0) - 0.5, points.max(0) + 0.5
         bounds = (left, right, bottom, top)
         shade(axis, points, bounds)
-        axis.scatter(*points.T, s=1.5, c=paint, alpha=0.6, linewidths=0)
+        axis.scatter(*points.T, s=max(1.5, 3e4 / len(points)), c=paint, alpha=0.6, linewidths=0)
         axis.set(title=titles[name], xticks=[], yticks=[], xlim=bounds[:2], ylim=bounds[2:])
     figure.savefig(path, dpi=110)
 

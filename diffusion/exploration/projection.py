@@ -37,7 +37,8 @@ def umap(points: Tensor, seed: int = 0) -> np.ndarray:
 def density(points: np.ndarray, bounds: tuple[float, float, float, float], cells: int = 200):
     """A kernel density estimate of points `(N, 2)` on a grid `(cells, cells)`, rows upwards.
 
-    `bounds` are left, right, bottom and top; the kernel is a Gaussian as wide as Scott's rule says.
+    `bounds` are left, right, bottom and top. The kernel is a Gaussian half as wide as Scott's rule
+    says, which is meant for a single heap.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -45,7 +46,7 @@ def density(points: np.ndarray, bounds: tuple[float, float, float, float], cells
     counts, _, _ = np.histogram2d(
         points[:, 1], points[:, 0], bins=cells, range=[[bottom, top], [left, right]]
     )
-    width = points.std(0).mean() * len(points) ** (-1 / 6)
+    width = 0.5 * points.std(0).mean() * len(points) ** (-1 / 6)
     size = ((right - left) + (top - bottom)) / 2 / cells
     area = (right - left) * (top - bottom) / cells**2
     return gaussian_filter(counts, width / size) / (len(points) * area)
