@@ -148,7 +148,7 @@ def _encode(frames: Sequence[Image.Image], path: Path, rate: float) -> None:
     pixels = b"".join(frame.convert("L").tobytes() for frame in frames)
     done = subprocess.run(command, input=pixels, capture_output=True, check=False)
     if done.returncode:
-        raise ValueError(f"ffmpeg cannot write {path.name}: {done.stderr.decode().strip()}")
+        raise ValueError(f"ffmpeg cannot encode this: {done.stderr.decode().strip()}")
 
 
 def write_png(image: Image.Image, path: str | Path, about: Mapping[str, object]) -> None:

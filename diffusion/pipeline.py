@@ -69,6 +69,7 @@ class GlyphPipeline:
         eta: float = 0.0,
         batch_size: int = 16,
         progress: Callable[[int], object] = lambda glyphs: None,
+        on_step: Callable[[float, Tensor, Tensor], object] = lambda t, x_t, x_0: None,
     ) -> GlyphOutput:
         """Draws `num_images_per_prompt` glyphs of each prompt.
 
@@ -89,6 +90,8 @@ class GlyphPipeline:
             batch_size: glyphs at a time; memory and speed depend on it, the result does not.
             progress: called with the number of glyphs' steps done since the last call; the sum is
                 glyphs times steps.
+            on_step: called with each state of the sampler, batch after batch: the time it has come
+                to, the latents there, and the latents that were predicted on the way.
 
         Raises ValueError for an argument out of its range, in one line.
         """
@@ -117,7 +120,8 @@ class GlyphPipeline:
             rows = slice(start, start + batch_size)
             denoise = self.denoise(texts[rows], negative_prompt, guidance_scale, guidance_interval)
             randn = self.randn(seeds[rows])
-            for _, latents, _ in sample(denoise, randn(), self.process, times, randn):
+            for t, latents, x_0 in sample(denoise, randn(), self.process, times, randn):
+                on_step(t, latents, x_0)
                 progress(len(latents))
             glyphs.append(self.autoencoder.decode(latents).cpu())
         images = torch.cat(glyphs)

@@ -425,11 +425,11 @@ def start(target: Path, model: Path, device: str) -> None:
     check_model(model)
 
 
-def require(*packages: str) -> None:
-    """Raises ValueError for a package of the extra that is not installed."""
-    for package in packages:
-        if importlib.util.find_spec(package) is None:
-            raise ValueError(f"{package} is not installed: pip install tianshu[explore]")
+def require(*modules: str) -> None:
+    """Raises ValueError for a module of the extra "explore" that is not installed."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise ValueError(f"there is no {module} here: pip install tianshu[explore]")
 
 
 def beside(left: Image.Image, right: Image.Image) -> Image.Image:

@@ -13,7 +13,7 @@ import typer
 from _cli import check_device, check_writable, load_pipeline, progress_bar, run
 from _options import Device, Guidance, Model, Seed, Steps
 
-from diffusion.pictures import file_stem, sheet, write_png
+from diffusion.pictures import ANIMATED, file_stem, sheet, write_frames, write_png
 from diffusion.request import (
     BUNDLED,
     GUIDANCE,
@@ -27,9 +27,11 @@ from diffusion.request import (
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
 
     from diffusion import GlyphPipeline
 
+LARGEST_ANIMATION = 64  # glyphs
 LARGEST_GRID = 4096  # glyphs: 64 x 64, about as large as picture viewers open without complaint
 
 
@@ -66,6 +68,13 @@ def main(
             show_default="a grid named after the prompt, a folder named after the file",
         ),
     ] = None,
+    animate: Annotated[
+        Path | None,
+        typer.Option(
+            help="Also write how the glyphs come out of noise: a .webp, .gif or .mp4.",
+            show_default=False,
+        ),
+    ] = None,
     model: Model = BUNDLED,
     device: Device = "auto",
     attention: Annotated[
@@ -86,6 +95,10 @@ def main(
 
         python scripts/generate.py "sickness AND fire"
 
+    And how they come out of noise:
+
+        python scripts/generate.py "gold" --animate gold.webp
+
     A file a glyph, for each line of a list:
 
         python scripts/generate.py --prompts-file words.txt --count 4 --out glyphs/
@@ -102,6 +115,8 @@ def main(
     target, single_files = destination(out, texts, prompts_file)
     if total > LARGEST_GRID and not single_files:
         raise ValueError(f"{total:,} glyphs in one picture: name a folder, --out glyphs/")
+    if animate:
+        check_animation(animate, total)
     check_device(device)
     check_model(model)
 
@@ -118,9 +133,15 @@ def main(
         "eta": eta,
         "negative_prompt": negative or "",
     }
+    states: list[Tensor] = []
+
+    def keep(t: float, x_t: Tensor, x_0: Tensor) -> None:
+        if animate:
+            states.append(x_0)
+
     with progress_bar("drawing", total * steps) as progress:
         each = [text for text in texts for _ in range(count)]
-        glyphs = draw(pipe, each, seed, progress=progress, **settings)
+        glyphs = draw(pipe, each, seed, progress=progress, on_step=keep, **settings)
         about = settings | {
             "guidance_interval": " ".join(map(str, guidance_interval)),
             "Software": "Tianshu",
@@ -130,6 +151,8 @@ def main(
             write_files(glyphs, target, lines, count, about)
         else:
             write_sheet(glyphs, target, texts, about)
+    if animate:
+        write_animation(states, steps, pipe, animate, blocks=len(texts))
     seconds = time.perf_counter() - start
     name = f"{target}/" if single_files else target
     noun = "glyph" if total == 1 else "glyphs"
@@ -154,6 +177,15 @@ def destination(out: str | None, texts: list[str], file: str | None) -> tuple[Pa
             )
     check_writable(target, folder)
     return target, folder
+
+
+def check_animation(path: Path, glyphs: int) -> None:
+    """Raises ValueError for an animation that cannot be written, or is too large."""
+    if path.suffix.lower() not in ANIMATED:
+        raise ValueError(f"cannot animate {path}: end the name in {', '.join(ANIMATED)}")
+    if glyphs > LARGEST_ANIMATION:
+        raise ValueError(f"{glyphs:,} glyphs in an animation: take {LARGEST_ANIMATION}")
+    check_writable(path)
 
 
 # ---- drawing -------------------------------------------------------------------------------------
@@ -198,6 +230,26 @@ def write_sheet(
         "seed": seeds[0],
     }
     write_png(sheet(images, blocks=len(texts)), path, prompts | about)
+
+
+def write_animation(
+    states: list[Tensor], steps: int, pipe: GlyphPipeline, path: Path, blocks: int
+) -> None:
+    """What was predicted at each step, one sheet a frame; `states` are batch after batch."""
+    import torch
+
+    from diffusion.pipeline import to_pil
+
+    frames = []
+    with progress_bar("animating", steps) as advance:
+        for step in range(steps):
+            latents = torch.cat(states[step::steps])
+            glyphs = torch.cat([pipe.autoencoder.decode(z).cpu() for z in latents.split(16)])
+            frames.append(sheet(to_pil(glyphs), blocks))
+            advance(1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_frames(frames, path, rate=8)
+    print(f"wrote {path}: {len(frames)} frames of {frames[0].width}×{frames[0].height}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,22 @@
 """Sheets of glyphs, the names of files, and PNGs that say what drew them."""
 
-import pytest
-from PIL import Image
+import shutil
+import sys
 
-from diffusion.pictures import MARGIN, columns, file_stem, sheet, write_png
+import pytest
+from PIL import Image, ImageFont
+
+from diffusion.pictures import (
+    LABEL,
+    MARGIN,
+    columns,
+    file_stem,
+    fitting,
+    labelled,
+    sheet,
+    write_frames,
+    write_png,
+)
 
 
 def test_a_sheet_is_as_square_as_its_prompts_allow():
@@ -46,3 +59,64 @@ def test_text_of_every_script_survives_in_a_png(tmp_path):
         assert image.text == {"prompt": about["prompt"], "seed": "7"}
         assert image.getpixel((1, 1)) == 9
     assert [path.name for path in tmp_path.iterdir()] == ["x.png"]
+
+
+def test_labels_stand_below_their_glyphs_and_take_no_room_where_there_are_none():
+    glyph = Image.new("L", (40, 40), 0)
+    paper = labelled([[glyph] * 3, [glyph] * 2], [["one", "", "x" * 50], ["", ""]])
+    cell = 40 + MARGIN
+    assert paper.size == (MARGIN + 3 * cell, MARGIN + 2 * cell + LABEL + MARGIN)
+    below = paper.crop((0, MARGIN + 40, paper.width, MARGIN + cell + LABEL))
+    dark = [below.crop((MARGIN + i * cell, 0, (i + 1) * cell, below.height)) for i in range(3)]
+    ink = [255 - crop.getextrema()[0] for crop in dark]
+    assert ink[0] > 100 and ink[1] == 0 and ink[2] > 100
+    assert paper.getpixel((MARGIN + 5, MARGIN + cell + LABEL + MARGIN + 5)) == 0  # the second row
+
+
+def test_text_is_cut_to_the_width_it_has():
+    font = ImageFont.load_default(LABEL)
+    assert fitting("gold", font, 1000) == "gold"
+    cut = fitting("a name of a variety of grass", font, 60)
+    assert "a name of a variety of grass".startswith(cut)
+    assert 30 < font.getlength(cut) <= 60
+    assert fitting("gold", font, 1) == ""
+
+
+@pytest.mark.parametrize("kind", ["gif", "webp", "GIF"])
+def test_an_animation_has_its_frames_its_size_and_its_rate(tmp_path, kind):
+    frames = [Image.new("L", (30, 20), shade) for shade in (0, 60, 120, 250)]
+    write_frames(frames, tmp_path / f"x.{kind}", rate=10)
+    assert [path.name for path in tmp_path.iterdir()] == [f"x.{kind}"]
+    with Image.open(tmp_path / f"x.{kind}") as image:
+        assert (image.n_frames, image.size) == (4, (30, 20))
+        for i, frame in enumerate(frames):
+            image.seek(i)
+            assert image.convert("L").getpixel((3, 3)) == frame.getpixel((3, 3))
+        assert image.info["duration"] == 100
+        assert image.info["loop"] == 0
+
+
+def test_what_cannot_be_animated_leaves_nothing(tmp_path):
+    frames = [Image.new("L", (30, 20), shade) for shade in (0, 60)]
+    with pytest.raises(ValueError, match=r"end the name in \.gif, \.webp, \.mp4"):
+        write_frames(frames, tmp_path / "x.png")
+    with pytest.raises(OSError):
+        write_frames(frames, tmp_path / "nowhere" / "x.gif")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a shell script")
+def test_ffmpeg_gets_the_frames_and_its_complaint_is_handed_on(tmp_path, monkeypatch):
+    """A program in its place keeps what it is given."""
+    frames = [Image.new("L", (3, 2), shade) for shade in (0, 60)]
+    tool = tmp_path / "ffmpeg"
+    tool.write_text(f'#!/bin/sh\ncat > {tmp_path}/seen\nfor last; do :; done\necho mp4 > "$last"\n')
+    tool.chmod(0o755)
+    monkeypatch.setattr(shutil, "which", lambda name: str(tool))
+    write_frames(frames, tmp_path / "x.mp4")
+    assert (tmp_path / "seen").read_bytes() == b"\x00" * 6 + b"\x3c" * 6
+    assert (tmp_path / "x.mp4").read_text() == "mp4\n"
+    tool.write_text("#!/bin/sh\ncat > /dev/null\necho no encoder >&2\nexit 1\n")
+    with pytest.raises(ValueError, match="cannot encode this: no encoder"):
+        write_frames(frames, tmp_path / "y.mp4")
+    assert not (tmp_path / "y.mp4").exists()

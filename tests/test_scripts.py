@@ -136,6 +136,20 @@ def test_words_guidance_and_what_to_avoid_all_matter(generate):
     assert abs(draw("dragon", "--guidance", 0) - nothing).max() <= 1
 
 
+def test_an_animation_shows_every_step_of_every_glyph(generate):
+    result = generate("gold", "fish", "--count", 9, "--steps", 3, "--animate", "a/gold.webp")
+    assert result.code == 0, result.err
+    assert files() == ["a/gold.webp", "gold-fish.png"]
+    picture = Image.open("gold-fish.png")
+    with Image.open("a/gold.webp") as animation:
+        assert animation.n_frames == 3
+        assert animation.size == picture.size
+        animation.seek(2)  # where the last prediction is the result itself
+        last = np.asarray(animation.convert("L"), int)
+    assert abs(last - np.asarray(picture, int)).max() <= 1
+    assert f"wrote a/gold.webp: 3 frames of {picture.width}×{picture.height}" in result.out
+
+
 def test_the_default_steps_are_those_of_the_pipeline(generate):
     assert generate("gold", "--count", 1, "--steps", STEPS).code == 0
     assert Image.open("gold.png").text["num_inference_steps"] == str(STEPS)
@@ -221,6 +235,8 @@ def damaged(folder, what, model):
         (("gold AND",), "one side of AND is empty"),
         (("gold", "--guidance-interval", 0.9, 0.1), "LOW <= HIGH"),
         (("gold", "--guidance-interval", 0.9), "--guidance-interval"),
+        (("gold", "--animate", "gold.png"), "end the name in .gif, .webp, .mp4"),
+        (("gold", "--animate", "x.gif", "--count", 65), "65 glyphs in an animation: take 64"),
         (("gold", "--eta", 0.5), "eta belongs to the sampler ddim"),
         (("gold", "--sampler", "ddim", "--eta", 2), "take 0 to 1"),
         (("gold", "--attention", "flash"), 'no attention "flash"'),

@@ -1,0 +1,180 @@
+"""Looking inside, by the command line: what each picture shows, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from autoencoder.glyphs import GlyphRecord, default_font, write_glyphs
+from diffusion.pictures import LABEL, MARGIN
+
+pytest.importorskip("pylopdf_fonts_zh_cn")
+
+CELL = 128 + MARGIN
+TALL = CELL + LABEL + MARGIN
+CHARACTERS = "河海湖江洋油鈴銅銘鉛針鉄草花茶菜茎苗明昌国圍囚四大火女木思吕"
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    records = [GlyphRecord(c, 85, 8, "train", f"word {i}") for i, c in enumerate(CHARACTERS)]
+    write_glyphs(folder, records, default_font())
+    return folder
+
+
+@pytest.fixture
+def look(script, tiny_model_folder):
+    """explore.py with the tiny model."""
+
+    def call(verb, *arguments):
+        options = () if "--model" in arguments else ("--model", tiny_model_folder)
+        return script("explore.py", verb, *arguments, *options, "--device", "cpu")
+
+    return call
+
+
+def files():
+    return sorted(str(path) for path in Path().rglob("*") if path.is_file())
+
+
+def written(result, *names):
+    assert result.code == 0, result.err
+    assert result.err == ""
+    assert files() == sorted(names)
+    assert all(name in result.out for name in names)
+    return Image.open(names[-1]) if names[-1].endswith("png") else None
+
+
+def glyph(image, column, row, tall=TALL):
+    x, y = MARGIN + column * CELL, MARGIN + row * tall
+    return np.asarray(image.convert("L"), int)[y : y + 128, x : x + 128]
+
+
+def test_steps_are_counted_from_one_to_many(look):
+    image = written(look("steps", "gold", "--count", 2), "gold-steps.png")
+    assert image.size == (MARGIN + 8 * CELL, MARGIN + 2 * TALL)
+    changes = [abs(glyph(image, i, 0) - glyph(image, 7, 0)).mean() for i in range(7)]
+    assert changes[0] > changes[5] < changes[1]  # more steps come nearer to the most
+    assert (glyph(image, 3, 0) != glyph(image, 3, 1)).any()
+
+
+def test_guidance_grows_from_left_to_right(look):
+    image = written(look("guidance", "bird", "--out", "a/b.png"), "a/b.png")
+    assert image.size == (MARGIN + 6 * CELL, MARGIN + 5 * TALL)
+    changes = [abs(glyph(image, i, 3) - glyph(image, 1, 3)).mean() for i in range(6)]
+    assert changes[1] == 0 < changes[2] < changes[5]
+
+
+def test_radicals_are_shown_after_one_step_and_after_all(look):
+    image = written(look("radicals"), "radicals.png")
+    assert image.size == (MARGIN + 12 * CELL, MARGIN + 3 * (CELL + TALL))
+
+
+def test_a_denoising_is_as_long_as_its_steps(look):
+    written(look("denoise", "gold", "--count", 4, "--steps", 5), "gold-denoise.webp")
+    with Image.open("gold-denoise.webp") as animation:
+        assert animation.n_frames == 5
+        assert animation.size == (2 * (MARGIN + 2 * CELL), MARGIN + 2 * CELL)
+        animation.seek(4)
+        last = np.asarray(animation.convert("L"), int)
+    left, right = np.split(last, 2, axis=1)
+    assert abs(left - right).max() <= 1  # at the end both are the result
+
+
+def test_neighbours_are_real_glyphs_in_order(look, data):
+    options = "--count", 2, "--nearest", 3, "--steps", 2, "--data", data
+    image = written(look("neighbours", "gold", *options), "gold-neighbours.png")
+    assert image.size == (MARGIN + 4 * CELL, MARGIN + 2 * TALL)
+    real = {tuple(glyph(image, i, j).ravel() > 127) for i in (1, 2, 3) for j in (0, 1)}
+    from autoencoder.glyphs import GlyphDataset
+
+    library = {tuple((1 - g[0]).numpy().ravel() > 0.5) for g in GlyphDataset(data)}
+    assert real <= library
+
+
+def test_words_are_the_nearest_captions_first(look, monkeypatch):
+    from conditioning import captions
+
+    few = [entry for entry in captions.load_entries() if len(entry.caption) < 6][:300]
+    few.append(few[0].__class__("金", "gold", 167, 8))
+    monkeypatch.setattr(captions, "load_entries", lambda: few)
+    result = look("words", "gold", "--count", 3)
+    lines = result.out.splitlines()
+    assert result.code == 0, result.err
+    assert len(lines) == 3
+    assert lines[0].startswith("1.00  ")
+    assert any("金" in line and line.startswith("1.00") for line in lines)
+    values = [float(line.split()[0]) for line in lines]
+    assert values == sorted(values, reverse=True)
+
+
+def test_noising_has_a_panel_for_each_process_and_time(look, data):
+    pytest.importorskip("matplotlib")
+    options = "--data", data, "--points", 50
+    image = written(look("noising", *options), "noising.png")
+    assert image.size == (1200, 900)
+    assert np.asarray(image.convert("RGB")).std() > 10
+
+
+def test_a_map_is_a_page_and_a_picture(look, data):
+    for package in ("umap", "bokeh", "matplotlib"):
+        pytest.importorskip(package)
+    written(look("map", "--data", data), "map.html", "map.png")
+    page = Path("map.html").read_text("utf-8")
+    assert "word 29" in page
+    assert Path("map.html").stat().st_size < 5e6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("steps", ""), "empty prompt"),
+        (("steps", "gold", "--count", 0), "--count"),
+        (("steps", "gold", "--out", "x.jpg"), "end the name in .png"),
+        (("steps", "gold", "--guidance", "nan"), "finite"),
+        (("guidance", "bird AND"), "one side of AND is empty"),
+        (("guidance", "bird", "--seed", -1), "seed -1"),
+        (("denoise", "gold", "--out", "x.png"), "end the name in .gif"),
+        (("denoise", "gold", "--steps", 1001), "take 1 to 1000"),
+        (("neighbours", "gold", "--data", "nowhere"), "run python scripts/prepare_data.py"),
+        (("noising", "--data", "nowhere"), "run python scripts/prepare_data.py"),
+        (("map", "--data", "nowhere"), "run python scripts/prepare_data.py"),
+        (("map", "--out", "map.png"), "end the name in .html"),
+        (("map", "--limit", 3), "--limit"),
+        (("words", ""), "empty prompt"),
+        (("radicals", "--model", "nowhere"), "no model in nowhere"),
+        (("radicals", "--out", "nowhere/../"), "end the name in .png"),
+        (("dream",), "No such command"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_one_line_and_leaves_nothing(look, arguments, said):
+    result = look(*arguments)
+    assert result.code == 2, result.out
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") == 1
+    assert said in result.err
+    assert files() == []
+
+
+def test_what_is_not_installed_is_named(look, data, monkeypatch):
+    import importlib.util
+
+    find = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == "umap" else find(n))
+    result = look("map", "--data", data)
+    assert result.code == 2
+    assert "there is no umap here: pip install tianshu[explore]" in result.err
+    assert files() == []
+
+
+def test_help_teaches(script):
+    verbs = "map", "noising", "steps", "guidance", "radicals", "denoise", "neighbours", "words"
+    whole = script("explore.py", "--help").out
+    assert all(verb in whole for verb in verbs)
+    for verb in verbs:
+        result = script("explore.py", verb, "--help")
+        assert result.code == 0
+        assert f"python scripts/explore.py {verb}" in result.out
