@@ -49,6 +49,7 @@ def main(
     from autoencoder.reader import RadicalReader
     from diffusion.evaluation.evaluator import COMMONEST, QUICK, Evaluator, Plan
     from diffusion.evaluation.report import markdown, plot
+    from diffusion.evaluation.words import load_words
     from diffusion.pictures import sheet, write_png
     from diffusion.pipeline import to_pil
 
@@ -66,7 +67,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     pictures = []
     for name, glyphs in evaluator.pictures.items():
-        blocks = COMMONEST if name == "radicals" else 4
+        blocks = {"radicals": COMMONEST, "words": len(load_words())}.get(name, 4)
         write_png(sheet(to_pil(glyphs), blocks), out / f"{name}.png", {"Software": "Tianshu"})
         pictures.append(f"{name}.png")
     try:

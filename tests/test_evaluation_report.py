@@ -34,6 +34,7 @@ FIGURES = {
     },
     "adherence": {
         "radicals": {"samples": 0.88, "floor": 0.028, "ceiling": 0.97},
+        "words": {"samples": 0.6, "floor": 0.07, "each": {"trout": 1.0, "pizza": 0.125}},
         "captions": {"samples": 0.4, "floor": 0.05, "ceiling": 0.47},
         "each": {"water": 1.0, "mountain": 0.25, "gold": 0.75},
         "guidance": {"1": 0.5, "3": 0.9},
@@ -58,6 +59,8 @@ def test_the_page_has_a_floor_beside_every_figure():
     page = markdown(FIGURES, {}, ["radicals.png"])
     assert "| all | 200 | 31.5 | 20.1 | 0.980 | 0.950 | skipped |" in page
     assert page.count("| real glyphs (floor) |") == 2
+    assert "| sixty everyday words that no training caption has | 0.600 | 0.070 | – |" in page
+    assert "of the words: pizza 0.125, trout 1.00." in page
     assert page.count("(copycat)") == 3
     assert "| names of the 36 commonest radicals | 0.880 | 0.028 | 0.970 |" in page
     assert "| samples | held-out glyphs | 12.3 | 1.23 | 0.900 | 0.800 | 1.05 | 0.910 |" in page

@@ -18,6 +18,7 @@ from diffusion.evaluation.sections import distribution
 
 PLAN = Plan(
     per_radical=1,
+    per_word=1,
     sweep=1,
     read=4,
     probed=60,
@@ -114,6 +115,8 @@ def test_a_model_with_random_weights_looks_bad_everywhere(figures):
     adherent = figures["adherence"]
     assert adherent["radicals"]["samples"] < 0.2 < 0.85 < adherent["radicals"]["ceiling"]
     assert adherent["captions"]["samples"] < 0.2
+    assert adherent["words"]["samples"] < 0.2
+    assert 0.03 < adherent["words"]["floor"] < 0.15
     assert adherent["radicals"]["floor"] == pytest.approx(1 / 36)
 
 
@@ -130,6 +133,7 @@ def test_every_section_is_there_and_is_plain_json(figures, evaluator):
     assert {name: len(glyphs) for name, glyphs in evaluator.pictures.items()} == {
         "worst": 32,
         "radicals": 36,
+        "words": 60,
         "closest": 32,
     }
 
@@ -214,7 +218,7 @@ def test_evaluate_writes_figures_tables_and_pictures(evaluate, figures):
         assert written[section] == figures[section]
     page = Path("mine/evaluation.md").read_text()
     assert "- LPIPS: its weights are not to be had (no network)" in page
-    pictures = {"worst", "radicals", "closest", "adherence"}
+    pictures = {"worst", "radicals", "words", "closest", "adherence"}
     assert {path.stem for path in Path("mine").glob("*.png")} == pictures
     assert all(f"({name}.png)" in page for name in pictures)
 

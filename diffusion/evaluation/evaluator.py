@@ -31,6 +31,7 @@ from diffusion.evaluation.sections import (
     reconstruct,
     reconstruction,
 )
+from diffusion.evaluation.words import load_words
 from diffusion.pipeline import GlyphPipeline
 from diffusion.request import GUIDANCE, STEPS
 
@@ -46,7 +47,8 @@ class Plan:
     Attributes:
         captions: held-out captions to draw a glyph of each, and real glyphs to compare with.
         per_radical: glyphs of each of the 36 commonest radicals.
-        sweep: glyphs of each of them for each guidance scale and number of steps in the plots.
+        per_word: glyphs of each of the sixty everyday words.
+        sweep: glyphs of each radical for each guidance scale and number of steps in the plots.
         read: held-out glyphs shown to the OCR engine.
         probed: training captions that the ceiling of adherence learns from.
         guidance_scale, steps: of all but the plots.
@@ -56,6 +58,7 @@ class Plan:
 
     captions: int = 1_000_000  # all there are
     per_radical: int = 16
+    per_word: int = 8
     sweep: int = 8
     read: int = 1_000_000
     probed: int = 1_000_000
@@ -67,13 +70,15 @@ class Plan:
 
     def glyph_steps(self, held_out: int) -> int:
         """Glyphs times steps of all that is drawn, for so many held-out glyphs."""
-        drawn = min(self.captions, held_out) + COMMONEST * self.per_radical
+        named = COMMONEST * self.per_radical + len(load_words()) * self.per_word
+        drawn = min(self.captions, held_out) + named
         steps = self.steps * len(self.guidance_scales) + sum(self.step_counts)
         return drawn * self.steps + COMMONEST * self.sweep * steps
 
 
 QUICK = Plan(
     captions=320,
+    per_word=4,
     sweep=2,
     read=200,
     probed=8000,
@@ -252,6 +257,7 @@ class Evaluator:
                 "floor": 1 / len(numbers),
                 "ceiling": adherence(self.reader.read(self.real[seen])[0], truth[seen]),
             },
+            "words": self.everyday_words(),
             "captions": {
                 "samples": adherence(self.reader.read(self.samples)[0], truth),
                 "floor": adherence(guess, truth),
@@ -268,6 +274,25 @@ class Evaluator:
             "steps": {
                 str(steps): adherence(ask(plan.sweep, plan.guidance_scale, steps)[1], fewer)
                 for steps in plan.step_counts
+            },
+        }
+
+    def everyday_words(self) -> dict:
+        """The same for words that no training caption has, each of which allows a few radicals."""
+        plan, allowed = self.plan, load_words()
+        texts = [word for word in allowed for _ in range(plan.per_word)]
+        glyphs = self.draw(texts, "everyday words", plan.guidance_scale, plan.steps)
+        self.pictures["words"] = glyphs
+        read = self.reader.read(glyphs)[0].tolist()
+        right = [number in allowed[word] for word, number in zip(texts, read, strict=True)]
+        always = max(self.frequent, key=lambda number: sum(number in a for a in allowed.values()))
+        count = plan.per_word
+        return {
+            "samples": sum(right) / len(right),
+            "floor": sum(always in numbers for numbers in allowed.values()) / len(allowed),
+            "each": {
+                word: sum(right[i * count : (i + 1) * count]) / count
+                for i, word in enumerate(allowed)
             },
         }
 

@@ -107,22 +107,33 @@ def _distribution(figures: Mapping) -> list[str]:
 def _adherence(figures: Mapping, reader: Mapping) -> list[str]:
     rows = [
         ["names of the 36 commonest radicals", *_three(figures["radicals"])],
+        [
+            "sixty everyday words that no training caption has",
+            *(figures["words"][key] for key in ("samples", "floor")),
+            None,
+        ],
         ["held-out captions", *_three(figures["captions"])],
     ]
-    by_share = sorted(figures["each"].items(), key=lambda item: (item[1], item[0]))
-    weakest = ", ".join(f"{name} {cell(share)}" for name, share in by_share[:6])
     return [
         "## The radical asked for",
         table(["prompts", "samples", "floor", "ceiling"], rows),
         "The floor always names one radical. The ceiling of names is how often the reader is right "
         "about real glyphs of those radicals; that of captions is how often a linear map from the "
-        f"words alone finds the radical. The weakest of the 36: {weakest}.",
+        f"words alone finds the radical. A word counts with any radical that a scribe could give "
+        f"it (`diffusion/evaluation/words.tsv`). The weakest of the 36: {_weakest(figures)}; of "
+        f"the words: {_weakest(figures['words'])}.",
         table(
             ["guidance scale", *figures["guidance"]],
             [["names of radicals", *figures["guidance"].values()]],
         ),
         table(["steps", *figures["steps"]], [["names of radicals", *figures["steps"].values()]]),
     ]
+
+
+def _weakest(figures: Mapping, count: int = 6) -> str:
+    """Of whom the fewest samples are right, and how many."""
+    each = sorted(figures["each"].items(), key=lambda item: (item[1], item[0]))
+    return ", ".join(f"{name} {cell(share)}" for name, share in each[:count])
 
 
 def _three(row: Mapping) -> list[float]:

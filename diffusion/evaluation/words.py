@@ -1,0 +1,21 @@
+"""Sixty everyday words that no training caption has, and the radicals a scribe could give each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from conditioning.radicals import RADICALS
+
+TABLE = Path(__file__).with_name("words.tsv")
+
+
+def load_words() -> dict[str, frozenset[int]]:
+    """Each word with the numbers of its radicals, which `words.tsv` gives by their forms.
+
+    They were chosen before the model was trained that they are asked of, by hand, and not by what
+    any model drew.
+    """
+    numbers = {form: radical.number for radical in RADICALS for form in radical.forms}
+    lines = TABLE.read_text("utf-8").splitlines()
+    pairs = (line.split("\t") for line in lines)
+    return {word: frozenset(numbers[form] for form in forms) for word, forms in pairs}

@@ -1,0 +1,23 @@
+"""The everyday words: that none of them was ever taught, and that each allows a radical."""
+
+import re
+
+from autoencoder.glyphs import held_out
+from conditioning.captions import load_entries
+from conditioning.radicals import RADICALS, radical
+from diffusion.evaluation.words import load_words
+
+
+def test_there_are_sixty_and_each_allows_one_to_three_radicals():
+    words = load_words()
+    assert len(words) == 60
+    assert all(1 <= len(numbers) <= 3 for numbers in words.values())
+    assert words["headache"] == {104, 181}
+    assert radical(min(words["trout"])).names[0] == "fish"
+
+
+def test_no_training_caption_has_one_of_them():
+    captions = [e.caption for e in load_entries() if not held_out(e.caption)]
+    names = [name for one in RADICALS for name in one.names]
+    known = set(re.findall(r"[a-z]+", " ".join(captions + names).lower()))
+    assert [word for word in load_words() if {word, f"{word}s"} & known] == []
