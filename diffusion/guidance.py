@@ -46,7 +46,7 @@ def classifier_free(
     Both cost one call of half the size.
 
     A sample may be asked for several things at once, each of which leads it on (Liu et al. 2022,
-    Composable Diffusion, equation 11, arXiv:2206.01714):
+    Composable Diffusion, its conjunction, arXiv:2206.01714):
     `x_0 = negative + scale sum_i weight_i (positive_i - negative)`.
 
     Args:

@@ -58,7 +58,7 @@ def ddpm(
     """Ancestral sampling: draws from `q(x_s | x_t, x_0)`, the chain walked backwards.
 
     Ho et al. 2020 (https://arxiv.org/abs/2006.11239), equation 7, for steps of any length as in
-    Kingma et al. 2021 (https://arxiv.org/abs/2107.00630), equation 32.
+    Kingma et al. 2021 (https://arxiv.org/abs/2107.00630), appendix A.
     """
     for (t, alpha_t, sigma_t), (s, alpha_s, sigma_s) in points(process, times):
         x_0 = denoise(x, at(t, x))
@@ -164,7 +164,7 @@ def dpmpp_sde(
 ) -> Iterator[State]:
     """The form of `dpmpp_2m` that solves the reverse SDE: it adds noise, and forgets its errors.
 
-    SDE-DPM-Solver++(2M), in the same paper's second version.
+    SDE-DPM-Solver++(2M), of the same paper.
     """
     history = []
     for (t, alpha_t, sigma_t), (s, alpha_s, sigma_s) in points(process, times):

@@ -184,7 +184,7 @@ def steps(
             ).images
             for number in STEP_COUNTS
         ]
-    words = [f"{number} step{'s' * (number > 1)}" for number in STEP_COUNTS]
+    words = [counted(number) for number in STEP_COUNTS]
     rows = list(zip(*drawn, strict=True))
     save(labelled(rows, [words] * count), target, pipe)
 
@@ -220,7 +220,7 @@ def guidance(
                     for scale in SCALES
                 ]
             )
-            words.append([f"{number} steps, {scale:g}" for scale in SCALES])
+            words.append([f"scale {scale:g}, {counted(number)}" for scale in SCALES])
     save(labelled(rows, words), target, pipe)
 
 
@@ -416,6 +416,11 @@ def picture(out: Path | None, name: str) -> Path:
     if target.suffix.lower() != ".png":
         raise ValueError(f"cannot write {target}: end the name in .png")
     return target
+
+
+def counted(steps: int) -> str:
+    """Such as "12 steps"."""
+    return f"{steps} step{'s' * (steps > 1)}"
 
 
 def start(target: Path, model: Path, device: str) -> None:

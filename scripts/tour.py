@@ -43,7 +43,7 @@ def main(
                 text=True,
             )
             if made.returncode:
-                raise ValueError(f"{command} said: {made.stderr.strip().splitlines()[-1]}")
+                raise ValueError(f"{command} said: {made.stderr.strip()}")
             print(made.stdout, end="", flush=True)
             advance(1)
     print(f"made {len(chosen)} pictures in {time.perf_counter() - start:.0f} s")

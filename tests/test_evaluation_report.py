@@ -64,7 +64,7 @@ def test_the_page_has_a_floor_beside_every_figure():
     assert page.count("(copycat)") == 3
     assert "| names of the 36 commonest radicals | 0.880 | 0.028 | 0.970 |" in page
     assert "| samples | held-out glyphs | 12.3 | 1.23 | 0.900 | 0.800 | 1.05 | 0.910 |" in page
-    assert "The weakest of the 36: mountain 0.250, gold 0.750, water 1.00." in page
+    assert "The weakest of the 36: mountain 0.250, gold 0.750, water 1.00;" in page
     assert "| held-out | 0.500 | 0.800 |" in page
     assert "read 25 of 100 held-out characters rightly, and 0.960 of those again" in page
     assert "![radicals](radicals.png)" in page

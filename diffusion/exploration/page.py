@@ -134,8 +134,10 @@ def write_page(
         size=4,
         color="colour",
         alpha=0.7,
-        nonselection_alpha=0.08,
-        selection_line_color="black",
+        nonselection_alpha=0.2,
+    )
+    points.selection_glyph = models.Scatter(
+        x="x", y="y", size=16, fill_color="colour", line_color="black", line_width=2
     )
     plot.add_tools(
         models.HoverTool(renderers=[points], tooltips=TOOLTIP, attachment="right", limit=1)
@@ -168,6 +170,9 @@ def draw_map(
         bounds = (left, right, bottom, top)
         shade(axis, points, bounds)
         axis.scatter(*points.T, s=max(1.5, 3e4 / len(points)), c=paint, alpha=0.6, linewidths=0)
+        for number, _ in Counter(radicals).most_common(COLOURED):
+            middle = np.median(points[np.asarray(radicals) == number], axis=0)
+            axis.text(*middle, radical(number).names[0], fontsize=9, ha="center", va="center")
         axis.set(title=titles[name], xticks=[], yticks=[], xlim=bounds[:2], ylim=bounds[2:])
     figure.savefig(path, dpi=110)
 
