@@ -56,15 +56,20 @@ def read_config(folder: str | Path, *config_classes: type[Config]) -> Config:
 def read_weights(folder: str | Path, module: nn.Module) -> None:
     """Loads `model.safetensors` of a folder into `module`, as float32.
 
-    Raises WeightsError where the file is missing or damaged, or belongs to another architecture.
+    Raises WeightsError where the file is missing or damaged, belongs to another architecture, or
+    holds what is no finite number.
     """
     path = Path(folder) / WEIGHTS
     if not path.is_file():
         raise WeightsError(f"no {WEIGHTS} in {folder}: name a folder that a training exported")
     try:
-        tensors = {name: tensor.float() for name, tensor in load_file(path).items()}
+        stored = load_file(path)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is damaged ({error}): copy or export it again") from None
+    for name, tensor in stored.items():
+        if not tensor.is_floating_point() or not tensor.isfinite().all():
+            raise WeightsError(f"{name} in {path} is not of finite numbers: export it again")
+    tensors = {name: tensor.float() for name, tensor in stored.items()}
     expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
     if {name: tensor.shape for name, tensor in tensors.items()} != expected:
         raise WeightsError(f"{path} holds the weights of another architecture than its {CONFIG}")

@@ -97,6 +97,16 @@ def drop_a_tensor(folder):
     save_file(dict(list(load_file(path).items())[1:]), path)
 
 
+def change_a_tensor(change):
+    def damage(folder):
+        path = folder / "model.safetensors"
+        tensors = load_file(path)
+        name = next(iter(tensors))
+        save_file(tensors | {name: change(tensors[name])}, path)
+
+    return damage
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -110,6 +120,9 @@ def drop_a_tensor(folder):
         (truncate, "model.safetensors is damaged"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"no"), "is damaged"),
         (drop_a_tensor, "another architecture"),
+        (change_a_tensor(lambda x: x * torch.nan), "not of finite numbers"),
+        (change_a_tensor(lambda x: x.int()), "not of finite numbers"),
+        (change_a_tensor(lambda x: x.flatten()[:-1]), "another architecture"),
     ],
 )
 def test_a_folder_that_cannot_be_used_is_one_clear_line(tmp_path, damage, message):
