@@ -62,20 +62,21 @@ def map(  # the verb's name
     from torch.nn.functional import avg_pool2d
 
     from autoencoder.glyphs import GlyphDataset
-    from diffusion.exploration.page import draw_map, write_page
+    from diffusion.exploration.page import draw_map, thumbnail, write_page
     from diffusion.exploration.projection import layouts, umap
 
     glyphs = GlyphDataset(data)
     count = len(glyphs) if limit is None else min(limit, len(glyphs))
     rows = np.linspace(0, len(glyphs) - 1, count).astype(int)
     pipe = load_pipeline(model, device)
-    small, latents, kinds = [], [], []
+    small, latents, kinds, thumbnails = [], [], [], []
     with torch.inference_mode(), progress_bar("encoding", count) as advance:
         for part in np.array_split(rows, -(-count // 64)):
             images = glyphs.images(part)
             small.append(avg_pool2d(images, 4))
             latents.append(pipe.autoencoder.encode(images.to(pipe.device)).cpu())
             kinds += layouts(images)
+            thumbnails += [thumbnail(glyph) for glyph in (images[:, 0] * 255).byte().numpy()]
             advance(len(part))
     places = {}
     with progress_bar("projecting", 2) as advance:
@@ -84,8 +85,7 @@ def map(  # the verb's name
             advance(1)
     records = [glyphs.records[i] for i in rows]
     out.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.stack([(glyphs[i][0].numpy() * 255).astype(np.uint8) for i in rows])
-    write_page(out, records, pixels, places, kinds)
+    write_page(out, records, thumbnails, places, kinds)
     picture = out.with_suffix(".png")
     titles = {"latents": "by their latents", "pixels": "by their pixels"}
     draw_map(picture, places, [record.radical for record in records], titles)

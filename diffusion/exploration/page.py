@@ -83,7 +83,7 @@ def radical_name(number: int) -> str:
 def write_page(
     path: Path,
     records: Sequence[GlyphRecord],
-    pixels: np.ndarray,
+    thumbnails: Sequence[str],
     places: dict[str, np.ndarray],
     layouts: Sequence[str],
 ) -> None:
@@ -92,7 +92,7 @@ def write_page(
     Args:
         path: of the .html; its folder exists.
         records: of the glyphs.
-        pixels: uint8 `(N, H, W)`, 255 = ink.
+        thumbnails: of each, as `thumbnail` makes them.
         places: of "latents" and of "pixels", `(N, 2)` each, between which the page changes.
         layouts: of each glyph.
     """
@@ -109,7 +109,7 @@ def write_page(
         "caption": [record.caption for record in records],
         "radical": names,
         "layout": list(layouts),
-        "png": [thumbnail(glyph) for glyph in pixels],
+        "png": list(thumbnails),
         "radicals": colours(names),
         "layouts": colours(list(layouts)),
     }
