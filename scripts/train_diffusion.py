@@ -1,6 +1,11 @@
-"""Trains stage two, the diffusion transformer, in the latents of a trained autoencoder.
+"""Trains stage two, the denoiser, in the latents of a trained autoencoder.
 
     python scripts/train_diffusion.py --config scripts/presets/diffusion-cpu.yaml
+
+The transformer and rectified flow by themselves; or a U-Net that predicts noise, as in 2020:
+
+    python scripts/train_diffusion.py --model.denoiser unet --model.unet.process linear
+    --model.unet.prediction noise --model.times uniform
 
 Latents and embeddings are cached once in .data/cache, under the hashes of what made them. Without
 further options the encoders are the ones that ship: name your own with `--data.autoencoder` and

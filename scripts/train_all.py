@@ -1,0 +1,94 @@
+"""Make all models from nothing, one training after another."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from _cli import run
+
+SCRIPTS = Path(__file__).parent
+RUNS, DATA = Path(".runs"), Path(".data")
+
+
+class Preset(StrEnum):
+    """What to train on."""
+
+    cpu = "cpu"
+    gpu = "gpu"
+
+
+def main(
+    preset: Annotated[Preset, typer.Option(help="What to train on.")] = Preset.cpu,
+    text_encoder: Annotated[
+        bool,
+        typer.Option(
+            help="Train the text encoder too, which needs WordNet; or take the one that ships."
+        ),
+    ] = True,
+    again: Annotated[
+        bool, typer.Option("--again", help="Make anew what an earlier call has made.")
+    ] = False,
+) -> None:
+    """Make all models from nothing, one training after another.
+
+    Glyphs, autoencoder, text encoder, denoiser: hours on two cores, minutes on a
+    GPU. What is finished is not made again, and a training that was cut off goes
+    on from its last checkpoint:
+
+        python scripts/train_all.py
+
+        python scripts/generate.py "gold" --model .runs/diffusion/export
+    """
+    fast = ["--trainer.precision", "bf16-mixed"] if preset == "cpu" and has_bfloat16() else []
+    encoders = ["--data.autoencoder", f"{RUNS}/autoencoder/export"]
+    steps: dict[str, list[str]] = {
+        "data": ["prepare_data.py"],
+        "autoencoder": ["train_autoencoder.py", *configured("autoencoder", preset), *fast],
+    }
+    if text_encoder:
+        steps["text_encoder"] = ["train_text_encoder.py"]
+        encoders += ["--data.text_encoder", f"{RUNS}/text_encoder/export"]
+    steps["diffusion"] = ["train_diffusion.py", *configured("diffusion", preset), *encoders, *fast]
+
+    begun = time.perf_counter()
+    for name, command in steps.items():
+        made = DATA / "glyphs.json" if name == "data" else RUNS / name / "export" / "config.json"
+        if made.exists() and not again:
+            print(f"{name}: {made} is there already", flush=True)
+            continue
+        checkpoint = RUNS / name / "checkpoints" / "last.ckpt"
+        if checkpoint.exists() and not again:
+            command = [*command, "--ckpt_path", "last"]
+        start = time.perf_counter()
+        print(f"{name}: python scripts/{' '.join(command)}", flush=True)
+        status = subprocess.run(
+            [sys.executable, str(SCRIPTS / command[0]), *command[1:]]
+        ).returncode
+        if status:
+            raise ValueError(
+                f"{command[0]} ended with exit code {status}: put it right, call again"
+            )
+        print(f"{name}: {(time.perf_counter() - start) / 60:.1f} minutes", flush=True)
+    print(f"all models in {RUNS}, in {(time.perf_counter() - begun) / 60:.1f} minutes")
+
+
+def configured(name: str, preset: Preset) -> list[str]:
+    """The option that names a training's preset."""
+    return ["--config", str(SCRIPTS / "presets" / f"{name}-{preset}.yaml")]
+
+
+def has_bfloat16() -> bool:
+    """Whether this processor multiplies bfloat16 faster than float32, as far as Linux tells."""
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text() if info.exists() else ""
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+if __name__ == "__main__":
+    run(main)

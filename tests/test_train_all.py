@@ -1,0 +1,77 @@
+"""All trainings in a row: which commands, in which order, and what is left out the second time."""
+
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from conftest import SCRIPTS
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """The commands that would have been run; each leaves behind what its script would."""
+    seen = []
+
+    def pretend(command, **options):
+        name = Path(command[1]).name
+        seen.append([name, *command[2:]])
+        if name == pretend.fails:
+            return SimpleNamespace(returncode=1)
+        part = name.removeprefix("train_").removesuffix(".py")
+        made = {"prepare_data": Path(".data/glyphs.json")}.get(
+            part, Path(".runs") / part / "export" / "config.json"
+        )
+        made.parent.mkdir(parents=True, exist_ok=True)
+        made.write_text("{}")
+        return SimpleNamespace(returncode=0)
+
+    pretend.fails = None
+    monkeypatch.setattr(subprocess, "run", pretend)
+    return SimpleNamespace(seen=seen, pretend=pretend)
+
+
+NAMES = ["prepare_data.py", "train_autoencoder.py", "train_text_encoder.py", "train_diffusion.py"]
+
+
+@pytest.mark.parametrize("preset", ["cpu", "gpu"])
+def test_each_training_gets_its_preset_and_what_was_made_before_it(script, calls, preset):
+    result = script("train_all.py", "--preset", preset)
+    assert result.code == 0, result.err
+    assert [command[0] for command in calls.seen] == NAMES
+    for command in calls.seen:
+        if "--config" in command:
+            path = command[command.index("--config") + 1]
+            assert path.endswith(f"-{preset}.yaml")
+            assert (SCRIPTS / "presets" / path).exists()
+    last = " ".join(calls.seen[-1])
+    assert "--data.autoencoder .runs/autoencoder/export" in last
+    assert "--data.text_encoder .runs/text_encoder/export" in last
+    assert "all models in .runs" in result.out
+
+
+def test_what_is_there_is_not_made_again_and_what_was_cut_off_goes_on(script, calls):
+    calls.pretend.fails = "train_diffusion.py"
+    result = script("train_all.py")
+    assert result.code == 2
+    assert result.err == (
+        "error: train_diffusion.py ended with exit code 1: put it right, call again\n"
+    )
+    checkpoint = Path(".runs/diffusion/checkpoints/last.ckpt")
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"")
+    calls.pretend.fails = None
+    calls.seen.clear()
+    assert script("train_all.py").code == 0
+    assert [command[0] for command in calls.seen] == ["train_diffusion.py"]
+    assert calls.seen[0][-2:] == ["--ckpt_path", "last"]
+    calls.seen.clear()
+    assert script("train_all.py", "--again").code == 0
+    assert [command[0] for command in calls.seen] == NAMES
+    assert "--ckpt_path" not in calls.seen[-1]
+
+
+def test_the_text_encoder_that_ships_will_do(script, calls):
+    assert script("train_all.py", "--no-text-encoder").code == 0
+    assert "train_text_encoder.py" not in [command[0] for command in calls.seen]
+    assert "--data.text_encoder" not in calls.seen[-1]
