@@ -103,13 +103,16 @@ def file_stem(text: str, longest: int = 60) -> str:
     return name or "glyphs"
 
 
-def write_frames(frames: Sequence[Image.Image], path: str | Path, rate: float = 20) -> None:
+def write_frames(
+    frames: Sequence[Image.Image], path: str | Path, rate: float = 20, lossless: bool = True
+) -> None:
     """Writes an endless animation under a temporary name and renames it.
 
     Args:
         frames: of one size and mode "L".
         path: its folder exists; it ends in one of `ANIMATED`. An .mp4 is encoded by ffmpeg.
         rate: frames a second.
+        lossless: of a .webp; noise takes ten times the room so.
 
     Raises ValueError for another ending, and where ffmpeg is needed and missing.
     """
@@ -122,7 +125,7 @@ def write_frames(frames: Sequence[Image.Image], path: str | Path, rate: float = 
         if kind == ".mp4":
             _encode(frames, part, rate)
         else:
-            options = {"lossless": True} if kind == ".webp" else {}
+            options = {"lossless": lossless, "quality": 80} if kind == ".webp" else {}
             frames[0].save(
                 part,
                 save_all=True,

@@ -307,7 +307,7 @@ def denoise(
             frames.append(beside(*sides))
             advance(1)
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_frames(frames, target, rate)
+    write_frames(frames, target, rate, lossless=False)
     print(f"wrote {target}: {len(frames)} frames of {frames[0].width}×{frames[0].height}")
 
 
@@ -358,7 +358,7 @@ def neighbours(
     with progress_bar("comparing", count) as advance:
         overlaps, found = nearest_by_strokes(drawn, library, count=nearest, advance=advance)
     rows = [
-        to_pil(torch.cat([glyph[None], library[places].float()]))
+        to_pil(torch.cat([glyph[None], glyphs.images(places)]))
         for glyph, places in zip(drawn, found, strict=True)
     ]
     words = [
