@@ -3,13 +3,14 @@
 import base64
 import io
 import re
+import shutil
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from autoencoder.glyphs import GlyphRecord
-from diffusion.exploration.page import GREY, colours, draw_map, thumbnail, write_page
+from diffusion.exploration.page import GREY, THUMBNAIL, colours, draw_map, thumbnail, write_page
 
 
 def test_a_thumbnail_is_the_glyph_black_on_white():
@@ -57,3 +58,52 @@ def test_the_still_picture_shows_both(world, tmp_path):
     draw_map(tmp_path / "map.png", places, [record.radical for record in records], titles)
     width, height = Image.open(tmp_path / "map.png").size
     assert width == 2 * height
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium here: apt install chromium")
+def test_in_a_browser_search_finds_and_the_picture_appears(world, tmp_path):
+    pytest.importorskip("bokeh")
+    api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    records, pixels, places = world
+    thumbnails = [thumbnail(glyph) for glyph in pixels]
+    write_page(tmp_path / "map.html", records, thumbnails, places, ["whole"] * 4)
+    state = """() => {
+        const all = [...Bokeh.documents[0]._all_models.values()];
+        const source = all.find(m => m.type == "ColumnDataSource" && m.data.character);
+        return source.selected.indices.map(i => source.data.character[i]);
+    }"""
+    pictures = """() => {
+        const inside = root => [...root.querySelectorAll("*")].flatMap(
+            e => [...(e.shadowRoot ? inside(e.shadowRoot) : []), ...(e.tagName == "IMG" ? [e] : [])]
+        );
+        return inside(document).map(image => image.naturalWidth);
+    }"""
+    with api.sync_playwright() as playwright:
+        options = {"executable_path": shutil.which("chromium"), "args": ["--no-sandbox"]}
+        browser = playwright.chromium.launch(**options)
+        page = browser.new_page(viewport={"width": 900, "height": 600})
+        errors = []
+        page.on("console", lambda m: errors.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:"))
+                else errors.append(r.url))  # fmt: skip
+        page.goto(f"file://{tmp_path}/map.html")
+        search = page.locator("input[type=text]").first
+        search.fill("湖")
+        search.press("Enter")
+        page.wait_for_timeout(1500)
+        assert page.evaluate(state) == ["湖"]
+        box = page.locator(".bk-Figure").first.bounding_box()  # the search has put it in the middle
+        middle = box["x"] + 5 + (box["width"] - 35) / 2, box["y"] + box["height"] / 2
+        page.mouse.move(middle[0] - 20, middle[1])
+        page.mouse.move(*middle)
+        page.wait_for_timeout(800)
+        assert page.evaluate(pictures) == [THUMBNAIL]
+        search.fill('a "')
+        search.press("Enter")
+        page.get_by_text("by pixels", exact=True).click()
+        page.get_by_text("by layout", exact=True).click()
+        page.wait_for_timeout(800)
+        assert page.evaluate(state) == list("河海湖江")
+        browser.close()
+    assert errors == []

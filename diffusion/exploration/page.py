@@ -27,6 +27,11 @@ TOOLTIP = """
   <span style="color:#777">@radical, @layout</span></div>
 </div>"""
 
+MARK = """
+const at = source.selected.indices;
+marks.data = {x: at.map(i => source.data.x[i]), y: at.map(i => source.data.y[i])};
+"""
+
 SEARCH = """
 const asked = search.value.trim().toLowerCase();
 const {character, caption, x, y} = source.data;
@@ -42,6 +47,17 @@ if (exact.length) {
   [x_range.start, x_range.end] = [x[i] - near, x[i] + near];
   [y_range.start, y_range.end] = [y[i] - near, y[i] + near];
 }
+"""
+
+# Ranges of fixed ends: those that follow the data would follow the marks as well.
+FIT = """
+const ends = (values, range) => {
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
+  [range.start, range.end] = [low - 0.5, high + 0.5];
+};
+ends(source.data.x, x_range);
+ends(source.data.y, y_range);
 """
 
 PLACE = """
@@ -119,11 +135,13 @@ def write_page(
         columns
         | {"x": columns["latents_x"], "y": columns["latents_y"], "colour": columns["radicals"]}
     )
+    (left, low), (right, high) = (end.tolist() for end in extent(places["latents"]))
+    ranges = {"x_range": models.Range1d(left, right), "y_range": models.Range1d(low, high)}
     plot = figure(
+        **ranges,
         sizing_mode="stretch_both",
         tools="pan,wheel_zoom,box_zoom,reset",
         active_scroll="wheel_zoom",
-        match_aspect=True,
         output_backend="webgl",
     )
     plot.grid.visible = plot.axis.visible = False
@@ -136,9 +154,8 @@ def write_page(
         alpha=0.7,
         nonselection_alpha=0.2,
     )
-    points.selection_glyph = models.Scatter(
-        x="x", y="y", size=16, fill_color="colour", line_color="black", line_width=2
-    )
+    marks = models.ColumnDataSource({"x": [], "y": []})
+    plot.scatter("x", "y", source=marks, size=20, fill_alpha=0, line_color="black", line_width=2)
     plot.add_tools(
         models.HoverTool(renderers=[points], tooltips=TOOLTIP, attachment="right", limit=1)
     )
@@ -146,13 +163,13 @@ def write_page(
     place = models.RadioButtonGroup(labels=["by latents", "by pixels"], active=0)
     by = models.RadioButtonGroup(labels=["coloured by radical", "by layout"], active=0)
     said = models.Div(text="")
-    ranges = {"x_range": plot.x_range, "y_range": plot.y_range}
     for widget, changed, code, names in (
-        (search, "value", SEARCH, {"search": search, "said": said, **ranges}),
-        (place, "active", PLACE, {"place": place}),
+        (search, "value", SEARCH + MARK, {"search": search, "said": said, **ranges}),
+        (place, "active", PLACE + FIT + MARK, {"place": place, **ranges}),
         (by, "active", COLOUR, {"by": by}),
     ):
-        widget.js_on_change(changed, models.CustomJS(args={"source": source, **names}, code=code))
+        names |= {"source": source, "marks": marks}
+        widget.js_on_change(changed, models.CustomJS(args=names, code=code))
     whole = column(row(search, place, by, said), plot, sizing_mode="stretch_both")
     page = file_html(whole, INLINE, f"Tianshu: {len(records):,} characters")
     path.write_text(page, "utf-8")
@@ -166,7 +183,7 @@ def draw_map(
     axes = figure.subplots(1, len(places), squeeze=False)
     paint = colours([radical_name(number) for number in radicals])
     for axis, (name, points) in zip(axes[0], places.items(), strict=True):
-        (left, bottom), (right, top) = points.min(0) - 0.5, points.max(0) + 0.5
+        (left, bottom), (right, top) = extent(points)
         bounds = (left, right, bottom, top)
         shade(axis, points, bounds)
         axis.scatter(*points.T, s=max(1.5, 3e4 / len(points)), c=paint, alpha=0.6, linewidths=0)
@@ -175,6 +192,11 @@ def draw_map(
             axis.text(*middle, radical(number).names[0], fontsize=9, ha="center", va="center")
         axis.set(title=titles[name], xticks=[], yticks=[], xlim=bounds[:2], ylim=bounds[2:])
     figure.savefig(path, dpi=110)
+
+
+def extent(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lower left and the upper right corner of points `(N, 2)`, and a little room."""
+    return points.min(0) - 0.5, points.max(0) + 0.5
 
 
 def shade(axis, points: np.ndarray, bounds: tuple[float, float, float, float]) -> None:
