@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from _cli import check_device, check_writable, load_pipeline, progress_bar, run
+from _cli import check_device, check_writable, load_pipeline, progress_bar, run, write_text
 from _options import Data, Device, Guidance, Model, Seed, Steps
 
 from diffusion.pictures import ANIMATED, file_stem, labelled, sheet, write_frames, write_png
@@ -373,6 +373,9 @@ def neighbours(
 def words(
     prompt: Prompt,
     count: Annotated[int, typer.Option(min=1, max=1000, help="Captions to name.")] = 10,
+    out: Annotated[
+        Path | None, typer.Option(help="A text file.", show_default="they are printed")
+    ] = None,
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
@@ -383,8 +386,7 @@ def words(
         python scripts/explore.py words "jealousy"
     """
     check_request([prompt], 1, 1, GUIDANCE, "dpmpp_2m", 0)
-    check_device(device)
-    check_model(model)
+    start(out or Path(), model, device)
 
     import torch
 
@@ -403,8 +405,16 @@ def words(
             pooled.append(encoder.pool(*encoder(captions[i : i + 256])))
             advance(len(pooled[-1]))
         likeness = torch.cosine_similarity(asked, torch.cat(pooled))
-    for value, i in zip(*(x.tolist() for x in likeness.topk(count)), strict=True):
-        print(f"{value:.2f}  {characters[captions[i]]}  {captions[i]}")
+    lines = [
+        f"{value:.2f}  {characters[captions[i]]}  {captions[i]}"
+        for value, i in zip(*(x.tolist() for x in likeness.topk(count)), strict=True)
+    ]
+    if out is None:
+        print("\n".join(lines))
+    else:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_text(out, "\n".join(lines) + "\n")
+        print(f"wrote {out}: {count} captions")
 
 
 # ---- what they share -----------------------------------------------------------------------------

@@ -108,6 +108,9 @@ def test_words_are_the_nearest_captions_first(look, monkeypatch):
     assert any("金" in line and line.startswith("1.00") for line in lines)
     values = [float(line.split()[0]) for line in lines]
     assert values == sorted(values, reverse=True)
+    kept = look("words", "gold", "--count", 3, "--out", "a/words.txt")
+    assert kept.out == "wrote a/words.txt: 3 captions\n"
+    assert Path("a/words.txt").read_text("utf-8") == result.out
 
 
 def test_noising_has_a_panel_for_each_process_and_time(look, data):
