@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -311,7 +312,7 @@ def turn(frames: int, closed: bool) -> list[float]:
     return [i / (frames - 1) for i in range(frames)]
 
 
-def in_batches(make, count: int, size: int = 16) -> Tensor:
+def in_batches(make: Callable[[slice], Tensor], count: int, size: int = 16) -> Tensor:
     """What `make` gives for each slice of `count` rows, with a bar for those who wait."""
     import torch
 
@@ -336,16 +337,20 @@ def write(
     Rows stand one under the other: in a strip whole, or line by line of `across` in a square; in an
     animation each picture shows one glyph of each.
     """
-    import torch
 
     from diffusion.exploration.labels import radicals_seen
     from diffusion.pipeline import to_pil
 
     images, labels = [], []
-    for latents in rows:
-        decoded = torch.cat([pipe.autoencoder.decode(z) for z in latents.split(16)]).cpu()
-        images.append(to_pil(decoded))
-        labels.append(radicals_seen(decoded))
+    with progress_bar("decoding", sum(map(len, rows))) as advance:
+        for latents in rows:
+            images.append([])
+            labels.append([])
+            for part in latents.split(16):
+                glyphs = pipe.autoencoder.decode(part).cpu()
+                images[-1] += to_pil(glyphs)
+                labels[-1] += radicals_seen(glyphs)
+                advance(len(part))
     target.parent.mkdir(parents=True, exist_ok=True)
     if animated:
         frames = [
