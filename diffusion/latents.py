@@ -114,11 +114,14 @@ class LatentDataset(Dataset):
         kind, pick = torch.rand(2).tolist()
         for name in ("sense", "radical", "gloss"):
             share = getattr(self.mix, name)
-            if kind < share and kinds[name]:
-                return kinds[name][int(pick * len(kinds[name]))]
+            if kind < share:
+                if kinds[name]:
+                    return kinds[name][int(pick * len(kinds[name]))]
+                break  # no gloss: the whole caption
             kind -= share
-        if kind < self.mix.null:
-            return NULL_CAPTION
+        else:
+            if kind < self.mix.null:
+                return NULL_CAPTION
         caption = self.records[i].caption
         if self.words.length(caption) > self.mix.longest:
             caption = kinds["sense"][int(pick * len(kinds["sense"]))]

@@ -103,6 +103,12 @@ def file_stem(text: str, longest: int = 60) -> str:
     return name or "glyphs"
 
 
+def check_ending(path: Path, endings: Sequence[str]) -> None:
+    """Raises ValueError for a file name that ends in none of them."""
+    if path.suffix.lower() not in endings:
+        raise ValueError(f"cannot write {path}: end the name in {', '.join(endings)}")
+
+
 def write_frames(
     frames: Sequence[Image.Image], path: str | Path, rate: float = 20, lossless: bool = True
 ) -> None:
@@ -118,8 +124,7 @@ def write_frames(
     """
     path = Path(path)
     kind = path.suffix.lower()
-    if kind not in ANIMATED:
-        raise ValueError(f"cannot animate {path}: end the name in {', '.join(ANIMATED)}")
+    check_ending(path, ANIMATED)
     part = path.with_name(f".{os.getpid()}.part{kind}")
     try:
         if kind == ".mp4":

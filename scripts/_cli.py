@@ -11,7 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from diffusion.pictures import write_frames, write_png
+from diffusion.request import check_model
+
 if TYPE_CHECKING:
+    from PIL import Image
+
     from diffusion import GlyphPipeline
 
 
@@ -57,6 +62,29 @@ def check_writable(target: Path, folder: bool = False) -> None:
         raise NotADirectoryError(f"cannot write to {target}: {place} is not a folder")
     if not os.access(place, os.W_OK | os.X_OK):
         raise PermissionError(f"cannot write to {target}: no permission to write in {place}")
+
+
+def check_before(target: Path, model: Path, device: str) -> None:
+    """Raises ValueError or OSError, before anything heavy, for what no picture comes from."""
+    check_writable(target)
+    check_device(device)
+    check_model(model)
+
+
+def save_picture(image: Image.Image, target: Path, pipe: GlyphPipeline) -> None:
+    """Writes a picture with the model that drew it, and says so."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_png(image, target, {"Software": "Tianshu", "model": pipe.denoiser.fingerprint[:12]})
+    print(f"wrote {target}: {image.width}×{image.height}")
+
+
+def save_animation(
+    frames: list[Image.Image], target: Path, rate: float, lossless: bool = True
+) -> None:
+    """Writes an animation and says so."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_frames(frames, target, rate, lossless)
+    print(f"wrote {target}: {len(frames)} frames of {frames[0].width}×{frames[0].height}")
 
 
 def load_pipeline(model: Path, device: str) -> GlyphPipeline:

@@ -10,10 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from _cli import check_device, check_writable, load_pipeline, progress_bar, run
+from _cli import (
+    check_device,
+    check_writable,
+    load_pipeline,
+    progress_bar,
+    run,
+    save_animation,
+)
 from _options import Device, Guidance, Model, Seed, Steps
 
-from diffusion.pictures import ANIMATED, file_stem, sheet, write_frames, write_png
+from diffusion.pictures import ANIMATED, check_ending, file_stem, sheet, write_png
 from diffusion.request import (
     BUNDLED,
     GUIDANCE,
@@ -181,8 +188,7 @@ def destination(out: str | None, texts: list[str], file: str | None) -> tuple[Pa
 
 def check_animation(path: Path, glyphs: int) -> None:
     """Raises ValueError for an animation that cannot be written, or is too large."""
-    if path.suffix.lower() not in ANIMATED:
-        raise ValueError(f"cannot animate {path}: end the name in {', '.join(ANIMATED)}")
+    check_ending(path, ANIMATED)
     if glyphs > LARGEST_ANIMATION:
         raise ValueError(f"{glyphs:,} glyphs in an animation: take {LARGEST_ANIMATION}")
     check_writable(path)
@@ -247,9 +253,7 @@ def write_animation(
             glyphs = torch.cat([pipe.autoencoder.decode(z).cpu() for z in latents.split(16)])
             frames.append(sheet(to_pil(glyphs), blocks))
             advance(1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_frames(frames, path, rate=8)
-    print(f"wrote {path}: {len(frames)} frames of {frames[0].width}×{frames[0].height}")
+    save_animation(frames, path, rate=8)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from _cli import check_device, check_writable, load_pipeline, progress_bar, run
+from _cli import (
+    check_before,
+    load_pipeline,
+    progress_bar,
+    run,
+    save_animation,
+    save_picture,
+)
 from _options import Device, Guidance, Model, Seed, Steps
 
-from diffusion.pictures import ANIMATED, file_stem, labelled, write_frames, write_png
-from diffusion.request import BUNDLED, GUIDANCE, STEPS, check_model, check_request
+from diffusion.pictures import ANIMATED, check_ending, file_stem, labelled
+from diffusion.request import BUNDLED, GUIDANCE, STEPS, check_request
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,6 +31,9 @@ ABOUT = """Walk between characters, and see whether there are any on the way.
 The name that --out ends in decides what is written: .png is a strip, or a
 square between four; .gif, .webp and .mp4 are an endless walk.
 """
+
+
+SAMPLER = "dpmpp_2m"  # of all walks
 
 
 class Mix(StrEnum):
@@ -98,8 +108,9 @@ def glyphs(
     if len(characters) not in (2, 4):
         raise ValueError(f"{len(characters)} characters: give two, or four for a square")
     check_time(time)
+    check_request([prompt or "-"], 1, steps, guidance, SAMPLER, seed)
     target, animated, closed = destination(out, "-".join(characters), loop)
-    check(prompt or "-", steps, guidance, seed, device, model)
+    check_before(target, model, device)
     if len(characters) == 4 and not animated and closed:
         raise ValueError("a square of glyphs is no walk: leave out --loop, or name a .webp")
 
@@ -116,7 +127,7 @@ def glyphs(
         shape = walk if closed else path if len(corners) == 2 else square
         latents = shape(corners, frames, MIXES[mix])
         rows = [latents]
-        if through == Through.diffusion and time > 0:
+        if through == Through.diffusion:
             # The same noise and the same words for all, so that neighbours stay neighbours.
             noise = pipe.randn([seed])().expand_as(latents)
 
@@ -127,9 +138,7 @@ def glyphs(
                     through_noise(denoise, latents[part], noise[part], pipe.process, time, steps)
                 )
 
-            rows.append(in_batches(found, len(latents)))
-        elif through == Through.diffusion:
-            rows.append(latents)
+            rows.append(in_batches(found, len(latents)) if time else latents)
         across = frames if shape is square else len(latents)
         write(pipe, rows, across, target, animated, rate)
 
@@ -154,9 +163,9 @@ def prompts(
 
         python scripts/interpolate.py prompts "fire" "water"
     """
+    check_request([first, last], 1, steps, guidance, SAMPLER, seed)
     target, animated, closed = destination(out, f"{first}-{last}", loop)
-    for prompt in (first, last):
-        check(prompt, steps, guidance, seed, device, model)
+    check_before(target, model, device)
     if "AND" in f"{first} {last}".split():
         raise ValueError("a conjunction on one side: give two plain prompts")
 
@@ -197,9 +206,10 @@ def seeds(
 
         python scripts/interpolate.py seeds "gold" --seed 0 --last 5 --frames 48 --out gold.webp
     """
-    target, animated, closed = destination(out, f"{prompt}-{seed}-{last}", loop)
     for each in (seed, last):
-        check(prompt, steps, guidance, each, device, model)
+        check_request([prompt], 1, steps, guidance, SAMPLER, each)
+    target, animated, closed = destination(out, f"{prompt}-{seed}-{last}", loop)
+    check_before(target, model, device)
 
     import torch
 
@@ -239,8 +249,9 @@ def edit(
 
         python scripts/interpolate.py edit 明 --towards "water"
     """
-    target, animated, _ = destination(out, f"{character}-{towards}", False)
-    check(towards, steps, guidance, 0, device, model)
+    check_request([towards], 1, steps, guidance, SAMPLER, seed=0)
+    target, animated, _ = destination(out, f"{character}-{towards}", loop=False)
+    check_before(target, model, device)
 
     import torch
 
@@ -258,6 +269,7 @@ def edit(
             until = NEAREST + (1 - NEAREST) * i / (frames - 1)
             noise = result(invert(plain, latents, pipe.process, steps, until), advance)
             found.append(result(restore(bent, noise, pipe.process, steps, until), advance))
+    with torch.inference_mode():  # and with a bar of its own
         write(pipe, [torch.cat(found)], frames, target, animated, rate)
 
 
@@ -267,14 +279,11 @@ def edit(
 def destination(out: Path | None, name: str, loop: bool | None) -> tuple[Path, bool, bool]:
     """Where to write, whether that is an animation, and whether the walk comes back.
 
-    Raises ValueError for another ending, OSError where nothing can be written.
+    Raises ValueError for another ending.
     """
     target = out or Path(file_stem(name) + ".png")
-    suffix = target.suffix.lower()
-    if suffix not in (".png", *ANIMATED):
-        raise ValueError(f"cannot write {target}: end the name in .png, {', '.join(ANIMATED)}")
-    check_writable(target)
-    animated = suffix in ANIMATED
+    check_ending(target, (".png", *ANIMATED))
+    animated = target.suffix.lower() in ANIMATED
     return target, animated, animated if loop is None else loop
 
 
@@ -282,13 +291,6 @@ def check_time(time: float) -> None:
     """Raises ValueError for what is no time."""
     if not 0 <= time <= 1:
         raise ValueError(f"a time of {time:g}: take 0, which is data, to 1, which is noise")
-
-
-def check(prompt: str, steps: int, guidance: float, seed: int, device: str, model: Path) -> None:
-    """Raises ValueError, or FileNotFoundError, for what cannot be drawn."""
-    check_request([prompt], 1, steps, guidance, "dpmpp_2m", seed)
-    check_device(device)
-    check_model(model)
 
 
 def draw(character: str, font: Path | None) -> Tensor:
@@ -337,7 +339,6 @@ def write(
     Rows stand one under the other: in a strip whole, or line by line of `across` in a square; in an
     animation each picture shows one glyph of each.
     """
-
     from diffusion.exploration.labels import radicals_seen
     from diffusion.pipeline import to_pil
 
@@ -351,22 +352,19 @@ def write(
                 images[-1] += to_pil(glyphs)
                 labels[-1] += radicals_seen(glyphs)
                 advance(len(part))
-    target.parent.mkdir(parents=True, exist_ok=True)
     if animated:
         frames = [
             labelled([[row[i]] for row in images], [[line[i]] for line in labels])
             for i in range(len(images[0]))
         ]
-        write_frames(frames, target, rate)
-        print(f"wrote {target}: {len(frames)} frames of {frames[0].width}×{frames[0].height}")
+        save_animation(frames, target, rate)
         return
     starts = range(0, len(images[0]), across)
     picture = labelled(
         [row[i : i + across] for i in starts for row in images],
         [line[i : i + across] for i in starts for line in labels],
     )
-    write_png(picture, target, {"Software": "Tianshu", "model": pipe.denoiser.fingerprint[:12]})
-    print(f"wrote {target}: {picture.width}×{picture.height}")
+    save_picture(picture, target, pipe)
 
 
 if __name__ == "__main__":

@@ -170,7 +170,9 @@ def test_captions_come_as_often_as_the_mix_says(words):
 
 def test_glosses_come_where_there_are_some(words):
     mix = CaptionMix(sense=0, radical=0, null=0.2, gloss=0.5)
-    assert set(draws(words, mix)) == {"illness, sickness; disease", NULL_CAPTION}
+    counts = draws(words, mix)  # without any, the whole caption has their share
+    assert set(counts) == {"illness, sickness; disease", NULL_CAPTION}
+    assert counts[NULL_CAPTION] / 4000 == pytest.approx(0.2, abs=0.03)
     counts = draws(words, mix, glosses={"病": ("ill", "fault")})
     assert counts["ill"] / 4000 == pytest.approx(0.25, abs=0.03)
     assert counts["fault"] / 4000 == pytest.approx(0.25, abs=0.03)
