@@ -8,16 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from _cli import check_device, check_writable, load_pipeline, progress_bar, run, write_text
+from _cli import (
+    check_before,
+    load_pipeline,
+    progress_bar,
+    run,
+    save_animation,
+    save_picture,
+    write_text,
+)
 from _options import Data, Device, Guidance, Model, Seed, Steps
 
-from diffusion.pictures import ANIMATED, file_stem, labelled, sheet, write_frames, write_png
-from diffusion.request import BUNDLED, GUIDANCE, STEPS, check_model, check_request
+from diffusion.pictures import ANIMATED, check_ending, file_stem, labelled, sheet
+from diffusion.request import BUNDLED, GUIDANCE, STEPS, check_request
 
 if TYPE_CHECKING:
     from PIL import Image
-
-    from diffusion import GlyphPipeline
 
 ABOUT = "Look inside: a picture for each question, from the model that ships or from your own."
 STEP_COUNTS = (1, 2, 3, 5, 10, 20, 50, 120)
@@ -52,9 +58,8 @@ def map(  # the verb's name
     The page needs no network: point at a glyph for its picture and meaning, look
     for a character or a word. A still picture with the density lies beside it.
     """
-    if out.suffix.lower() != ".html":
-        raise ValueError(f"cannot write {out}: end the name in .html")
-    start(out, model, device)
+    check_ending(out, (".html",))
+    check_before(out, model, device)
     require("umap", "bokeh", "matplotlib")
 
     import numpy as np
@@ -62,7 +67,8 @@ def map(  # the verb's name
     from torch.nn.functional import avg_pool2d
 
     from autoencoder.glyphs import GlyphDataset
-    from diffusion.exploration.page import draw_map, thumbnail, write_page
+    from diffusion.exploration.page import thumbnail, write_page
+    from diffusion.exploration.plots import draw_map
     from diffusion.exploration.projection import layouts, umap
 
     glyphs = GlyphDataset(data)
@@ -108,50 +114,26 @@ def noising(
         python scripts/explore.py noising
     """
     target = picture(out, "noising")
-    start(target, model, device)
+    check_before(target, model, device)
     require("matplotlib")
 
     import numpy as np
     import torch
 
     from autoencoder.glyphs import GlyphDataset
-    from diffusion.exploration.fields import mean_arrows, score, under
-    from diffusion.exploration.page import canvas, shade
-    from diffusion.exploration.projection import principal_axes
+    from diffusion.exploration.plots import draw_noising
     from diffusion.process import PROCESSES
 
     glyphs = GlyphDataset(data)
     rows = np.linspace(0, len(glyphs) - 1, min(points, len(glyphs))).astype(int)
     pipe = load_pipeline(model, device)
-    figure = canvas(3 * len(TIMES), 3 * len(PROCESSES))
-    axes = figure.subplots(len(PROCESSES), len(TIMES), squeeze=False)
     with torch.inference_mode():
         parts = [glyphs.images(part).to(pipe.device) for part in np.array_split(rows, 10)]
         x_0 = torch.cat([pipe.autoencoder.encode(part) for part in parts])
-        mean, basis = principal_axes(x_0.flatten(1).cpu())
-        noise = pipe.randn([seed + i for i in range(len(x_0))])()
-        total = len(TIMES) * len(PROCESSES) * len(x_0)
-        with progress_bar("scores", total) as advance:
-            for row, (name, process) in zip(axes, PROCESSES.items(), strict=True):
-                for axis, time in zip(row, TIMES, strict=True):
-                    t = x_0.new_full((len(x_0),), time)
-                    x_t = process.add_noise(x_0, noise, t)
-                    pushed = []
-                    for x in x_t.split(64):
-                        denoise = pipe.denoise([""] * len(x), guidance_scale=1.0)
-                        denoise = under(denoise, pipe.process, process)
-                        pushed.append(score(denoise, x, t[: len(x)], process))
-                        advance(len(x))
-                    flat = (x_t.flatten(1).cpu() - process.alpha(t[:1]).cpu() * mean) @ basis
-                    arrows = torch.cat(pushed).flatten(1).cpu() @ basis
-                    reach = float(flat.abs().max()) * 1.05
-                    shade(axis, flat.numpy(), (-reach, reach, -reach, reach))
-                    axis.scatter(*flat.T, s=1.5, color="tab:blue", alpha=0.4, linewidths=0)
-                    where, vectors = mean_arrows(flat, arrows, 11, reach)
-                    axis.quiver(*where.T, *vectors.T, color="tab:red", width=0.006)
-                    axis.set(title=f"{name}, time {time:g}", xticks=[], yticks=[])
+    noise = pipe.randn([seed + i for i in range(len(x_0))])()
     target.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(target, dpi=100)
+    with progress_bar("scores", len(TIMES) * len(PROCESSES) * len(x_0)) as advance:
+        draw_noising(target, pipe, x_0, noise, TIMES, advance)
     print(f"wrote {target}: {len(PROCESSES)} processes at {len(TIMES)} times")
 
 
@@ -166,11 +148,13 @@ def steps(
 ) -> None:
     """The same noise, taken to a glyph in 1 to 120 steps.
 
-    python scripts/explore.py steps "gold"
+    What is wrong in a few steps is mostly put right in ten:
+
+        python scripts/explore.py steps "gold"
     """
     target = picture(out, f"{prompt}-steps")
     check_request([prompt], count, 1, guidance, "dpmpp_2m", seed)
-    start(target, model, device)
+    check_before(target, model, device)
     pipe = load_pipeline(model, device)
     with progress_bar("drawing", count * sum(STEP_COUNTS)) as advance:
         drawn = [
@@ -186,7 +170,7 @@ def steps(
         ]
     words = [counted(number) for number in STEP_COUNTS]
     rows = list(zip(*drawn, strict=True))
-    save(labelled(rows, [words] * count), target, pipe)
+    save_picture(labelled(rows, [words] * count), target, pipe)
 
 
 def guidance(
@@ -198,11 +182,13 @@ def guidance(
 ) -> None:
     """The same noise under more and more guidance, in few and in many steps.
 
-    python scripts/explore.py guidance "bird"
+    Scale 0 hears nothing, 1 hears plainly:
+
+        python scripts/explore.py guidance "bird"
     """
     target = picture(out, f"{prompt}-guidance")
     check_request([prompt], 1, 1, GUIDANCE, "dpmpp_2m", seed)
-    start(target, model, device)
+    check_before(target, model, device)
     pipe = load_pipeline(model, device)
     numbers = (1, 3, 6, 12, 30)
     rows, words = [], []
@@ -221,7 +207,7 @@ def guidance(
                 ]
             )
             words.append([f"scale {scale:g}, {counted(number)}" for scale in SCALES])
-    save(labelled(rows, words), target, pipe)
+    save_picture(labelled(rows, words), target, pipe)
 
 
 def radicals(
@@ -233,19 +219,20 @@ def radicals(
 ) -> None:
     """The 36 commonest radicals by their English names, after one step and after all.
 
-    python scripts/explore.py radicals
+    The radical comes first and the rest later:
+
+        python scripts/explore.py radicals
     """
     target = picture(out, "radicals")
     check_request(["water"], 1, 1, guidance, "dpmpp_2m", seed)
-    start(target, model, device)
-
-    from collections import Counter
+    check_before(target, model, device)
 
     from conditioning.captions import load_entries
     from conditioning.radicals import radical
+    from diffusion.evaluation.sections import commonest, radicals_of
 
-    counts = Counter(entry.radical for entry in load_entries())
-    names = [radical(number).names[0] for number, _ in counts.most_common(COMMONEST)]
+    numbers = commonest(radicals_of(load_entries()), COMMONEST)
+    names = [radical(number).names[0] for number in numbers]
     pipe = load_pipeline(model, device)
     with progress_bar("drawing", COMMONEST * (1 + STEPS)) as advance:
         one, whole = (
@@ -263,7 +250,7 @@ def radicals(
         part = slice(first, first + 12)
         rows += [one[part], whole[part]]
         words += [[""] * 12, names[part]]
-    save(labelled(rows, words), target, pipe)
+    save_picture(labelled(rows, words), target, pipe)
 
 
 def denoise(
@@ -287,10 +274,9 @@ def denoise(
         python scripts/explore.py denoise "gold"
     """
     target = out or Path(f"{file_stem(prompt)}-denoise.webp")
-    if target.suffix.lower() not in ANIMATED:
-        raise ValueError(f"cannot write {target}: end the name in {', '.join(ANIMATED)}")
+    check_ending(target, ANIMATED)
     check_request([prompt], count, steps, guidance, "dpmpp_2m", seed)
-    start(target, model, device)
+    check_before(target, model, device)
 
     import torch
 
@@ -306,9 +292,7 @@ def denoise(
             sides = [sheet(to_pil(pipe.autoencoder.decode(z).cpu())) for z in (x_t, x_0)]
             frames.append(beside(*sides))
             advance(1)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_frames(frames, target, rate, lossless=False)
-    print(f"wrote {target}: {len(frames)} frames of {frames[0].width}×{frames[0].height}")
+    save_animation(frames, target, rate, lossless=False)
 
 
 def neighbours(
@@ -331,7 +315,7 @@ def neighbours(
     """
     target = picture(out, f"{prompt}-neighbours")
     check_request([prompt], count, steps, guidance, "dpmpp_2m", seed)
-    start(target, model, device)
+    check_before(target, model, device)
 
     import torch
 
@@ -367,7 +351,7 @@ def neighbours(
             radicals_seen(drawn), overlaps.tolist(), found.tolist(), strict=True
         )
     ]
-    save(labelled(rows, words), target, pipe)
+    save_picture(labelled(rows, words), target, pipe)
 
 
 def words(
@@ -386,25 +370,22 @@ def words(
         python scripts/explore.py words "jealousy"
     """
     check_request([prompt], 1, 1, GUIDANCE, "dpmpp_2m", 0)
-    start(out or Path(), model, device)
+    check_before(out or Path("words.txt"), model, device)
 
     import torch
 
     from conditioning.captions import load_entries
+    from diffusion.evaluation.sections import pooled
 
     warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training
     characters: dict[str, str] = {}
     for entry in load_entries():
         characters[entry.caption] = characters.get(entry.caption, "") + entry.character
-    captions = sorted(characters, key=len)
+    captions = list(characters)
     encoder = load_pipeline(model, device).text_encoder
-    with torch.inference_mode(), progress_bar("reading", len(captions)) as advance:
-        asked = encoder.pool(*encoder([prompt]))
-        pooled = []
-        for i in range(0, len(captions), 256):
-            pooled.append(encoder.pool(*encoder(captions[i : i + 256])))
-            advance(len(pooled[-1]))
-        likeness = torch.cosine_similarity(asked, torch.cat(pooled))
+    with progress_bar("reading", len(captions) + 1) as advance:
+        asked, known = pooled(encoder, [prompt, *captions], advance).split([1, len(captions)])
+    likeness = torch.cosine_similarity(asked, known)
     lines = [
         f"{value:.2f}  {characters[captions[i]]}  {captions[i]}"
         for value, i in zip(*(x.tolist() for x in likeness.topk(count)), strict=True)
@@ -423,21 +404,13 @@ def words(
 def picture(out: Path | None, name: str) -> Path:
     """Where to write a picture. Raises ValueError for a name that does not end in .png."""
     target = out or Path(file_stem(name) + ".png")
-    if target.suffix.lower() != ".png":
-        raise ValueError(f"cannot write {target}: end the name in .png")
+    check_ending(target, (".png",))
     return target
 
 
 def counted(steps: int) -> str:
     """Such as "12 steps"."""
     return f"{steps} step{'s' * (steps > 1)}"
-
-
-def start(target: Path, model: Path, device: str) -> None:
-    """Raises ValueError or OSError, before anything heavy, for what cannot be used."""
-    check_writable(target)
-    check_device(device)
-    check_model(model)
 
 
 def require(*modules: str) -> None:
@@ -455,13 +428,6 @@ def beside(left: Image.Image, right: Image.Image) -> Image.Image:
     whole.paste(left, (0, 0))
     whole.paste(right, (left.width, 0))
     return whole
-
-
-def save(image: Image.Image, target: Path, pipe: GlyphPipeline) -> None:
-    """Writes a picture and says so."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    write_png(image, target, {"Software": "Tianshu", "model": pipe.denoiser.fingerprint[:12]})
-    print(f"wrote {target}: {image.width}×{image.height}")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from autoencoder.glyphs import GlyphRecord
-from diffusion.exploration.page import GREY, THUMBNAIL, colours, draw_map, thumbnail, write_page
+from diffusion.exploration.page import GREY, THUMBNAIL, colours, thumbnail, write_page
 
 
 def test_a_thumbnail_is_the_glyph_black_on_white():
@@ -49,15 +49,6 @@ def test_the_page_holds_everything_and_asks_for_nothing(world, tmp_path):
     markup = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
     assert not re.search(r"(src|href)=", markup)
     assert not re.search(r"<script[^>]*src=", page)
-
-
-def test_the_still_picture_shows_both(world, tmp_path):
-    pytest.importorskip("matplotlib")
-    records, _, places = world
-    titles = {"latents": "one", "pixels": "two"}
-    draw_map(tmp_path / "map.png", places, [record.radical for record in records], titles)
-    width, height = Image.open(tmp_path / "map.png").size
-    assert width == 2 * height
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium here: apt install chromium")

@@ -1,4 +1,4 @@
-"""A map of glyphs as one web page that needs nothing else, and as a still picture."""
+"""A map of glyphs as one web page that needs nothing else."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from PIL import Image
 
 from autoencoder.glyphs import GlyphRecord
 from conditioning.radicals import radical
-from diffusion.exploration.projection import density
 
 THUMBNAIL = 56  # pixels
 COLOURED = 20  # radicals with a colour of their own; the rest are grey
@@ -175,39 +174,6 @@ def write_page(
     path.write_text(page, "utf-8")
 
 
-def draw_map(
-    path: Path, places: dict[str, np.ndarray], radicals: Sequence[int], titles: dict[str, str]
-) -> None:
-    """Writes the still picture: each projection with its density below the points."""
-    figure = canvas(7 * len(places), 7)
-    axes = figure.subplots(1, len(places), squeeze=False)
-    paint = colours([radical_name(number) for number in radicals])
-    for axis, (name, points) in zip(axes[0], places.items(), strict=True):
-        (left, bottom), (right, top) = extent(points)
-        bounds = (left, right, bottom, top)
-        shade(axis, points, bounds)
-        axis.scatter(*points.T, s=max(1.5, 3e4 / len(points)), c=paint, alpha=0.6, linewidths=0)
-        for number, _ in Counter(radicals).most_common(COLOURED):
-            middle = np.median(points[np.asarray(radicals) == number], axis=0)
-            axis.text(*middle, radical(number).names[0], fontsize=9, ha="center", va="center")
-        axis.set(title=titles[name], xticks=[], yticks=[], xlim=bounds[:2], ylim=bounds[2:])
-    figure.savefig(path, dpi=110)
-
-
 def extent(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The lower left and the upper right corner of points `(N, 2)`, and a little room."""
     return points.min(0) - 0.5, points.max(0) + 0.5
-
-
-def shade(axis, points: np.ndarray, bounds: tuple[float, float, float, float]) -> None:
-    """Paints the density of points into an axis of matplotlib."""
-    values = density(points, bounds)
-    axis.imshow(values, origin="lower", extent=bounds, cmap="Greys", vmax=2 * values.max())
-    axis.set_aspect("auto")
-
-
-def canvas(width: float, height: float):
-    """An empty figure of matplotlib, in inches."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")

@@ -1,0 +1,35 @@
+"""Still pictures: how many panels there are, and what decides them."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from diffusion.exploration.plots import draw_map, draw_noising
+
+pytest.importorskip("matplotlib")
+
+
+def test_the_map_shows_both_projections(tmp_path):
+    points = np.arange(8, dtype=np.float32).reshape(4, 2)
+    places = {"latents": points, "pixels": points[::-1]}
+    titles = {"latents": "one", "pixels": "two"}
+    draw_map(tmp_path / "map.png", places, [85] * 4, titles)
+    width, height = Image.open(tmp_path / "map.png").size
+    assert width == 2 * height
+
+
+def test_noising_has_a_row_for_each_process_and_depends_on_the_model(tiny_pipeline, tmp_path):
+    x_0, noise = torch.randn(2, 90, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+    done = []
+    for name in ("one", "two"):
+        path = tmp_path / f"{name}.png"
+        draw_noising(path, tiny_pipeline, x_0, noise, [0.2, 0.8], done.append)
+        with torch.no_grad():
+            tiny_pipeline.denoiser.patch_out.weight.neg_()
+    assert sum(done) == 2 * 3 * 2 * 90
+    one, two = (
+        np.asarray(Image.open(tmp_path / f"{n}.png").convert("RGB")) for n in ("one", "two")
+    )
+    assert one.shape[:2] == (900, 600)
+    assert (one != two).any()  # other arrows
