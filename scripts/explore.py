@@ -29,7 +29,6 @@ ABOUT = "Look inside: a picture for each question, from the model that ships or 
 STEP_COUNTS = (1, 2, 3, 5, 10, 20, 50, 120)
 SCALES = (0.0, 1.0, 2.0, 3.0, 5.0, 8.0)
 TIMES = (0.05, 0.3, 0.6, 0.95)  # of the forward process
-COMMONEST = 36  # radicals
 
 Prompt = Annotated[str, typer.Argument(help="What to draw.")]
 Out = Annotated[Path | None, typer.Option(help="A .png.", show_default="named after what is asked")]
@@ -229,6 +228,7 @@ def radicals(
 
     from conditioning.captions import load_entries
     from conditioning.radicals import radical
+    from diffusion.evaluation.plan import COMMONEST
     from diffusion.evaluation.sections import commonest, radicals_of
 
     numbers = commonest(radicals_of(load_entries()), COMMONEST)

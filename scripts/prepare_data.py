@@ -65,7 +65,8 @@ def main(
     """
     # Imported late: torch takes seconds, and --help needs none of it.
     from autoencoder.glyphs import default_font, record, write_glyphs
-    from conditioning.captions import build_unihan, load_entries_and_counts, load_undefined
+    from conditioning.captions import load_entries_and_counts, load_undefined
+    from conditioning.unihan import build_unihan
 
     start = time.perf_counter()
     if rebuild_unihan:

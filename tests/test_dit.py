@@ -16,16 +16,6 @@ ZERO = (
 )
 
 
-@pytest.fixture
-def inputs():
-    generator = torch.Generator().manual_seed(1)
-    x_t = torch.randn(3, 4, 8, 8, generator=generator)
-    t = torch.tensor([0.1, 0.5, 0.9])
-    embedding = torch.randn(3, 5, 16, generator=generator)
-    mask = torch.tensor([[1, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]).bool()
-    return x_t, t, embedding, mask
-
-
 def test_it_starts_at_zero_and_its_blocks_as_the_identity(inputs):
     model = DiT(DENOISER)
     x_t, t, embedding, mask = inputs

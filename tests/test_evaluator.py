@@ -12,8 +12,9 @@ from autoencoder import loss, similarity
 from autoencoder.glyphs import GlyphDataset, default_font, record, write_glyphs
 from autoencoder.reader import RadicalReader
 from conditioning.captions import load_entries
-from diffusion.evaluation import evaluator as evaluator_module
-from diffusion.evaluation.evaluator import COMMONEST, Evaluator, Plan
+from diffusion.evaluation import plan as plan_module
+from diffusion.evaluation.evaluator import Evaluator
+from diffusion.evaluation.plan import COMMONEST, Plan
 from diffusion.evaluation.sections import distribution
 
 PLAN = Plan(
@@ -186,7 +187,7 @@ def test_what_is_drawn_is_what_the_plan_counts(splits, reader):
 def evaluate(script, folder, tiny_model_folder, monkeypatch):
     """Runs evaluate.py --quick with a small plan, without the engines that read and compare."""
     pytest.importorskip("matplotlib")
-    monkeypatch.setattr(evaluator_module, "QUICK", PLAN)
+    monkeypatch.setattr(plan_module, "QUICK", PLAN)
     monkeypatch.setattr(loss, "lpips_distance", refuse("no network"))
     monkeypatch.setattr(similarity, "character_reader", refuse("no engine"))
 

@@ -4,8 +4,8 @@ import unicodedata
 
 import pytest
 
-from conditioning.captions import read_unihan
 from conditioning.radicals import RADICALS, radical
+from conditioning.unihan import read_unihan
 
 # Where our name and Unicode's have no word in common, on purpose.
 OTHER_WORDS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import cached_property
 
 import torch
@@ -17,6 +17,7 @@ from autoencoder.reader import RadicalReader
 from autoencoder.similarity import nearest_by_strokes, peak_signal_to_noise
 from conditioning.probe import ProbeScore, probe
 from conditioning.radicals import radical
+from diffusion.evaluation.plan import COMMONEST, Plan
 from diffusion.evaluation.sections import (
     TIMES,
     Advance,
@@ -33,58 +34,8 @@ from diffusion.evaluation.sections import (
 )
 from diffusion.evaluation.words import load_words
 from diffusion.pipeline import GlyphPipeline
-from diffusion.request import GUIDANCE, STEPS
-
-COMMONEST = 36  # radicals that are asked for by name
 
 Progress = Callable[[str, int], AbstractContextManager[Advance]]
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How much is drawn and measured, and with which settings.
-
-    Attributes:
-        captions: held-out captions to draw a glyph of each, and real glyphs to compare with.
-        per_radical: glyphs of each of the 36 commonest radicals.
-        per_word: glyphs of each of the sixty everyday words.
-        sweep: glyphs of each radical for each guidance scale and number of steps in the plots.
-        read: held-out glyphs shown to the OCR engine.
-        probed: training captions that the ceiling of adherence learns from.
-        guidance_scale, steps: of all but the plots.
-        guidance_scales, step_counts: along the axes of the plots.
-        seed: of the first glyph of each drawing.
-    """
-
-    captions: int = 1_000_000  # all there are
-    per_radical: int = 16
-    per_word: int = 8
-    sweep: int = 8
-    read: int = 1_000_000
-    probed: int = 1_000_000
-    guidance_scale: float = GUIDANCE
-    steps: int = STEPS
-    guidance_scales: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
-    step_counts: tuple[int, ...] = (1, 2, 3, 5, 8, 12, 20, 50)
-    seed: int = 0
-
-    def glyph_steps(self, held_out: int) -> int:
-        """Glyphs times steps of all that is drawn, for so many held-out glyphs."""
-        named = COMMONEST * self.per_radical + len(load_words()) * self.per_word
-        drawn = min(self.captions, held_out) + named
-        steps = self.steps * len(self.guidance_scales) + sum(self.step_counts)
-        return drawn * self.steps + COMMONEST * self.sweep * steps
-
-
-QUICK = Plan(
-    captions=320,
-    per_word=4,
-    sweep=2,
-    read=200,
-    probed=8000,
-    guidance_scales=(1.0, 2.0, 3.0, 5.0, 8.0),
-    step_counts=(1, 2, 4, 8, 12, 24),
-)
 
 
 def no_progress(what: str, total: int) -> AbstractContextManager[Advance]:

