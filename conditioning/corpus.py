@@ -22,6 +22,8 @@ class Synset:
 
     words: tuple[str, ...]
     gloss: str
+    key: str = ""  # its part of speech and its place in WordNet's file: "n02084071"
+    above: tuple[str, ...] = ()  # keys of the meanings that it is a kind of
 
 
 def load_synsets(folder: str | Path = WORDNET) -> list[Synset]:
@@ -38,6 +40,24 @@ def load_synsets(folder: str | Path = WORDNET) -> list[Synset]:
         for line in _read(Path(folder) / f"data.{part}")
         if not line.startswith("  ")  # the licence at the head of each file
     ]
+
+
+def load_senses(folder: str | Path = WORDNET) -> dict[tuple[str, str], tuple[str, ...]]:
+    """Keys of the meanings of each word, commonest first, by the word and "n" or "v".
+
+    Words are in lower case, with spaces.
+
+    Raises:
+        FileNotFoundError: `folder` lacks one of WordNet's index files.
+    """
+    senses = {}
+    for part in PARTS_OF_SPEECH[:2]:
+        for line in _read(Path(folder) / f"index.{part}"):
+            if not line.startswith("  "):
+                word, letter, count, *rest = line.split()
+                keys = tuple(letter + place for place in rest[-int(count) :])
+                senses[word.replace("_", " "), letter] = keys
+    return senses
 
 
 def load_counts(folder: str | Path = WORDNET) -> Counter[str]:
@@ -64,11 +84,14 @@ def _read(path: Path) -> list[str]:
 
 def _parse(line: str) -> Synset:
     fields, gloss = line.split(" | ", 1)
-    fields = fields.split()
-    words = fields[4 : 4 + 2 * int(fields[3], 16) : 2]
+    place, _, letter, count, *fields = fields.split()
+    words, fields = fields[: 2 * int(count, 16) : 2], fields[2 * int(count, 16) :]
+    pointers = zip(fields[1::4], fields[2::4], fields[3::4], strict=False)  # symbol, place, part
+    above = (part + there for symbol, there, part in pointers if symbol in ("@", "@i"))
     # An adjective may carry the place it stands in: "galore(ip)".
     words = (word.split("(", 1)[0].replace("_", " ") for word in words)
-    return Synset(tuple(words), gloss.split('; "', 1)[0].strip().strip(";:").strip())
+    gloss = gloss.split('; "', 1)[0].strip().strip(";:").strip()
+    return Synset(tuple(words), gloss, letter + place, tuple(above))
 
 
 # ---- the texts -----------------------------------------------------------------------------------

