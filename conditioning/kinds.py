@@ -1,8 +1,8 @@
 """Everyday words by the radical that a scribe could give them: a heron is a kind of bird, so 鳥.
 
 A character's own definition is one way to name it, and there are few. What its radical means has
-many kinds: WordNet knows 122 usual words for birds. A denoiser that meets them in training hears
-"flamingo" as it hears "heron", though no definition has either.
+many kinds: WordNet knows 131 usual words for birds. A denoiser that meets them in training can hear
+"flamingo" as it does "heron", though no definition has the former.
 """
 
 from __future__ import annotations
