@@ -85,8 +85,9 @@ def _read(path: Path) -> list[str]:
 def _parse(line: str) -> Synset:
     fields, gloss = line.split(" | ", 1)
     place, _, letter, count, *fields = fields.split()
-    words, fields = fields[: 2 * int(count, 16) : 2], fields[2 * int(count, 16) :]
-    pointers = zip(fields[1::4], fields[2::4], fields[3::4], strict=False)  # symbol, place, part
+    words, (count, *fields) = fields[: 2 * int(count, 16) : 2], fields[2 * int(count, 16) :]
+    fields = fields[: 4 * int(count)]  # pointers; the frames of a verb come after them
+    pointers = zip(fields[::4], fields[1::4], fields[2::4], strict=True)  # symbol, place, part
     above = (part + there for symbol, there, part in pointers if symbol in ("@", "@i"))
     # An adjective may carry the place it stands in: "galore(ip)".
     words = (word.split("(", 1)[0].replace("_", " ") for word in words)

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import lzma
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Sequence
 from pathlib import Path
 
-from conditioning.corpus import WORDNET, load_senses, load_synsets
+from conditioning.corpus import WORDNET, load_corpus, load_senses, load_synsets
 
 TABLE = Path(__file__).with_name("kinds.tsv.xz")
 
@@ -111,18 +111,21 @@ def load_kinds(path: Path = TABLE) -> dict[int, tuple[tuple[str, ...], ...]]:
     return {number: tuple(meanings) for number, meanings in kinds.items()}
 
 
-def build_kinds(usual: Collection[str], wordnet: Path = WORDNET, path: Path = TABLE) -> int:
+def build_kinds(captions: Sequence[str], wordnet: Path = WORDNET, path: Path = TABLE) -> int:
     """Writes the table that `load_kinds` reads, from WordNet's files, and returns its length.
 
     Args:
-        usual: words in lower case that a person might type; of WordNet's 147,000 names, only these
-            are kept, and only under the meaning that is commonest for them, and no proper names.
+        captions: captions of the training split. Of WordNet's 147,000 names only those are kept
+            that a person might type (see `load_corpus`), no proper names, and each under the
+            meaning that is commonest for it.
         wordnet: folder of WordNet's database files.
         path: the table to write.
 
     Raises:
         FileNotFoundError: WordNet is not in that folder.
     """
+    texts = load_corpus(captions, wordnet).texts
+    usual = {*texts["words"], *texts["phrases"]}
     senses = load_senses(wordnet)
     synsets = {synset.key: synset for synset in load_synsets(wordnet)}
     numbers: dict[str, frozenset[int]] = {}  # by the key of a meaning

@@ -71,8 +71,8 @@ def main(
         python scripts/prepare_data.py --undefined --out .data/undefined
     """
     # Imported late: torch takes seconds, and --help needs none of it.
-    from autoencoder.glyphs import default_font, record, write_glyphs
-    from conditioning.captions import load_entries_and_counts, load_undefined
+    from autoencoder.glyphs import default_font, held_out, record, write_glyphs
+    from conditioning.captions import load_entries, load_entries_and_counts, load_undefined
     from conditioning.kinds import build_kinds
     from conditioning.unihan import build_unihan
 
@@ -80,7 +80,8 @@ def main(
     if rebuild_unihan:
         print(f"unihan    {build_unihan():,} definitions, table rebuilt")
     if rebuild_kinds:
-        print(f"kinds     {build_kinds(usual_words()):,} meanings, table rebuilt")
+        learnt = [entry.caption for entry in load_entries() if not held_out(entry.caption)]
+        print(f"kinds     {build_kinds(learnt):,} meanings, table rebuilt")
     if undefined:
         entries, captions = load_undefined(), None
     else:
@@ -91,16 +92,6 @@ def main(
     report(captions, glyphs)
     seconds = time.perf_counter() - start
     print(f"wrote     {out}/glyphs.npy, .tsv, .json in {seconds:.0f} s")
-
-
-def usual_words() -> set[str]:
-    """The words of WordNet that a person might type, by the captions that training sees."""
-    from autoencoder.glyphs import held_out
-    from conditioning.captions import load_entries
-    from conditioning.corpus import load_corpus
-
-    texts = load_corpus([e.caption for e in load_entries() if not held_out(e.caption)]).texts
-    return {*texts["words"], *texts["phrases"]}
 
 
 def report(captions: CaptionCounts | None, glyphs: GlyphCounts) -> None:
