@@ -7,6 +7,7 @@ https://wordnet.princeton.edu/documentation/wndb5wn.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 from conditioning.captions import senses
@@ -58,6 +59,32 @@ def load_senses(folder: str | Path = WORDNET) -> dict[tuple[str, str], tuple[str
                 keys = tuple(letter + place for place in rest[-int(count) :])
                 senses[word.replace("_", " "), letter] = keys
     return senses
+
+
+def load_definitions(texts: Iterable[str], folder: str | Path = WORDNET) -> dict[str, str]:
+    """What each text means that WordNet has as a word: "salmon, food fish: any of various large…".
+
+    "to row" is looked up among the verbs first, all else among the nouns; texts of more than three
+    words are taken for definitions themselves. The commonest meaning counts, with the first word
+    of what it is a kind of.
+
+    Raises:
+        FileNotFoundError: `folder` lacks one of WordNet's files.
+    """
+    senses = load_senses(folder)
+    synsets = {synset.key: synset for synset in load_synsets(folder)}
+    found = {}
+    for text in texts:
+        article, _, rest = text.strip().lower().partition(" ")
+        word, parts = f"{article} {rest}".strip(), "nv"
+        if article in ("to", "a", "an", "the") and rest:
+            word, parts = rest, "vn" if article == "to" else "nv"
+        known = [keys for part in parts if (keys := senses.get((word, part)))]
+        if known and len(text.split()) <= 3:
+            synset = synsets[known[0][0]]
+            kind = f", {synsets[synset.above[0]].words[0]}" if synset.above else ""
+            found[text] = f"{text}{kind}: {synset.gloss.split('; ')[0]}"
+    return found
 
 
 def load_counts(folder: str | Path = WORDNET) -> Counter[str]:
@@ -116,8 +143,8 @@ def load_corpus(
     Args:
         captions: captions of the training split only.
         wordnet: folder of WordNet's database files.
-        common: words known to be common from elsewhere. WordNet's own tagged texts are of the
-            1960s and know no robot; those of these words that WordNet has are taken in.
+        common: words known to be common from elsewhere (see `common_words`). WordNet's own tagged
+            texts are of the 1960s and know no robot; those of these words that it has are taken in.
 
     Raises:
         FileNotFoundError: WordNet is not in that folder.
@@ -162,6 +189,24 @@ def load_corpus(
         for word in count_words([name]):
             counts[word] += 10 + min(tagged[name], 50) + 40 * (name in common)
     return Corpus(texts, counts)
+
+
+def common_words(least: float = 2.75) -> list[str]:
+    """English words of today, commonest first, as wordfreq counts them (Speer 2022).
+
+    Args:
+        least: on the Zipf scale, the base-10 logarithm of occurrences in a billion words: "the" has
+            7.7, "salmon" 4.1, "heron" 3.2, "kohlrabi" 2.0.
+
+    Raises:
+        ValueError: wordfreq is not installed.
+    """
+    try:
+        import wordfreq  # needed to train, not to generate
+    except ModuleNotFoundError as error:
+        raise ValueError("word frequencies are missing: pip install wordfreq") from error
+    words = wordfreq.iter_wordlist("en")
+    return list(takewhile(lambda word: wordfreq.zipf_frequency(word, "en") >= least, words))
 
 
 def _distinct(texts: Iterable[str]) -> list[str]:

@@ -5,7 +5,7 @@ Reimers & Gurevych 2020 (arXiv:2004.09813) train one encoder to follow another.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from math import cos, pi
 from pathlib import Path
@@ -15,11 +15,11 @@ import torch
 from rich.progress import Progress
 from tokenizers import Tokenizer
 from torch import Tensor
-from torch.nn.functional import cosine_similarity
+from torch.nn.functional import cosine_similarity, normalize
 from torch.utils.data import DataLoader, Dataset
 from transformers import T5EncoderModel
 
-from conditioning.corpus import WORDNET, Corpus, load_corpus
+from conditioning.corpus import WORDNET, Corpus, common_words, load_corpus, load_definitions
 from conditioning.encoder import DEFAULT_MAX_TOKENS, TextEncoder
 from conditioning.student import (
     LengthBatches,
@@ -35,6 +35,36 @@ from conditioning.vocabulary import CANDIDATES, SHARE, train_tokenizer
 REPEATS = {"captions": 3, "parts": 1, "words": 1, "phrases": 1, "glosses": 1}
 
 
+def lessons(
+    teacher: Teacher,
+    texts: Sequence[str],
+    wordnet: Path = WORDNET,
+    progress: Callable[[int, int], None] | None = None,
+) -> Tensor:
+    """What the student is to say of each text: unit vectors `(B, 384)`.
+
+    The teacher's embedding of the text; where the text is a word of WordNet, halfway between that
+    and its embedding of the definition, which says that a flamingo is a bird. A sentence encoder
+    knows of a bare word only what it is often said with.
+
+    Args:
+        teacher: the sentence encoder.
+        texts: B texts.
+        wordnet: folder of WordNet's database files.
+        progress: called with the texts done and the texts to do.
+
+    Raises:
+        FileNotFoundError: WordNet is not in that folder.
+    """
+    defined = load_definitions(dict.fromkeys(texts), wordnet)
+    vectors = teacher.embed([*texts, *defined.values()], progress)
+    plain, of_definitions = vectors[: len(texts)], vectors[len(texts) :]
+    row = {text: i for i, text in enumerate(defined)}
+    words = [i for i, text in enumerate(texts) if text in row]
+    plain[words] += of_definitions[[row[texts[i]] for i in words]]
+    return normalize(plain, dim=1)
+
+
 class DistillationData(lightning.LightningDataModule):
     """Texts, their tokens and the teacher's embeddings of them.
 
@@ -45,7 +75,7 @@ class DistillationData(lightning.LightningDataModule):
         self,
         wordnet: Path = WORDNET,
         cache: Path = Path(".runs/text_encoder"),
-        vocabulary: int = 19_500,
+        vocabulary: int = 26_000,
         batch_size: int = 256,
         seed: int = 0,
     ):
@@ -72,14 +102,14 @@ class DistillationData(lightning.LightningDataModule):
 
         Raises:
             FileNotFoundError: WordNet is missing.
-            ValueError: the teacher is missing.
+            ValueError: the teacher or wordfreq is missing.
         """
         if self.tokenizer is not None:
             return
         teacher = Teacher(self.cache)
         captions, held_out = self.captions()
         held_out = list(dict.fromkeys(held_out))
-        corpus = load_corpus(captions, self.wordnet, teacher.words())
+        corpus = load_corpus(captions, self.wordnet, [*teacher.words(), *common_words()])
         self.tokenizer, self.frequencies = self._tokenizer(corpus)
         self.texts = [
             text for kind, several in corpus.texts.items() for text in several * REPEATS[kind]
@@ -87,8 +117,10 @@ class DistillationData(lightning.LightningDataModule):
         pieces = [self.tokenizer.id_to_token(i).strip("▁") for i in range(self.vocabulary)]
         with Progress(transient=True) as progress:
             task = progress.add_task("teacher")
-            targets = teacher.embed(
+            targets = lessons(
+                teacher,
                 [*self.texts, *held_out, *pieces],
+                self.wordnet,
                 lambda done, total: progress.update(task, completed=done, total=total),
             )
         sizes = [len(self.texts), len(held_out), len(pieces)]

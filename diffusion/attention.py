@@ -46,8 +46,23 @@ def _sdpa(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
     q, k, v = (rearrange(x, "b n h c -> b h n c") for x in (q, k, v))
     if mask is not None:
         mask = rearrange(mask, "b n -> b 1 1 n")
-    out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
+    if q.device.type == "cpu" and q.requires_grad:
+        out = _plain(q, k, v, mask)
+    else:
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
     return rearrange(out, "b h n c -> b n h c")
+
+
+def _plain(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """The formula itself (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, equation 1).
+
+    On a CPU the backward pass of PyTorch's kernel takes many times as long as its forward pass;
+    scores of a few dozen keys can as well be kept.
+    """
+    scores = (q * q.shape[-1] ** -0.5) @ k.mT
+    if mask is not None:
+        scores = scores.masked_fill(~mask, -torch.inf)
+    return scores.softmax(dim=-1).to(v) @ v
 
 
 def _xformers(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:

