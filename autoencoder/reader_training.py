@@ -12,6 +12,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
+from autoencoder.batches import Draw, SeededBatches, seed_of
 from autoencoder.glyphs import GlyphDataset, GlyphRecord
 from autoencoder.muon import Muon, muon_dtype, pointwise, scheduled, triangle
 from autoencoder.reader import RadicalReader, ReaderConfig
@@ -27,10 +28,15 @@ class ReaderData(LightningDataModule):
         more: further folders of glyphs to learn from, of another font or of characters without a
             definition; what is held out in `folder` is left out of them all.
         batch_size: glyphs a step and process.
+        seed: of their order.
     """
 
     def __init__(
-        self, folder: Path = Path(".data"), more: tuple[Path, ...] = (), batch_size: int = 128
+        self,
+        folder: Path = Path(".data"),
+        more: tuple[Path, ...] = (),
+        batch_size: int = 128,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -47,8 +53,10 @@ class ReaderData(LightningDataModule):
             self.sources.append(Source(GlyphDataset(folder), held_out))
 
     def train_dataloader(self) -> DataLoader:
-        glyphs = ConcatDataset(self.sources)
-        return DataLoader(glyphs, self.hparams.batch_size, shuffle=True, drop_last=True)
+        glyphs = Drawn(self.sources)
+        own = self.hparams
+        batches = SeededBatches(len(glyphs), own.batch_size, own.seed, self.trainer)
+        return DataLoader(glyphs, batch_sampler=batches)
 
     def val_dataloader(self) -> DataLoader:
         return DataLoader(Source(self.test), 128)
@@ -66,6 +74,13 @@ class Source(Dataset):
 
     def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
         return self.glyphs[self.rows[i]], self.labels[self.rows[i]]
+
+
+class Drawn(ConcatDataset):
+    """Several datasets as one, by the row of a draw; variations are left to the module."""
+
+    def __getitem__(self, draw: Draw) -> tuple[Tensor, Tensor]:
+        return super().__getitem__(draw.row)
 
 
 def classes(records: list[GlyphRecord]) -> Tensor:
@@ -134,6 +149,7 @@ class ReaderModule(LightningModule):
         start: folder of a reader to start from, whose settings then replace `config`.
         compile: let torch.compile make the network faster, for a minute at the start; needs a C++
             compiler.
+        seed: of how glyphs are varied.
         out: folder for `config.json` and `model.safetensors`.
     """
 
@@ -147,6 +163,7 @@ class ReaderModule(LightningModule):
         warmup_steps: int = 100,
         start: Path | None = None,
         compile: bool = False,
+        seed: int = 0,
         out: Path = Path(".runs/reader/export"),
     ) -> None:
         super().__init__()
@@ -161,6 +178,8 @@ class ReaderModule(LightningModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         glyphs, labels = batch
+        step, rank = self.trainer.global_step, self.trainer.global_rank
+        torch.manual_seed(seed_of(self.hparams.seed, step, batch_idx, rank))
         logits = self.reader(vary(glyphs)).float()
         loss = F.cross_entropy(logits, labels, label_smoothing=self.hparams.smoothing)
         self.log("train/loss", loss, prog_bar=True)

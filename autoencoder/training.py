@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor
-from torch.utils.data import DataLoader, WeightedRandomSampler
+from torch.utils.data import DataLoader, Dataset
 
+from autoencoder.batches import Draw, SeededBatches, choose, draw_for, randn, step_generator
 from autoencoder.glyphs import GlyphDataset
 from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss, shrink
 from autoencoder.model import Autoencoder, AutoencoderConfig
@@ -32,6 +33,7 @@ class GlyphData(LightningDataModule):
         composites: part of the training glyphs to press into one image with another of the batch,
             so that parts are met smaller and denser than in the characters that the data has.
         num_workers: loading processes; reading a memory map needs none.
+        seed: of which glyphs come up when, and how they are varied.
     """
 
     def __init__(
@@ -42,6 +44,7 @@ class GlyphData(LightningDataModule):
         shift: int = 4,
         composites: float = 0.2,
         num_workers: int = 0,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters()
@@ -50,61 +53,66 @@ class GlyphData(LightningDataModule):
         self.train = GlyphDataset(self.hparams.folder, "train")
         self.test = GlyphDataset(self.hparams.folder, "test")
 
-    def _loader(self, dataset: GlyphDataset, **options) -> DataLoader:
+    def _loader(self, dataset: Dataset, **options) -> DataLoader:
         workers = self.hparams.num_workers
         return DataLoader(dataset, num_workers=workers, persistent_workers=workers > 0, **options)
 
     def train_dataloader(self) -> DataLoader:
+        own = self.hparams
         strokes = torch.tensor([record.strokes for record in self.train.records])
-        weights = strokes.double() ** self.hparams.density
-        sampler = WeightedRandomSampler(weights, len(weights)) if self.hparams.density else None
-        return self._loader(
-            self.train,
-            batch_size=self.hparams.batch_size,
-            sampler=sampler,
-            shuffle=sampler is None,
-            drop_last=True,
-            collate_fn=partial(
-                stack_varied, most=self.hparams.shift, composites=self.hparams.composites
-            ),
-        )
+        weights = strokes.double() ** own.density
+        rows = weights if own.density else len(weights)
+        batches = SeededBatches(rows, own.batch_size, own.seed, self.trainer)
+        varied = VariedGlyphs(self.train, weights, own.shift, own.composites)
+        return self._loader(varied, batch_sampler=batches)
 
     def val_dataloader(self) -> DataLoader:
         return self._loader(self.test, batch_size=64)
 
 
-def shift(glyph: Tensor, most: int) -> Tensor:
+class VariedGlyphs(Dataset):
+    """Glyphs `(1, H, W)`, some composed with another and all shifted, as the seed of a draw says.
+
+    `weights` `(rows,)` says how often each is the other one; the rest is as in `GlyphData`.
+    """
+
+    def __init__(
+        self, glyphs: GlyphDataset, weights: Tensor, shift: int, composites: float
+    ) -> None:
+        self.glyphs, self.weights, self.shift, self.composites = glyphs, weights, shift, composites
+
+    def __getitem__(self, draw: Draw) -> Tensor:
+        generator = torch.Generator().manual_seed(draw.seed)
+        glyph = self.glyphs[draw.row]
+        if torch.rand((), generator=generator) < self.composites:
+            other = int(choose(self.weights, 1, generator))
+            glyph = compose(glyph, self.glyphs[other], generator)
+        return shift(glyph, self.shift, generator)
+
+
+def shift(glyph: Tensor, most: int, generator: torch.Generator | None = None) -> Tensor:
     """A glyph `(1, H, W)` moved by up to `most` pixels along each axis; what leaves it is lost."""
-    dy, dx = torch.randint(-most, most + 1, (2,)).tolist()
+    dy, dx = torch.randint(-most, most + 1, (2,), generator=generator).tolist()
     return F.pad(glyph, (dx, -dx, dy, -dy))
 
 
-def compose(first: Tensor, second: Tensor) -> Tensor:
+def compose(first: Tensor, second: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Two glyphs `(1, H, W)` pressed into one of that size, as a scribe builds a character of two.
 
     They stand side by side or one over the other, by chance, and the first takes two to three
     fifths of the room.
     """
     height, width = first.shape[-2:]
-    if sideways := bool(torch.rand(()) < 0.5):
+    turn, part = torch.rand(2, generator=generator).tolist()
+    if sideways := turn < 0.5:
         first, second, height, width = first.mT, second.mT, width, height
-    cut = int(torch.empty(()).uniform_(0.4, 0.6) * height)
+    cut = int((0.4 + 0.2 * part) * height)
     parts = [
         F.interpolate(part[None], (room, width), mode="bilinear", antialias=True)[0]
         for part, room in ((first, cut), (second, height - cut))
     ]
     composed = torch.cat(parts, dim=-2)
     return composed.mT if sideways else composed
-
-
-def stack_varied(glyphs: list[Tensor], most: int, composites: float) -> Tensor:
-    """Glyphs `(1, H, W)` as one batch `(B, 1, H, W)`, some composed with another, all shifted."""
-    partners = torch.randperm(len(glyphs)).tolist()
-    varied = [
-        compose(glyph, glyphs[partner]) if torch.rand(()) < composites else glyph
-        for glyph, partner in zip(glyphs, partners, strict=True)
-    ]
-    return torch.stack([shift(glyph, most) for glyph in varied])
 
 
 class AutoencoderModule(LightningModule):
@@ -125,6 +133,7 @@ class AutoencoderModule(LightningModule):
             on them, stay valid.
         compile: let torch.compile make the networks faster, for a minute at the start; needs a
             C++ compiler.
+        seed: of the noise in the latents.
         out: folder for `config.json` and `model.safetensors`.
     """
 
@@ -140,6 +149,7 @@ class AutoencoderModule(LightningModule):
         encoder_blocks: tuple[int, ...] | None = None,
         decoder_only: bool = False,
         compile: bool = False,
+        seed: int = 0,
         out: Path = Path(".runs/autoencoder/export"),
     ) -> None:
         super().__init__()
@@ -168,10 +178,12 @@ class AutoencoderModule(LightningModule):
     def training_step(self, glyphs: Tensor, batch_idx: int) -> Tensor:
         # Under a trainer's bf16-mixed, networks compute in bfloat16 and losses do not.
         mean, logvar = (raw.float() for raw in self.autoencoder.encode_raw(glyphs))
-        z = mean + (0.5 * logvar).exp() * torch.randn_like(mean)
-        if torch.rand(()) < self.loss.equivariance:
+        generator = step_generator(self.trainer, self.hparams.seed, batch_idx)
+        noise = draw_for(self.trainer, len(mean), partial(randn, mean.shape[1:], generator))
+        z = mean + (0.5 * logvar).exp() * noise.to(mean)
+        if torch.rand((), generator=generator) < self.loss.equivariance:
             smallest, largest = z.shape[-1] // 2, z.shape[-1] - 1
-            cells = int(torch.randint(smallest, largest + 1, ()))
+            cells = int(torch.randint(smallest, largest + 1, (), generator=generator))
             glyphs, z = shrink(glyphs, z, cells)
         logits = self.autoencoder.decode_raw(z).float()
         total, terms = autoencoder_loss(logits, glyphs, mean, logvar, self.loss, self.perceptual)

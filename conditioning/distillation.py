@@ -158,8 +158,8 @@ class DistillationData(lightning.LightningDataModule):
     def train_dataloader(self) -> DataLoader:
         """Batches of ids `(B, N)`, mask `(B, N)` and targets `(B, 384)`; a new order each epoch."""
         batches = LengthBatches([len(ids) for ids in self.tokens], self.batch_size, self.seed)
-        # With --trainer.reload_dataloaders_every_n_epochs 1 a resumed run takes up the same order.
-        batches.epoch = self.trainer.current_epoch if self.trainer else 0
+        if self.trainer:  # which asks for new batches each epoch, and wherever it goes on
+            batches.epoch, batches.done = divmod(self.trainer.global_step, len(batches))
         return DataLoader(
             _Texts(self.tokens, self.targets), batch_sampler=batches, collate_fn=_collate
         )

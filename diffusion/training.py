@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -12,10 +13,11 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
+from autoencoder.batches import draw_for, randn, step_generator
 from autoencoder.muon import Muon, muon_dtype, scheduled
 from diffusion.dit import DiTConfig
 from diffusion.pipeline import DENOISERS, GlyphPipeline, load_denoiser
-from diffusion.process import PROCESSES, TIMES, WEIGHTINGS, denoising_loss, known
+from diffusion.process import PROCESSES, TIMES, WEIGHTINGS, Network, denoising_loss, known
 from diffusion.unet import UNetConfig
 
 PROMPTS = ("gold", "fish", "disease", "bamboo")  # of the pictures in the log
@@ -64,8 +66,9 @@ class DiffusionModule(LightningModule):
         cooldown: part of the steps, at the end, over which both fall to zero.
         start: folder of a denoiser to start from, whose kind and settings then count; after its
             autoencoder has been trained further, say.
-        compile: let torch.compile make the network faster, for a minute at the start; needs a C++
-            compiler.
+        compile: let torch.compile make the network faster, for a minute or two at the start; needs
+            a C++ compiler.
+        seed: of the times and the noise.
         out: folder for the finished pipeline.
     """
 
@@ -84,6 +87,7 @@ class DiffusionModule(LightningModule):
         cooldown: float = 0.6,
         start: Path | None = None,
         compile: bool = False,
+        seed: int = 0,
         out: Path = Path(".runs/diffusion/export"),
     ) -> None:
         super().__init__()
@@ -94,6 +98,7 @@ class DiffusionModule(LightningModule):
             ("weighting", weighting, WEIGHTINGS),
         ):
             known(kind, name, names)
+        self.times = TIMES[times]
         if start:
             self.denoiser = load_denoiser(start).train()
         else:
@@ -106,33 +111,42 @@ class DiffusionModule(LightningModule):
             autoencoder=data.autoencoder.fingerprint,
             text_encoder=data.text_encoder.fingerprint,
         )
+        # Validation and the pictures, of other shapes, would only be compiled again and again.
+        self.predict = self.denoiser.forward
         if self.hparams.compile:
-            self.denoiser.compile()
+            self.predict = torch.compile(self.predict, dynamic=False)
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
-        loss = self.loss(batch, self.hparams.weighting)
+        x_0, trainer = batch[0], self.trainer
+        generator = step_generator(trainer, self.hparams.seed, batch_idx)
+        t = draw_for(trainer, len(x_0), partial(self.times, generator=generator))
+        noise = draw_for(trainer, len(x_0), partial(randn, x_0.shape[1:], generator))
+        loss = self.loss(self.predict, batch, t, noise, self.hparams.weighting)
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:
+        x_0 = batch[0]
         generator = torch.Generator().manual_seed(batch_idx)  # the same noise every time
-        loss = self.loss(batch, "uniform", generator)
-        self.log("val/loss", loss, prog_bar=True, batch_size=len(batch[0]), sync_dist=True)
+        t = self.times(len(x_0), generator)
+        noise = torch.randn(x_0.shape, generator=generator)
+        loss = self.loss(self.denoiser, batch, t, noise, "uniform")
+        self.log("val/loss", loss, prog_bar=True, batch_size=len(x_0), sync_dist=True)
 
     def loss(
         self,
+        network: Network,
         batch: tuple[Tensor, Tensor, Tensor],
+        t: Tensor,
+        noise: Tensor,
         weighting: str,
-        generator: torch.Generator | None = None,
     ) -> Tensor:
-        """The mean loss of latents with their words, at times and noise drawn from `generator`."""
+        """The mean loss of a network over latents with their words, at these times and noise."""
         x_0, *words = batch
-        t = TIMES[self.hparams.times](len(x_0), generator).to(x_0)
-        noise = torch.randn(x_0.shape, generator=generator).to(x_0)
-        config = self.denoiser.config
+        t, noise, config = t.to(x_0), noise.to(x_0), self.denoiser.config
         process = PROCESSES[config.process]
         return denoising_loss(
-            self.denoiser, process, config.prediction, x_0, *words, t, noise, weighting
+            network, process, config.prediction, x_0, *words, t, noise, weighting
         ).mean()
 
     def on_validation_epoch_start(self) -> None:

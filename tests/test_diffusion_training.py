@@ -249,7 +249,9 @@ def test_any_combination_can_be_trained(denoiser, process, prediction):
             assert isinstance(module.denoiser, {"dit": DiT, "unet": UNet}[denoiser])
             assert module.denoiser.config == configs[denoiser]
             module.denoiser = make_denoiser(config=configs[denoiser])  # no weight is zero
-            loss = module.loss(batch, weighting, generator.manual_seed(1))
+            t = module.times(32, generator.manual_seed(1))
+            noise = torch.randn(batch[0].shape, generator=generator)
+            loss = module.loss(module.denoiser, batch, t, noise, weighting)
             loss.backward()
             last = module.denoiser.patch_out if denoiser == "dit" else module.denoiser.conv_out
             assert last.weight.grad.isfinite().all()
