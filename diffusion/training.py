@@ -13,8 +13,10 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
+from autoencoder import Autoencoder
 from autoencoder.batches import draw_for, randn, step_generator
 from autoencoder.muon import Muon, muon_dtype, scheduled
+from conditioning import TextEncoder
 from diffusion.dit import DiTConfig
 from diffusion.pipeline import DENOISERS, GlyphPipeline, load_denoiser
 from diffusion.process import PROCESSES, TIMES, WEIGHTINGS, Network, denoising_loss, known
@@ -106,6 +108,7 @@ class DiffusionModule(LightningModule):
 
     def on_fit_start(self) -> None:
         data = self.trainer.datamodule
+        self.check_widths(data.autoencoder, data.text_encoder)
         self.denoiser.config = replace(
             self.denoiser.config,
             autoencoder=data.autoencoder.fingerprint,
@@ -115,6 +118,19 @@ class DiffusionModule(LightningModule):
         self.predict = self.denoiser.forward
         if self.hparams.compile:
             self.predict = torch.compile(self.predict, dynamic=False)
+
+    def check_widths(self, autoencoder: Autoencoder, text_encoder: TextEncoder) -> None:
+        """Raises ValueError where the denoiser cannot read what these encoders make."""
+        settings = self.denoiser.config
+        for name, mine, made in (
+            ("text_width", settings.text_width, text_encoder.dim),
+            ("latent_channels", settings.latent_channels, autoencoder.config.latent_channels),
+        ):
+            if mine != made:
+                raise ValueError(
+                    f"the denoiser has a {name} of {mine} and its encoder makes {made}: "
+                    f"set --model.{self.hparams.denoiser}.{name} {made}"
+                )
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
         x_0, trainer = batch[0], self.trainer

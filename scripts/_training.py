@@ -6,11 +6,30 @@ import sys
 from pathlib import Path
 
 from _cli import one_line_errors
+from _safety import Safety
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
+
+
+class TrainingCLI(LightningCLI):
+    """Lightning's command line, with the checkpoints as options of their own."""
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.set_defaults(
+            {
+                "checkpoint.dirpath": f"{self.trainer_defaults['default_root_dir']}/checkpoints",
+                "checkpoint.every_n_train_steps": 250,
+                "checkpoint.save_last": True,
+                "checkpoint.save_top_k": 1,
+                "checkpoint.monitor": "step",
+                "checkpoint.mode": "max",
+                "checkpoint.enable_version_counter": False,
+            }
+        )
 
 
 def train(
@@ -22,26 +41,19 @@ def train(
 ) -> None:
     """Runs LightningCLI over a module and its data; `trainer` holds the defaults of the Trainer.
 
-    Logs and checkpoints go to `.runs/<name>`. `--config`, `--print_config`, `--ckpt_path` and every
-    `--trainer`, `--model` and `--data` option work as Lightning's users know them.
+    Logs go to `.runs/<name>`, and checkpoints, every 250 steps or as `--checkpoint` options say,
+    and at a SIGTERM or Ctrl-C. `--config`, `--print_config`, `--ckpt_path` and every `--trainer`,
+    `--model` and `--data` option work as Lightning's users know them.
     """
     root = Path(".runs") / name
-    checkpoints = ModelCheckpoint(
-        dirpath=root / "checkpoints",
-        every_n_train_steps=250,
-        save_last=True,
-        save_top_k=1,
-        monitor="step",
-        mode="max",
-        enable_version_counter=False,
-    )
     defaults = {
         "default_root_dir": str(root),
         "logger": {
             "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
             "init_args": {"save_dir": str(root), "name": "logs"},
         },
-        "callbacks": [checkpoints, *callbacks],
+        "callbacks": [Safety(), *callbacks],
+        "use_distributed_sampler": False,  # ours know of the other processes
         "num_sanity_val_steps": 0,
         "log_every_n_steps": 10,
         **trainer,
@@ -50,7 +62,7 @@ def train(
         sys.argv.insert(1, "fit")
     about = {"description": sys.modules["__main__"].__doc__}
     with one_line_errors():
-        LightningCLI(
+        TrainingCLI(
             module,
             data,
             trainer_class=Trainer,

@@ -273,6 +273,16 @@ def test_unknown_names_are_answered_with_the_known_ones(options, message):
         DiffusionModule(**options)
 
 
+@pytest.mark.parametrize(
+    ("name", "made"), [("text_width", 16), ("latent_channels", 4)], ids=["words", "latents"]
+)
+def test_encoders_that_the_denoiser_cannot_read_are_refused(tmp_path, name, made):
+    module = DiffusionModule(dit=replace(DENOISER, **{name: 24}))
+    message = f"a {name} of 24 and its encoder makes {made}: set --model.dit.{name} {made}$"
+    with pytest.raises(ValueError, match=message):
+        fit(module, tmp_path, 1)
+
+
 def test_a_unet_is_gone_on_with_whatever_the_options_say(tmp_path):
     folder = make_denoiser(config=UNET).save_pretrained(tmp_path)
     assert DiffusionModule("dit", start=folder).denoiser.config == UNET

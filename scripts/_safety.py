@@ -1,0 +1,125 @@
+"""What a training does so that none of its work is lost: whole checkpoints, and an orderly stop."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from lightning.fabric.plugins import TorchCheckpointIO
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class SafeCheckpoints(TorchCheckpointIO):
+    """Checkpoints that are whole or absent, and that run nothing when they are read.
+
+    Lightning's own are written to the system's temporary folder, and copied from there where that
+    is another disk: a kill in between leaves half a file.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part = path.with_suffix(".part")
+        try:
+            with part.open("wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            part.replace(path)
+        except RuntimeError as error:  # torch's, in the place of the OSError of a full disk
+            raise OSError(f"cannot write {path}: {error}") from error
+        finally:
+            part.unlink(missing_ok=True)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Tensors and plain values, whatever `weights_only` says.
+
+        Raises ValueError, in one line, for a file that is damaged or holds anything else.
+        """
+        try:
+            return torch.load(path, map_location or "cpu", weights_only=True)
+        except OSError:
+            raise
+        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+            raise ValueError(
+                f"{path} is damaged, or no checkpoint of tensors and plain values: name another "
+                "with --ckpt_path, or leave it out to begin anew"
+            ) from error
+
+
+class Safety(Callback):
+    """Saves and stops at a SIGTERM or Ctrl-C, and stops where there is nothing to save.
+
+    A signal waits for the end of its step, so that the run goes on from there as if it had not been
+    cut off; a second Ctrl-C does not. Where a loss or a weight is no finite number the run ends
+    with the checkpoint before it.
+    """
+
+    def __init__(self) -> None:
+        self.received: int | None = None
+        self.step = 0
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = SafeCheckpoints()
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self.step = trainer.global_step
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: dict[str, torch.Tensor],
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        if not torch.isfinite(outputs["loss"]):
+            raise ValueError(self._not_finite("the loss", trainer))
+        if trainer.global_step == self.step:  # gradients are still being gathered
+            return
+        self.step = trainer.global_step
+        stop = self.received is not None
+        if trainer.world_size > 1:  # all of them at the same step
+            stop = trainer.strategy.reduce_boolean_decision(stop, all=False)
+        if stop:
+            number = self.received or signal.SIGTERM
+            target = Path(trainer.checkpoint_callback.dirpath) / "last.ckpt"
+            trainer.save_checkpoint(target)
+            if trainer.is_global_zero:
+                name = signal.Signals(number).name
+                print(f"{name}: saved step {self.step} in {target}, go on with --ckpt_path last")
+            raise SystemExit(128 + number)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        if not all(weight.isfinite().all() for weight in pl_module.parameters()):
+            raise ValueError(self._not_finite("a weight", trainer))
+        for name, value in checkpoint.get("hyper_parameters", {}).items():
+            if isinstance(value, Path):
+                checkpoint["hyper_parameters"][name] = str(value)
+
+    def _not_finite(self, what: str, trainer: Trainer) -> str:
+        kept = Path(trainer.checkpoint_callback.dirpath) / "last.ckpt"
+        advice = "begin anew with lower rates (--model.learning_rate, --model.adam_learning_rate)"
+        if kept.exists():
+            advice += f", or go on from {kept} with --ckpt_path last"
+        return f"{what} is not a finite number at step {trainer.global_step}: {advice}"

@@ -1,0 +1,261 @@
+"""Runs that are cut off and go on: nothing is lost, and nothing is seen twice."""
+
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import SCRIPTS, make_autoencoder, make_text_encoder
+from safetensors.torch import load_file
+
+from autoencoder.glyphs import default_font, record, write_glyphs
+from autoencoder.training import AutoencoderModule
+from diffusion.training import DiffusionModule
+
+STEPS = 14  # of five a epoch
+COMMON = [
+    "--trainer.accelerator=cpu",
+    "--trainer.devices=1",
+    "--trainer.logger=false",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+    f"--trainer.max_steps={STEPS}",
+    "--checkpoint.every_n_train_steps=3",
+    "--data.folder=data",
+]
+STAGES = {
+    "autoencoder": [
+        "--data.batch_size=4",
+        "--model.config.widths=[8,16]",
+        "--model.config.encoder_blocks=[1,1]",
+        "--model.config.decoder_blocks=[1,1]",
+        "--model.loss.perceptual=edges",
+        "--model.loss.equivariance=0.5",
+        "--trainer.val_check_interval=4",
+    ],
+    "diffusion": [
+        "--data.batch_size=4",
+        "--data.autoencoder=tiny",
+        "--data.text_encoder=text",
+        "--model.dit.width=32",
+        "--model.dit.depth=1",
+        "--model.dit.hidden=32",
+        "--model.dit.head_width=16",
+        "--model.dit.text_width=16",
+        "--model.dit.latent_channels=4",
+        "--model.muon=true",
+        "--trainer.val_check_interval=4",
+    ],
+}
+
+
+class Killed(BaseException):
+    """In the place of a SIGKILL, which would end the tests too."""
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Twenty glyphs to train on, and encoders."""
+    pytest.importorskip("pylopdf_fonts_zh_cn")
+    folder = tmp_path_factory.mktemp("resume")
+    # The split follows the caption, so more are drawn than are needed.
+    records = [record(chr(0x4E00 + i), 1 + i % 9, 5 + i % 9, f"gold {i}") for i in range(24)]
+    learnt = [one for one in records if one.split == "train"][:20]
+    held_out = [record("姜", 38, 9, "ginger"), record("鐵", 167, 21, "iron")]
+    assert len(learnt) == 20
+    assert {one.split for one in held_out} == {"test"}
+    write_glyphs(folder / "data", [*learnt, *held_out], default_font())
+    make_autoencoder().save_pretrained(folder / "tiny")
+    make_text_encoder().save_pretrained(folder / "text")
+    return folder
+
+
+@pytest.fixture
+def train(script, prepared, monkeypatch):
+    """Runs a stage, through its script, in this process; cut off in its n-th step where told."""
+    for name in ("data", "tiny", "text"):
+        Path(name).symlink_to(prepared / name)
+    modules = {"autoencoder": AutoencoderModule, "diffusion": DiffusionModule}
+
+    def run(stage, *options, at=None, then=None):
+        step = modules[stage].training_step
+        count = 0
+
+        def cut(self, *arguments):
+            nonlocal count
+            count += 1
+            if count == at:
+                then()
+            return step(self, *arguments)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(modules[stage], "training_step", cut)
+            return script(f"train_{stage}.py", *COMMON, *STAGES[stage], *options)
+
+    return run
+
+
+def kill():
+    raise Killed
+
+
+def weights(folder):
+    return load_file(Path(folder) / "model.safetensors")
+
+
+def checkpoint(stage):
+    return torch.load(f".runs/{stage}/checkpoints/last.ckpt", weights_only=True)
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_killed_again_and_again_ends_as_one_that_was_not(train, stage):
+    assert train(stage, "--model.out=whole").code == 0
+    whole = checkpoint(stage)
+    for path in Path(f".runs/{stage}/checkpoints").iterdir():
+        path.unlink()
+    # Before the first checkpoint, in the middle of an epoch, at its end, and twice without one.
+    go_on = []
+    for at in (5, 4, 1, 6, 2):
+        with pytest.raises(Killed):
+            train(stage, "--model.out=parts", *go_on, at=at, then=kill)
+        go_on = ["--ckpt_path", "last"]
+    assert train(stage, "--model.out=parts", *go_on).code == 0
+    parts = checkpoint(stage)
+    assert parts["global_step"] == whole["global_step"] == 12
+    a, b = weights("whole"), weights("parts")
+    assert a.keys() == b.keys()
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], atol=1e-6, rtol=0, msg=name)
+    for mine, other in zip(whole["optimizer_states"], parts["optimizer_states"], strict=True):
+        for key, state in mine["state"].items():
+            for name, value in state.items():
+                if isinstance(value, torch.Tensor):
+                    torch.testing.assert_close(other["state"][key][name], value)
+    assert whole["lr_schedulers"] == parts["lr_schedulers"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.filterwarnings("ignore")
+def test_a_signal_ends_the_step_saves_it_and_stops(train, number):
+    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        end = train("diffusion", at=5, then=lambda: os.kill(os.getpid(), number))
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+    assert end.code == 128 + number
+    line = (
+        r"SIG\w+: saved step 5 in \S+diffusion/checkpoints/last.ckpt, go on with --ckpt_path last"
+    )
+    assert re.search(line, end.out)
+    assert "Traceback" not in end.out + end.err
+    assert checkpoint("diffusion")["global_step"] == 5
+    assert train("diffusion", "--model.out=parts", "--ckpt_path", "last").code == 0
+    assert train("diffusion", "--model.out=whole").code == 0
+    for name, weight in weights("whole").items():
+        torch.testing.assert_close(weights("parts")[name], weight, atol=1e-6, rtol=0, msg=name)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_loss_that_is_no_number_stops_and_leaves_the_last_checkpoint(train, monkeypatch):
+    # All is well for four steps.
+    loss = DiffusionModule.loss
+    calls = 0
+
+    def spoilt(self, network, batch, t, noise, weighting):
+        nonlocal calls
+        if self.training:
+            calls += 1
+        return loss(self, network, batch, t, noise, weighting) * (1 if calls < 5 else torch.nan)
+
+    monkeypatch.setattr(DiffusionModule, "loss", spoilt)
+    end = train("diffusion")
+    assert end.code == 2
+    line = end.err.strip().splitlines()[-1]
+    assert line.startswith("error: the loss is not a finite number at step 5: ")
+    assert "last.ckpt with --ckpt_path last" in line
+    assert "Traceback" not in end.err
+    kept = checkpoint("diffusion")
+    assert kept["global_step"] == 3
+    assert all(weight.isfinite().all() for weight in kept["state_dict"].values())
+
+
+class Hostile:
+    """Unpickled, it leaves a file behind."""
+
+    def __reduce__(self):
+        return Path("harm").touch, ()
+
+
+@pytest.mark.parametrize("damage", ["hostile", "cut", "empty", "text", "other"])
+@pytest.mark.filterwarnings("ignore")
+def test_a_damaged_or_hostile_checkpoint_is_one_line(train, damage):
+    assert train("diffusion", "--trainer.max_steps=3").code == 0
+    path = Path(".runs/diffusion/checkpoints/last.ckpt")
+    data = path.read_bytes()
+    if damage == "hostile":
+        torch.save({"state_dict": Hostile()}, path)
+    elif damage == "other":
+        path.write_bytes(pickle.dumps({"state_dict": Hostile()}))
+    else:
+        path.write_bytes({"cut": data[: len(data) // 2], "empty": b"", "text": b"hello"}[damage])
+    end = train("diffusion", "--ckpt_path", "last")
+    assert end.code == 2
+    line = end.err.strip().splitlines()[-1]
+    assert re.match(r"error: \S+last\.ckpt is damaged, or no checkpoint of tensors", line), line
+    assert "Traceback" not in end.err
+    assert not Path("harm").exists()
+
+
+def test_a_checkpoint_is_whole_or_the_one_before(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from _safety import SafeCheckpoints
+
+    plugin, path = SafeCheckpoints(), tmp_path / "deep" / "last.ckpt"
+    plugin.save_checkpoint({"step": 1}, path)
+    assert plugin.load_checkpoint(path) == {"step": 1}
+    save = torch.save
+
+    def full(checkpoint, file):
+        save(checkpoint, file)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        plugin.save_checkpoint({"step": 2}, path)
+    assert plugin.load_checkpoint(path) == {"step": 1}
+    assert [one.name for one in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_a_real_kill_loses_no_more_than_an_interval(prepared, tmp_path):
+    """With SIGKILL, and processes of their own."""
+    for name in ("data", "tiny", "text"):
+        (tmp_path / name).symlink_to(prepared / name)
+    command = [sys.executable, str(SCRIPTS / "train_diffusion.py"), *COMMON, *STAGES["diffusion"]]
+    command += ["--trainer.max_steps=400"]
+    last = tmp_path / ".runs/diffusion/checkpoints/last.ckpt"
+    quiet = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, **quiet) as run:
+        for _ in range(600):
+            time.sleep(0.1)
+            if last.exists() or run.poll() is not None:
+                break
+        time.sleep(0.5)
+        run.kill()
+        assert run.wait() == -signal.SIGKILL, run.stderr.read().decode()[-500:]
+    step = torch.load(last, weights_only=True)["global_step"]
+    assert 3 <= step < 400
+    assert step % 3 == 0
+    subprocess.run([*command, "--model.out=parts", "--ckpt_path=last"], check=True, **quiet)
+    last.unlink()
+    subprocess.run([*command, "--model.out=whole"], check=True, **quiet)
+    for name, weight in weights(tmp_path / "whole").items():
+        found = weights(tmp_path / "parts")[name]
+        torch.testing.assert_close(found, weight, atol=1e-6, rtol=0, msg=name)
