@@ -12,7 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from autoencoder.blocks import ChannelNorm, Down, ResidualBlock, Up
-from autoencoder.storage import fingerprint, read_config, read_weights, write_model
+from autoencoder.storage import fingerprint, read_model, write_model
 
 BUNDLED = Path(__file__).parent / "weights"
 
@@ -209,7 +209,4 @@ class Autoencoder(nn.Module):
 
         Raises WeightsError for a folder without weights, damaged ones, or another model's.
         """
-        folder = Path(path) if path is not None else BUNDLED
-        model = cls(read_config(folder, AutoencoderConfig))
-        read_weights(folder, model)
-        return model.eval()
+        return read_model(BUNDLED if path is None else path, {AutoencoderConfig: cls})

@@ -15,7 +15,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from autoencoder.blocks import ChannelNorm, Down, ResidualBlock
-from autoencoder.storage import fingerprint, read_config, read_weights, write_model
+from autoencoder.storage import fingerprint, read_model, write_model
 
 BUNDLED = Path(__file__).parent / "weights" / "reader"
 
@@ -112,7 +112,4 @@ class RadicalReader(nn.Module):
 
         Raises WeightsError for a folder without weights, damaged ones, or another model's.
         """
-        folder = Path(path) if path is not None else BUNDLED
-        model = cls(read_config(folder, ReaderConfig))
-        read_weights(folder, model)
-        return model.eval()
+        return read_model(BUNDLED if path is None else path, {ReaderConfig: cls})

@@ -1,22 +1,29 @@
-"""A model as a folder: `config.json` and `model.safetensors`, fp16 on disk, float32 in memory."""
+"""A model as a folder: `config.json` and `model.safetensors`, fp16 on disk, float32 in memory.
+
+The weights carry the fingerprint of both, so that a file that a disk, a copy or a hand has changed
+is no model any more.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
 Config = TypeVar("Config")
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+LARGEST = 8192  # of all settings
+FINGERPRINT = "fingerprint"  # among the metadata of the weights
 
 
 class WeightsError(ValueError):
@@ -43,9 +50,7 @@ def read_config(folder: str | Path, *config_classes: type[Config]) -> Config:
             raise ValueError(f"its settings are not those of {names}")
         values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
         for name, value in values.items():
-            if type(value) is not type(defaults[name]):
-                kind = type(defaults[name]).__name__
-                raise ValueError(f"{name} is {value!r}, where {kind} is expected")
+            _check(name, value, defaults[name])
         return config_class(**values)
     except (ValueError, TypeError) as error:
         raise WeightsError(
@@ -53,27 +58,50 @@ def read_config(folder: str | Path, *config_classes: type[Config]) -> Config:
         ) from None
 
 
-def read_weights(folder: str | Path, module: nn.Module) -> None:
-    """Loads `model.safetensors` of a folder into `module`, as float32.
+def _check(name: str, value: object, default: object) -> None:
+    """Raises ValueError for a setting that has not its default's type, or is out of all bounds."""
+    if type(value) is not type(default):
+        raise ValueError(f"{name} is {value!r}, where {type(default).__name__} is expected")
+    if isinstance(value, str):
+        return
+    numbers, likes = (x if isinstance(x, tuple) else (x,) for x in (value, default))
+    for number in numbers:
+        if type(number) is not type(likes[0]) or not abs(number) <= LARGEST:
+            raise ValueError(f"{name} is {value!r}, where numbers up to {LARGEST} are expected")
 
-    Raises WeightsError where the file is missing or damaged, belongs to another architecture, or
-    holds what is no finite number.
+
+def read_model(folder: str | Path, kinds: Mapping[type, type[nn.Module]]) -> nn.Module:
+    """The model of a folder, of the kind that its settings are those of, in evaluation mode.
+
+    `kinds` has the class of the network for each class of settings. Raises WeightsError where a
+    file is missing or damaged, the weights belong to another architecture than the settings, are
+    no finite numbers, or were not written together with them.
     """
+    config = read_config(folder, *kinds)
     path = Path(folder) / WEIGHTS
     if not path.is_file():
         raise WeightsError(f"no {WEIGHTS} in {folder}: name a folder that a training exported")
     try:
         stored = load_file(path)
+        with safe_open(path, "pt") as file:
+            written = (file.metadata() or {}).get(FINGERPRINT)
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path} is damaged ({error}): copy or export it again") from None
     for name, tensor in stored.items():
         if not tensor.is_floating_point() or not tensor.isfinite().all():
             raise WeightsError(f"{name} in {path} is not of finite numbers: export it again")
-    tensors = {name: tensor.float() for name, tensor in stored.items()}
-    expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
-    if {name: tensor.shape for name, tensor in tensors.items()} != expected:
+    kind = kinds[type(config)]
+    with torch.device("meta"):  # settings out of bounds would ask for more memory than there is
+        expected = {name: weight.shape for name, weight in kind(config).state_dict().items()}
+    if {name: tensor.shape for name, tensor in stored.items()} != expected:
         raise WeightsError(f"{path} holds the weights of another architecture than its {CONFIG}")
-    module.load_state_dict(tensors)
+    module = kind(config)
+    module.load_state_dict({name: tensor.float() for name, tensor in stored.items()})
+    if written not in (None, fingerprint(config, module)):
+        raise WeightsError(
+            f"{path} or {CONFIG} beside it is not as it was exported: copy or export both again"
+        )
+    return module.eval()
 
 
 def write_model(folder: str | Path, config: object, module: nn.Module) -> Path:
@@ -89,7 +117,8 @@ def write_model(folder: str | Path, config: object, module: nn.Module) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
         # save_file would make a file that only its owner may read.
-        (Path(part) / WEIGHTS).write_bytes(save(tensors))
+        written = {FINGERPRINT: fingerprint(config, module)}
+        (Path(part) / WEIGHTS).write_bytes(save(tensors, written))
         (Path(part) / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n", "utf-8")
         for name in (WEIGHTS, CONFIG):
             (Path(part) / name).replace(folder / name)

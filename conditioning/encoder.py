@@ -2,15 +2,16 @@
 
 import hashlib
 import json
+import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import torch
 from einops import einsum, rearrange
-from safetensors import SafetensorError
-from safetensors.torch import save
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from transformers import T5EncoderModel
 
 BUNDLED = Path(__file__).parent / "weights"
+CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
+DIGEST = "sha256"  # of all three, among the metadata of the weights
 DEFAULT_MAX_TOKENS = 48
 TIED = "encoder.embed_tokens.weight"  # the same table as shared.weight, and so not saved twice
 # What decides an embedding besides weights, tokenizer and limit.
@@ -87,7 +90,7 @@ class TextEncoder(nn.Module):
         Raises:
             OSError: the model cannot be found or fetched, or has no safetensors weights (pickled
                 ones are refused). One line.
-            ValueError: it is a model of another kind.
+            ValueError: it is a model of another kind, or not as `save_pretrained` wrote it.
         """
         source = BUNDLED if name is None else Path(name)
         if not source.is_dir():
@@ -99,6 +102,8 @@ class TextEncoder(nn.Module):
         from transformers import T5Config, T5EncoderModel
         from transformers.utils import logging
 
+        if isinstance(source, Path):
+            _check_digest(source)
         bars = logging.is_progress_bar_enabled()
         if isinstance(source, Path):
             logging.disable_progress_bar()  # a local file of some megabytes needs none
@@ -107,9 +112,7 @@ class TextEncoder(nn.Module):
             if not settings:
                 raise OSError("no config.json")
             if settings.get("model_type") != "t5":
-                raise ValueError(
-                    f"{name} is a model of type {settings.get('model_type')!r}, not a T5"
-                )
+                raise ValueError(f"it is of type {settings.get('model_type')!r}, not a T5")
             model, report = T5EncoderModel.from_pretrained(
                 source, use_safetensors=True, dtype=torch.float32, output_loading_info=True
             )
@@ -117,7 +120,7 @@ class TextEncoder(nn.Module):
                 # transformers would go on with random numbers in their place.
                 raise OSError(f"its weights lack {', '.join(sorted(absent)[:3])}")
             tokenizer = _load_tokenizer(source)
-        except (OSError, RuntimeError, SafetensorError) as error:
+        except Exception as error:  # transformers has no class of its own for what is wrong
             raise OSError(
                 f"cannot load the text encoder {str(name or source)!r}: {_first_line(error)} "
                 "(a folder needs config.json, model.safetensors and tokenizer.json; "
@@ -148,16 +151,18 @@ class TextEncoder(nn.Module):
             "max_tokens": self.max_tokens,
         }
         settings.pop("transformers_version", None)  # a file of weights does not depend on it
+        config = json.dumps(settings, indent=2, sort_keys=True) + "\n"
+        tokenizer = self.tokenizer.to_str()
+        metadata = {"format": "pt", DIGEST: _digest(config, tokenizer, weights)}
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        # save_file would make a file that only its owner may read.
-        unfinished = folder / "model.safetensors.part"
-        unfinished.write_bytes(save(weights, metadata={"format": "pt"}))
-        unfinished.replace(folder / "model.safetensors")
-        (folder / "config.json").write_text(
-            json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8"
-        )
-        self.tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
+            # save_file would make a file that only its owner may read.
+            (Path(part) / WEIGHTS).write_bytes(save(weights, metadata))
+            (Path(part) / CONFIG).write_text(config, encoding="utf-8", newline="\n")
+            (Path(part) / TOKENIZER).write_text(tokenizer, encoding="utf-8", newline="\n")
+            for name in (CONFIG, TOKENIZER, WEIGHTS):
+                (Path(part) / name).replace(folder / name)
 
     @property
     def fingerprint(self) -> str:
@@ -238,6 +243,39 @@ class TextEncoder(nn.Module):
             stacklevel=2,
         )
         return [*ids[: self.max_tokens - 1], self.end]
+
+
+def _digest(config: str, tokenizer: str, weights: Mapping[str, Tensor]) -> str:
+    """sha256, in hex, of the three files of an encoder."""
+    digest = hashlib.sha256(f"{len(config)} {config}{tokenizer}".encode())
+    for name, weight in sorted(weights.items()):
+        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
+        digest.update(weight.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _check_digest(folder: Path) -> None:
+    """Raises OSError where the files are not as `save_pretrained` wrote them.
+
+    A model from elsewhere does not say how it was written, and is taken as it is.
+    """
+    path = folder / "model.safetensors"
+    if not path.is_file():
+        return
+    try:
+        with safe_open(path, "pt") as file:
+            written = (file.metadata() or {}).get(DIGEST)
+        if not written:
+            return
+        files = [(folder / name).read_text(encoding="utf-8") for name in (CONFIG, TOKENIZER)]
+        intact = written == _digest(*files, load_file(path))
+    except (OSError, UnicodeDecodeError, SafetensorError) as error:
+        raise OSError(f"cannot load the text encoder in {folder}: {_first_line(error)}") from error
+    if not intact:
+        raise OSError(
+            f"cannot load the text encoder in {folder}: its files are not as they were exported; "
+            "copy or export all of them again"
+        )
 
 
 def _load_tokenizer(source: str | Path) -> Tokenizer:

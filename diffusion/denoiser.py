@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
-from autoencoder.storage import fingerprint, read_config, read_weights, write_model
+from autoencoder.storage import fingerprint, read_model, write_model
 from diffusion.process import PREDICTIONS, PROCESSES, known
 
 
@@ -77,6 +77,4 @@ class Denoiser(nn.Module):
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> Self:
         """The denoiser of a folder, in evaluation mode. Raises WeightsError where there is none."""
-        model = cls(read_config(folder, cls.config_class))
-        read_weights(folder, model)
-        return model.eval()
+        return read_model(folder, {cls.config_class: cls})

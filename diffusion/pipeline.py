@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from autoencoder import Autoencoder
-from autoencoder.storage import WeightsError, read_config
+from autoencoder.storage import WeightsError, read_model
 from conditioning import TextEncoder
 from diffusion.denoiser import Denoiser
 from diffusion.dit import DiT
@@ -219,8 +219,7 @@ def load_denoiser(folder: str | Path) -> Denoiser:
 
     Raises WeightsError where there is none, or a damaged one.
     """
-    kinds = {kind.config_class: kind for kind in DENOISERS.values()}
-    return kinds[type(read_config(folder, *kinds))].from_pretrained(folder)
+    return read_model(folder, {kind.config_class: kind for kind in DENOISERS.values()})
 
 
 def _ships(part: Autoencoder | TextEncoder) -> bool:

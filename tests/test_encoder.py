@@ -276,10 +276,26 @@ def test_damaged_weights_are_one_line(small, tmp_path):
 
 def test_another_kind_of_model_is_refused(small, tmp_path):
     small.save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    save_file(weights, tmp_path / "model.safetensors", {"format": "pt"})  # as others write it
     settings = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps(settings | {"model_type": "bert"}))
-    with pytest.raises(ValueError, match="'bert', not a T5"):
+    with pytest.raises(OSError, match="'bert', not a T5"):
         TextEncoder.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
+def test_a_file_of_another_encoder_is_refused(small, tmp_path, name):
+    for folder, limit in (("one", 48), ("other", 20)):
+        small.max_tokens = limit
+        small.tokenizer.add_tokens([] if folder == "one" else ["xyzzy"])
+        with torch.no_grad():
+            small.model.shared.weight += 0.25
+        small.save_pretrained(tmp_path / folder)
+    TextEncoder.from_pretrained(tmp_path / "other")
+    (tmp_path / "one" / name).replace(tmp_path / "other" / name)
+    with pytest.raises(OSError, match="not as they were exported"):
+        TextEncoder.from_pretrained(tmp_path / "other")
 
 
 def test_a_tokenizer_of_another_model_is_refused(small, bundled):
