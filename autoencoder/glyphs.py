@@ -259,25 +259,36 @@ class GlyphDataset(Dataset):
             raise GlyphError(f'there is no split "{split}": it is "train", "test" or None for both')
         self.folder, self.split = Path(folder), split
         try:
-            self.about = json.loads((self.folder / "glyphs.json").read_text("utf-8"))
-            with (self.folder / "glyphs.tsv").open(encoding="utf-8", newline="") as file:
-                lines = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-            rows = len(self._pixels)
+            lines = self._read()
         except FileNotFoundError:
             raise GlyphError(
                 f"no glyphs in {self.folder}: run python scripts/prepare_data.py first"
             ) from None
-        if not len(lines) == rows == self.about["counts"]["glyphs"]:
+        except (ValueError, KeyError, TypeError, EOFError, csv.Error) as error:
             raise GlyphError(
-                f"the files of {self.folder} do not match: run python scripts/prepare_data.py again"
-            )
-        self._rows = np.array(
-            [row for row, line in enumerate(lines) if split in (None, line["split"])], np.int64
-        )
-        self.records = [
-            GlyphRecord(**line | {key: int(line[key]) for key in ("radical", "strokes")})
-            for line in (lines[row] for row in self._rows)
-        ]
+                f"the files of {self.folder} are damaged, or of different runs ({error}): "
+                "run python scripts/prepare_data.py again"
+            ) from None
+        rows = [row for row, line in enumerate(lines) if split in (None, line.split)]
+        self._rows, self.records = np.array(rows, np.int64), [lines[row] for row in rows]
+
+    def _read(self) -> list[GlyphRecord]:
+        """All records of the folder. Raises what reading raises, and ValueError."""
+        self.about = json.loads((self.folder / "glyphs.json").read_text("utf-8"))
+        with (self.folder / "glyphs.tsv").open(encoding="utf-8", newline="") as file:
+            lines = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        numbers = ("radical", "strokes")
+        records = [GlyphRecord(**line | {key: int(line[key]) for key in numbers}) for line in lines]
+        size = self.about["size"]
+        shape = self.about["counts"]["glyphs"], size, size
+        if self._pixels.dtype != np.uint8 or self._pixels.shape != shape:
+            raise ValueError("glyphs.npy is not of the glyphs that glyphs.json counts")
+        if len(records) != shape[0]:
+            raise ValueError("glyphs.tsv has not the lines that glyphs.json counts")
+        for one in records:
+            if not 1 <= one.radical <= 214 or one.split not in SPLITS or len(one.character) != 1:
+                raise ValueError(f"{one.character!r} in glyphs.tsv is no record of a character")
+        return records
 
     @cached_property
     def _pixels(self) -> np.ndarray:

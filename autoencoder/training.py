@@ -187,7 +187,7 @@ class AutoencoderModule(LightningModule):
             glyphs, z = shrink(glyphs, z, cells)
         logits = self.autoencoder.decode_raw(z).float()
         total, terms = autoencoder_loss(logits, glyphs, mean, logvar, self.loss, self.perceptual)
-        self.log_dict({f"train/{name}": term for name, term in terms.items()})
+        self.log_dict({f"train/{name}": term for name, term in terms.items()}, sync_dist=True)
         self.log("loss", total, prog_bar=True, logger=False)
         return total
 

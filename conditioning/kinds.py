@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from conditioning.corpus import WORDNET, load_corpus, load_senses, load_synsets
+from conditioning.tables import read_table
 
 TABLE = Path(__file__).with_name("kinds.tsv.xz")
 
@@ -102,12 +103,14 @@ _ROOTS = """\
 
 
 def load_kinds(path: Path = TABLE) -> dict[int, tuple[tuple[str, ...], ...]]:
-    """By a radical's number, the meanings that it fits, each as its words: "wolf", "to wolf"."""
+    """By a radical's number, the meanings that it fits, each as its words: "wolf", "to wolf".
+
+    Raises ValueError, in one line, for a file that is damaged.
+    """
     kinds = defaultdict(list)
-    with lzma.open(path, "rt", encoding="utf-8") as file:
-        for line in file:
-            number, *words = line.rstrip("\n").split("\t")
-            kinds[int(number)].append(tuple(words))
+    for line in read_table(path).splitlines():
+        number, *words = line.split("\t")
+        kinds[int(number)].append(tuple(words))
     return {number: tuple(meanings) for number, meanings in kinds.items()}
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 import lzma
 from pathlib import Path
+
+from conditioning.tables import read_table
 
 UNIHAN_TABLE = Path(__file__).with_name("unihan.tsv.xz")
 UNIHAN_VERSION = "14.0.0"
@@ -14,12 +15,14 @@ BLOCKS = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF))  # CJK Extension A, CJK Unified Id
 
 
 def read_unihan(path: Path = UNIHAN_TABLE) -> list[tuple[str, str, str, str]]:
-    """The rows (character, kDefinition, kRSUnicode, kTotalStrokes), in code point order."""
-    with lzma.open(path, "rt", encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
-    if tuple(rows[0]) != COLUMNS:
-        raise ValueError(f"{path} is not a Unihan table: its columns are {rows[0]}")
-    return [tuple(row) for row in rows[1:]]
+    """The rows (character, kDefinition, kRSUnicode, kTotalStrokes), in code point order.
+
+    Raises ValueError, in one line, for a file that is damaged or another table.
+    """
+    heads, *rows = [tuple(line.split("\t")) for line in read_table(path).splitlines()] or [()]
+    if heads != COLUMNS or any(len(row) != len(COLUMNS) for row in rows):
+        raise ValueError(f"{path} is not a Unihan table: its columns are not {', '.join(COLUMNS)}")
+    return rows
 
 
 def build_unihan(source: Path | None = None, path: Path = UNIHAN_TABLE) -> int:

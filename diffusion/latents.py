@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -242,33 +243,46 @@ def _key(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _save(path: Path, **arrays: np.ndarray) -> None:
-    """Writes an array file under a temporary name first, so that a cache is whole or absent."""
+def _cached(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The arrays of a file; where it is missing or damaged, what `make` makes, and writes there."""
+    if path.exists():
+        try:
+            with np.load(path) as file:  # a zip: every array has its checksum
+                return dict(file)
+        except (OSError, ValueError, EOFError, KeyError, NotImplementedError, BadZipFile) as error:
+            print(f"{path} is damaged ({error}): making it anew")
+    arrays = make()
     part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        np.savez(file, **arrays)
-    part.replace(path)
+    try:
+        with part.open("wb") as file:
+            np.savez(file, **arrays)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return arrays
 
 
-@torch.no_grad()
 def build_latents(glyphs: GlyphDataset, autoencoder: Autoencoder, folder: Path) -> Tensor:
     """Latents of all glyphs, `(count, 8, 8, 8)` float32, from the cache or made now."""
     characters = "".join(record.character for record in glyphs.records)
     path = folder / f"latents-{_key(glyphs.about, characters, autoencoder.fingerprint)}.npz"
-    if not path.exists():
+
+    @torch.no_grad()
+    def make() -> dict[str, np.ndarray]:
         starts = range(0, len(glyphs), 64)
         batches = [
             autoencoder.encode(glyphs.images(range(s, min(s + 64, len(glyphs))))).half()
             for s in track(starts, "latents")
         ]
-        _save(path, latents=torch.cat(batches).numpy())
-    return torch.from_numpy(np.load(path)["latents"]).float()
+        return {"latents": torch.cat(batches).numpy()}
+
+    return torch.from_numpy(_cached(path, make)["latents"]).float()
 
 
 def build_words(texts: list[str], encoder: TextEncoder, folder: Path) -> WordCache:
     """Embeddings of all texts, from the cache or made now."""
-    path = folder / f"words-{_key(texts, encoder.fingerprint)}.npz"
-    if not path.exists():
+
+    def make() -> dict[str, np.ndarray]:
         tokens: dict[str, np.ndarray] = {}
         by_length = sorted(texts, key=len)
         for start in track(range(0, len(texts), 128), "words"):
@@ -277,10 +291,10 @@ def build_words(texts: list[str], encoder: TextEncoder, folder: Path) -> WordCac
             for text, vectors, real in zip(batch, embedding, mask, strict=True):
                 tokens[text] = vectors[real].half().numpy()
         lengths = [len(tokens[text]) for text in texts]
-        _save(
-            path,
-            tokens=np.concatenate([tokens[text] for text in texts]),
-            offsets=np.cumsum([0, *lengths]),
-        )
-    arrays = np.load(path)
+        return {
+            "tokens": np.concatenate([tokens[text] for text in texts]),
+            "offsets": np.cumsum([0, *lengths]),
+        }
+
+    arrays = _cached(folder / f"words-{_key(texts, encoder.fingerprint)}.npz", make)
     return WordCache(arrays["tokens"], arrays["offsets"], texts)

@@ -138,7 +138,7 @@ class DiffusionModule(LightningModule):
         t = draw_for(trainer, len(x_0), partial(self.times, generator=generator))
         noise = draw_for(trainer, len(x_0), partial(randn, x_0.shape[1:], generator))
         loss = self.loss(self.predict, batch, t, noise, self.hparams.weighting)
-        self.log("train/loss", loss, prog_bar=True)
+        self.log("train/loss", loss, prog_bar=True, sync_dist=True)
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> None:

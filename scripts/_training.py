@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from _cli import one_line_errors
@@ -61,7 +64,7 @@ def train(
     if len(sys.argv) < 2 or sys.argv[1] not in SUBCOMMANDS:
         sys.argv.insert(1, "fit")
     about = {"description": sys.modules["__main__"].__doc__}
-    with one_line_errors():
+    with one_line_errors(), lost_processes():
         TrainingCLI(
             module,
             data,
@@ -71,3 +74,17 @@ def train(
             parser_kwargs=dict.fromkeys(SUBCOMMANDS, about),
             seed_everything_default=0,
         )
+
+
+@contextmanager
+def lost_processes() -> Iterator[None]:
+    """Raises ChildProcessError, an OSError, where another process of this training has ended."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not re.search("Connection (closed|reset) by peer|NCCL .*(abort|timeout)", str(error)):
+            raise
+        raise ChildProcessError(
+            "another process of this training has ended, and so does this one: what it said comes "
+            "before this; go on from the last checkpoint with --ckpt_path last"
+        ) from error

@@ -30,7 +30,7 @@ def main(
 
     The start of generate.py and its memory, drawing, encoding, decoding, and a
     step of each training. With diffusers installed (the extra "benchmark"), also
-    the pipeline of the glyffuser article, a transformer of the same size and two
+    the pipeline of the glyffuser article, a denoiser of the same kind and two
     autoencoders, all in the same run.
 
     About five minutes on two idle cores, or two minutes:

@@ -74,15 +74,25 @@ def test_everything_is_measured_and_written(measured):
     assert found["skipped"] is None
     assert found["start"]["generate_s"] == 2
     assert set(found["autoencoders"]) == {"tianshu", "kl", "tiny"}
-    assert set(found["denoisers"]) == {"tianshu", "pixart"}
+    assert set(found["denoisers"]) == {"tianshu", "diffusers"}
     assert set(found["samplers"]) == set(SAMPLERS)
     for own in found["samplers"].values():
         assert 0 < own["glyphs_1_us"] < own["glyphs_1_us"] / own["glyphs_1_share"]
-    names = {"autoencoder", "transformer", "transformer_adamw", "pixart", "article"}
+    names = {"autoencoder", "denoiser", "denoiser_adamw", "diffusers", "article"}
     assert set(found["training"]) == names
     article = found["article"]
     assert article["glyph_ms"] == pytest.approx(1000 * 50 * article["batches"][0]["call_s"])
     assert Path("new/folder/benchmark.md").read_text() == markdown(found)
+
+
+def test_a_unet_is_measured_beside_a_unet(measured):
+    make_pipeline(config=UNET).save_pretrained("unet")
+    result = measured("--model", "unet")
+    assert result.code == 0, result.err
+    found = json.loads(Path("benchmark/benchmark.json").read_text())
+    assert found["denoiser"] == "U-Net"
+    assert set(found["denoisers"]) == {"tianshu", "diffusers"}
+    assert "| diffusers' U-Net |" in Path("benchmark/benchmark.md").read_text()
 
 
 def test_without_diffusers_the_rest_is_measured(measured, monkeypatch):
@@ -103,7 +113,6 @@ def test_without_diffusers_the_rest_is_measured(measured, monkeypatch):
     [
         (("--model", "nowhere"), "no model in nowhere"),
         (("--model", "damaged"), "config.json"),
-        (("--model", "unet"), "the denoiser is a UNet"),
         (("--device", "tpu"), 'no device "tpu"'),
         (("--device", "cuda:99"), "no cuda:99 here"),
         (("--out", "file"), "file is not a folder"),
@@ -116,7 +125,6 @@ def test_bad_input_is_one_line_and_leaves_nothing(measured, arguments, said):
     Path("damaged").mkdir()
     for name in ("config.json", "model.safetensors"):
         (Path("damaged") / name).write_text("{")
-    make_pipeline(config=UNET).save_pretrained("unet")
     before = files()
     result = measured(*arguments)
     assert result.code == 2, result.out

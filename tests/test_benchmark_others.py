@@ -9,11 +9,12 @@ import torch
 from diffusers import DPMSolverMultistepScheduler
 
 from diffusion.benchmark import others
-from diffusion.benchmark.others import PixArt, article_step, article_unet
+from diffusion.benchmark.others import RELATIVES, article_step, article_unet
 from diffusion.benchmark.timing import parameters, random, untrained
 from diffusion.benchmark.training import denoiser_inputs
 from diffusion.dit import DiT, DiTConfig
 from diffusion.request import GUIDANCE
+from diffusion.unet import UNet, UNetConfig
 
 # diffusers' own, which Python keeps to itself unless it is asked.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -37,11 +38,19 @@ def test_the_networks_of_others_are_the_published_ones():
     assert parameters(tiny.encoder, tiny.decoder) == 1_222_532 + 1_222_531
 
 
-@pytest.mark.parametrize("config", [DiTConfig(), DiTConfig(patch_size=2)])
-def test_the_other_transformer_is_of_our_size_and_call(config):
-    network = untrained(lambda: PixArt(config), CPU)
-    ours = parameters(untrained(lambda: DiT(config), CPU))
-    assert parameters(network) == pytest.approx(ours, rel=0.03)
+@pytest.mark.parametrize(
+    ("kind", "config", "near"),
+    [
+        (DiT, DiTConfig(patch_size=1), 0.03),
+        (DiT, DiTConfig(), 0.03),
+        (UNet, UNetConfig(), 0.25),
+        (UNet, UNetConfig(widths=(128, 192)), 0.25),
+    ],
+)
+def test_the_other_network_is_of_our_size_and_call(kind, config, near):
+    network = untrained(lambda: RELATIVES[type(config)](config), CPU)
+    ours = parameters(untrained(lambda: kind(config), CPU))
+    assert parameters(network) == pytest.approx(ours, rel=near)
     x_t, t, embedding, mask = denoiser_inputs(config, 2, 6, CPU)
     mask[:, 4:] = False
     with torch.inference_mode():

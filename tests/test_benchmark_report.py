@@ -38,6 +38,7 @@ def results():
     batches = [{"batch": 1, "glyphs_per_s": 5.0}, {"batch": 16, "glyphs_per_s": 20.0}]
     return {
         "machine": machine(torch.device("cpu")) | {"processor": "Abacus", "threads": 2},
+        "denoiser": "transformer",
         "precision": "float32",
         "plan": {"starts": 3, "repeats": 5, "slow_repeats": 2},
         "skipped": None,
@@ -52,7 +53,7 @@ def results():
         },
         "denoisers": {
             "tianshu": {"parameters": 9_300_000, "batch_2_ms": 10.0, "batch_32_ms": 80.0},
-            "pixart": {"parameters": 9_100_000, "batch_2_ms": 20.0, "batch_32_ms": 40.0},
+            "diffusers": {"parameters": 9_100_000, "batch_2_ms": 20.0, "batch_32_ms": 40.0},
         },
         "samplers": {
             name: {
@@ -70,9 +71,9 @@ def results():
         },
         "training": {
             "autoencoder": trained(25.0, 0.8, "Muon"),
-            "transformer": trained(150.0, 0.5, "Muon"),
-            "transformer_adamw": trained(200.0, 0.6),
-            "pixart": trained(100.0, 0.7),
+            "denoiser": trained(150.0, 0.5, "Muon"),
+            "denoiser_adamw": trained(200.0, 0.6),
+            "diffusers": trained(100.0, 0.7),
             "article": trained(0.1, 0.9),
         },
     }
@@ -114,7 +115,7 @@ def test_tables_say_what_was_found(results):
 def test_what_was_skipped_says_so_in_every_table(results):
     results["article"], results["skipped"] = None, f"no luck: {EXTRA}"
     for part in ("denoisers", "autoencoders", "training"):
-        for name in ("pixart", "kl", "tiny", "article"):
+        for name in ("diffusers", "kl", "tiny", "article"):
             results[part].pop(name, None)
     text = markdown(results)
     widths = {}

@@ -1,14 +1,22 @@
 """Files that a disk, a copy or a stranger has changed: one clear line, or what they were."""
 
 import json
+import lzma
 import random
 from pathlib import Path
 from shutil import copytree
 
+import numpy as np
 import pytest
 import torch
+from conftest import SCRIPTS
+from test_glyphs import build_font
 
+from autoencoder.glyphs import GlyphDataset, GlyphError, default_font, record, write_glyphs
+from conditioning.tables import LARGEST, read_table
+from conditioning.unihan import read_unihan
 from diffusion import GlyphPipeline
+from diffusion.latents import _cached
 
 COUNT = 200
 ODD = [None, True, -1, 0, 1, 7, 1e300, 10**30, float("nan"), "", "../../etc", "os.system", [], {}]
@@ -104,3 +112,100 @@ def test_a_damaged_model_is_one_line_and_never_another_model(tiny_model_folder, 
         else:
             assert all_of(found) == whole, change
     assert refused > 0.3 * len(damaged)
+
+
+@pytest.fixture(scope="module")
+def glyph_folder(tmp_path_factory):
+    pytest.importorskip("pylopdf_fonts_zh_cn")
+    folder = tmp_path_factory.mktemp("glyphs")
+    records = [record(chr(0x4E00 + i), 1 + i, 1 + i, f"gold {i}") for i in range(12)]
+    write_glyphs(folder, records, default_font(), size=16)
+    return folder
+
+
+@pytest.mark.parametrize("name", ["glyphs.json", "glyphs.tsv", "glyphs.npy"])
+def test_damaged_glyphs_are_one_line_or_still_glyphs(glyph_folder, tmp_path, name):
+    folder = Path(copytree(glyph_folder, tmp_path / "data"))
+    data = (folder / name).read_bytes()
+    damaged = [*mutated(data), *(mutated_json(data) if name.endswith(".json") else ())]
+    for change in damaged:
+        (folder / name).write_bytes(change)
+        try:
+            glyphs = GlyphDataset(folder)
+        except GlyphError as error:
+            assert "\n" not in str(error), change
+        else:
+            assert glyphs.images(range(12)).shape == (12, 1, 16, 16), change
+            assert all(1 <= one.radical <= 214 for one in glyphs.records), change
+
+
+def test_a_damaged_cache_is_made_anew(tmp_path):
+    path = tmp_path / "cache.npz"
+    truth = {"tokens": np.arange(500.0), "offsets": np.arange(5)}
+    made = _cached(path, lambda: truth)
+    data = path.read_bytes()
+    kept = 0
+    for change in mutated(data):
+        path.write_bytes(change)
+        made = _cached(path, lambda: truth)
+        kept += path.read_bytes() == change
+        assert made.keys() == truth.keys(), change
+        assert all((made[name] == truth[name]).all() for name in truth), change
+    assert kept < 0.2 * COUNT
+
+
+def test_a_damaged_table_is_one_line(tmp_path):
+    path = tmp_path / "unihan.tsv.xz"
+    rows = [("character", "kDefinition", "kRSUnicode", "kTotalStrokes")]
+    rows += [(chr(0x4E00 + i), f"gold {i}", "1.0", "1") for i in range(50)]
+    path.write_bytes(lzma.compress("".join("\t".join(row) + "\n" for row in rows).encode()))
+    data = path.read_bytes()
+    assert read_unihan(path) == rows[1:]
+    for change in mutated(data):
+        path.write_bytes(change)
+        try:
+            assert read_unihan(path) == rows[1:], change
+        except ValueError as error:
+            assert "\n" not in str(error), change
+
+
+def test_a_bomb_is_not_unpacked(tmp_path):
+    path = tmp_path / "bomb.xz"
+    path.write_bytes(lzma.compress(bytes(LARGEST + 1)))
+    assert path.stat().st_size < 10_000
+    with pytest.raises(ValueError, match="is larger than 32 MiB"):
+        read_table(path)
+    greedy = [{"id": lzma.FILTER_LZMA2, "preset": 9, "dict_size": 2**30}]
+    path.write_bytes(lzma.compress(b"small", filters=greedy))
+    with pytest.raises(ValueError, match="is damaged"):
+        read_table(path)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_damaged_font_is_one_line_or_draws(tmp_path):
+    source = tmp_path / "whole.ttf"
+    build_font(source)
+    path = tmp_path / "font.ttf"
+    for change in mutated(source.read_bytes()):
+        path.write_bytes(change)
+        try:
+            write_glyphs(tmp_path / "data", [record("一", 1, 1, "one")], path, size=32)
+        except (GlyphError, OSError) as error:
+            assert "\n" not in str(error), change
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_damaged_checkpoint_is_one_line_or_what_it_was(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from _safety import SafeCheckpoints
+
+    path, plugin = tmp_path / "last.ckpt", SafeCheckpoints()
+    plugin.save_checkpoint({"step": 3, "weights": {"a": torch.arange(100.0)}}, path)
+    for change in mutated(path.read_bytes()):
+        path.write_bytes(change)
+        try:
+            found = plugin.load_checkpoint(path)
+        except ValueError as error:
+            assert "\n" not in str(error), change
+        else:
+            assert found["step"] == 3, change

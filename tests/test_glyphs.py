@@ -296,7 +296,7 @@ def test_a_missing_or_mixed_folder_says_what_to_run(tmp_path):
     about = json.loads((tmp_path / "glyphs.json").read_text())
     about["counts"]["glyphs"] = 2
     (tmp_path / "glyphs.json").write_text(json.dumps(about))
-    with pytest.raises(GlyphError, match="do not match"):
+    with pytest.raises(GlyphError, match="of different runs"):
         GlyphDataset(tmp_path)
 
 

@@ -93,13 +93,9 @@ def benchmark(
         help: a command that needs no model.
         skipped: why the networks of others are left out; None measures them as well.
         progress: called with the part of the whole done since the last call; the sum is 1.
-
-    Raises ValueError for a denoiser that is no transformer, which has nothing to be compared with.
     """
-    if not isinstance(pipe.denoiser, DiT):
-        kind = type(pipe.denoiser).__name__
-        raise ValueError(f"the benchmark compares transformers, and the denoiser is a {kind}")
     results = {
+        "denoiser": "transformer" if isinstance(pipe.denoiser, DiT) else "U-Net",
         "machine": timing.machine(pipe.device),
         "precision": "float32",
         "plan": asdict(plan),
@@ -206,7 +202,8 @@ def denoisers(pipe: GlyphPipeline, plan: Plan, skipped: str | None) -> dict[str,
     device, config = pipe.device, pipe.denoiser.config
     networks = {"tianshu": pipe.denoiser}
     if not skipped:
-        networks["pixart"] = timing.untrained(lambda: others.PixArt(config), device)
+        relative = others.RELATIVES[type(config)]
+        networks["diffusers"] = timing.untrained(lambda: relative(config), device)
     results = {name: {"parameters": timing.parameters(one)} for name, one in networks.items()}
     for batch in (2, 32):
         inputs = denoiser_inputs(config, batch, 8, device)
@@ -263,15 +260,16 @@ def autoencoders(pipe: GlyphPipeline, plan: Plan, skipped: str | None) -> dict[s
 
 
 def trainings(pipe: GlyphPipeline, plan: Plan, skipped: str | None) -> dict[str, dict]:
-    """Both of our stages, and a transformer of diffusers beside the second."""
-    second = pipe.denoiser.config, plan.denoiser_batch, pipe.device
+    """Both of our stages, and a network of diffusers beside the second."""
+    config, kind = pipe.denoiser.config, type(pipe.denoiser)
+    second = config, plan.denoiser_batch, pipe.device
     steps = {
         "autoencoder": stage_one(pipe, plan.autoencoder_batch),
-        "transformer": stage_two(DiT, *second, muon=True),
-        "transformer_adamw": stage_two(DiT, *second),
+        "denoiser": stage_two(kind, *second, muon=True),
+        "denoiser_adamw": stage_two(kind, *second),
     }
     if not skipped:
-        steps["pixart"] = stage_two(others.PixArt, *second)
+        steps["diffusers"] = stage_two(others.RELATIVES[type(config)], *second)
     return rated(steps, plan.repeats, plan.matrix, pipe.device)
 
 

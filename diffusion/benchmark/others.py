@@ -11,6 +11,7 @@ from diffusion.benchmark.timing import random, untrained
 from diffusion.benchmark.training import WORDS, Training
 from diffusion.dit import DiTConfig
 from diffusion.request import GUIDANCE
+from diffusion.unet import GROUPS, UNetConfig
 
 EXTRA = "pip install tianshu[benchmark]"
 
@@ -81,6 +82,41 @@ class PixArt(nn.Module):
 
     def forward(self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
         return self.network(x_t, embedding, 1000 * t, encoder_attention_mask=mask).sample
+
+
+class LatentUNet(nn.Module):
+    """diffusers' nearest relative of a `UNet`, of the same widths and behind the same call.
+
+    Stable Diffusion's network (Rombach et al. 2022), small. Its way up has one block more at each
+    resolution than its way down, so it gets one less; what it has besides attention in a block
+    still makes it a quarter larger.
+    """
+
+    def __init__(self, config: UNetConfig) -> None:
+        from diffusers import UNet2DConditionModel
+
+        super().__init__()
+        levels = len(config.widths)
+        self.network = UNet2DConditionModel(
+            sample_size=config.latent_size,
+            in_channels=config.latent_channels,
+            out_channels=config.latent_channels,
+            block_out_channels=config.widths,
+            layers_per_block=max(1, config.blocks - 1),
+            down_block_types=("CrossAttnDownBlock2D",) * levels,
+            up_block_types=("CrossAttnUpBlock2D",) * levels,
+            cross_attention_dim=config.text_width,
+            # It is their number, whatever it is called.
+            attention_head_dim=tuple(width // config.head_width for width in config.widths),
+            norm_num_groups=GROUPS,
+        )
+
+    def forward(self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
+        return self.network(x_t, 1000 * t, embedding, encoder_attention_mask=mask).sample
+
+
+# By our settings, what diffusers has of the kind.
+RELATIVES = {DiTConfig: PixArt, UNetConfig: LatentUNet}
 
 
 def autoencoders(

@@ -141,7 +141,8 @@ def denoiser_table(results: dict) -> str:
         ("one glyph, guided", "batch_2_ms", duration, ratio),
         ("sixteen glyphs, guided", "batch_32_ms", duration, ratio),
     ]
-    titles = {"tianshu": "Tianshu's transformer", "pixart": "diffusers' PixArt transformer"}
+    kind = results["denoiser"]
+    titles = {"tianshu": f"Tianshu's {kind}", "diffusers": f"diffusers' {kind}"}
     return comparison(rows, results["denoisers"], titles, results["skipped"])
 
 
@@ -171,21 +172,22 @@ def autoencoder_table(results: dict) -> str:
 
 
 def training_table(results: dict) -> str:
+    kind = results["denoiser"]
     names = {
         "autoencoder": "Tianshu's autoencoder",
-        "transformer": "Tianshu's transformer",
-        "transformer_adamw": "Tianshu's transformer, with AdamW",
-        "pixart": "diffusers' PixArt transformer",
+        "denoiser": f"Tianshu's {kind}",
+        "denoiser_adamw": f"Tianshu's {kind}, with AdamW",
+        "diffusers": f"diffusers' {kind}",
         "article": "the article's U-Net",
     }
     rows, trainings = [], results["training"]
-    yardstick = trainings["transformer_adamw"]["samples_per_s"]
+    yardstick = trainings["denoiser_adamw"]["samples_per_s"]
     for name, title in names.items():
         if name not in trainings:
             rows.append([title, f"skipped: {results['skipped']}", *[""] * 5])
             continue
         one = trainings[name]
-        compared = name in ("pixart", "article")
+        compared = name in ("diffusers", "article")
         rows.append(
             [
                 title,
@@ -204,6 +206,6 @@ def training_table(results: dict) -> str:
         "samples a second",
         "GFLOP a sample",
         "of matrix products in turn with it",
-        "against our transformer with AdamW",
+        "against our denoiser with AdamW",
     ]
     return table(head, rows)

@@ -12,7 +12,7 @@ from autoencoder import Autoencoder
 from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss
 from autoencoder.muon import Muon, pointwise
 from diffusion.benchmark import timing
-from diffusion.dit import DiTConfig
+from diffusion.denoiser import DenoiserConfig
 from diffusion.pipeline import GlyphPipeline
 from diffusion.process import PROCESSES, denoising_loss, logit_normal_times
 
@@ -36,9 +36,9 @@ class Training:
 
 
 def denoiser_inputs(
-    config: DiTConfig, batch: int, words: int, device: torch.device
+    config: DenoiserConfig, batch: int, words: int, device: torch.device
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Latents, times, embedding and mask, as a `DiT` is called with them."""
+    """Latents, times, embedding and mask, as a denoiser is called with them."""
     size = config.latent_size
     return (
         timing.random(0, batch, config.latent_channels, size, size, device=device),
@@ -66,9 +66,13 @@ def stage_one(pipe: GlyphPipeline, batch: int) -> Training:
 
 
 def stage_two(
-    make: type[nn.Module], config: DiTConfig, batch: int, device: torch.device, muon: bool = False
+    make: type[nn.Module],
+    config: DenoiserConfig,
+    batch: int,
+    device: torch.device,
+    muon: bool = False,
 ) -> Training:
-    """Our transformer or another of its shape, with AdamW or with Muon."""
+    """Our denoiser or another of its shape, with AdamW or with Muon."""
     denoiser = timing.untrained(lambda: make(config), device).train()
     x_0, t, embedding, mask = denoiser_inputs(config, batch, WORDS, device)
     noise = timing.random(3, *x_0.shape, device=device)

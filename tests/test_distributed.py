@@ -1,0 +1,93 @@
+"""Two processes on this machine do what one does, and neither waits for one that is gone."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import SCRIPTS
+from lightning.pytorch.loggers.csv_logs import CSVLogger  # noqa: F401  what the trainings log to
+from test_resume import STAGES, prepared, weights  # noqa: F401
+
+pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
+
+COMMON = [
+    "--trainer.accelerator=cpu",
+    "--trainer.logger=CSVLogger",
+    "--trainer.logger.save_dir=logs",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+    "--trainer.log_every_n_steps=1",
+    "--checkpoint.every_n_train_steps=3",
+    "--data.folder=data",
+]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture
+def start(prepared, tmp_path):  # noqa: F811
+    """Starts a stage in a folder of its own, in as many processes as told."""
+
+    def call(stage, processes, *options):
+        folder = tmp_path / str(processes)
+        folder.mkdir()
+        for name in ("data", "tiny", "text"):
+            (folder / name).symlink_to(prepared / name)
+        command = [sys.executable, str(SCRIPTS / f"train_{stage}.py"), *COMMON, *STAGES[stage]]
+        command += [f"--trainer.devices={processes}", f"--data.batch_size={4 // processes}"]
+        if processes > 1:
+            command.append("--trainer.strategy=ddp")
+        run = subprocess.Popen(
+            [*command, *options], cwd=folder, env=ENVIRONMENT, text=True,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        )  # fmt: skip
+        return folder, run
+
+    return call
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_two_processes_learn_what_one_learns(start, stage):
+    losses, exports = [], []
+    for processes in (1, 2):
+        folder, run = start(stage, processes, "--trainer.max_steps=14", "--model.out=model")
+        said, _ = run.communicate(timeout=300)
+        assert run.returncode == 0, said
+        assert said.count("wrote model") == 1
+        (log,) = folder.glob("logs/**/metrics.csv")
+        head, *lines = (line.split(",") for line in log.read_text().splitlines())
+        column = head.index("train/reconstruction" if stage == "autoencoder" else "train/loss")
+        losses.append([float(line[column]) for line in lines if line[column]])
+        exports.append(weights(folder / "model"))
+    one, two = losses
+    assert len(one) == 14
+    assert two == pytest.approx(one, rel=2e-4)
+    assert one[0] != pytest.approx(one[-1], rel=1e-2)
+    for name, weight in exports[0].items():
+        torch.testing.assert_close(exports[1][name], weight, atol=2e-3, rtol=0, msg=name)
+
+
+def children(pid):
+    return [int(one) for one in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="reads /proc")
+@pytest.mark.parametrize("who", ["first", "second"])
+def test_where_one_process_dies_the_other_ends(start, who):
+    folder, run = start("diffusion", 2, "--trainer.max_steps=100000")
+    last = folder / ".runs/diffusion/checkpoints/last.ckpt"
+    while not last.exists() and run.poll() is None:
+        time.sleep(0.1)
+    (second,) = children(run.pid)
+    os.kill(run.pid if who == "first" else second, signal.SIGKILL)
+    before = time.monotonic()
+    said, _ = run.communicate(timeout=60)  # both write here: it ends with the last of them
+    assert time.monotonic() - before < 30
+    assert run.returncode == (-signal.SIGKILL if who == "first" else 2), said
+    assert "error: another process of this training has ended" in said
+    assert "Traceback" not in said
+    assert torch.load(last, weights_only=True)["global_step"] % 3 == 0
