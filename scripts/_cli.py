@@ -46,6 +46,14 @@ def run(*mains: Callable[..., None], about: str | None = None) -> None:
     sys.exit(status)
 
 
+def process() -> tuple[int, int]:
+    """Which process this is, from 0, and of how many, as torchrun says; one without it."""
+    rank, processes = (os.environ.get(name, "") for name in ("RANK", "WORLD_SIZE"))
+    if rank.isdecimal() and processes.isdecimal() and int(rank) < int(processes):
+        return int(rank), int(processes)
+    return 0, 1
+
+
 def check_device(device: str) -> None:
     """Raises ValueError for what is no name of a device."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
@@ -95,6 +103,8 @@ def load_pipeline(model: Path, device: str) -> GlyphPipeline:
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
+        if device == "cuda" and process()[1] > 1:  # each its own
+            device = f"cuda:{process()[0] % torch.cuda.device_count()}"
     kind, _, number = device.partition(":")
     there = {
         "cpu": 1,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,6 +13,7 @@ from _cli import (
     check_device,
     check_writable,
     load_pipeline,
+    process,
     progress_bar,
     run,
     save_animation,
@@ -110,6 +110,10 @@ def main(
 
         python scripts/generate.py --prompts-file words.txt --count 4 --out glyphs/
 
+    The same from four processes, which share the glyphs:
+
+        torchrun --nproc-per-node 4 scripts/generate.py --prompts-file words.txt --out glyphs/
+
     The same seed draws the same glyph. Each file says in its text chunks what drew it.
     """
     start = time.perf_counter()
@@ -122,6 +126,9 @@ def main(
     target, single_files = destination(out, texts, prompts_file)
     if total > LARGEST_GRID and not single_files:
         raise ValueError(f"{total:,} glyphs in one picture: name a folder, --out glyphs/")
+    rank, processes = process()
+    if processes > 1 and (animate or not single_files):
+        raise ValueError("one picture from several processes: name a folder, --out glyphs/")
     if animate:
         check_animation(animate, total)
     check_device(device)
@@ -146,24 +153,28 @@ def main(
         if animate:
             states.append(x_0)
 
-    with progress_bar("drawing", total * steps) as progress:
+    size = 16 if pipe.device.type == "cpu" else 256
+    starts = range(rank * size, total, processes * size)
+    own = sum(min(size, total - start) for start in starts)
+    with progress_bar("drawing", own * steps) as progress:
         each = [text for text in texts for _ in range(count)]
-        glyphs = draw(pipe, each, seed, progress=progress, on_step=keep, **settings)
+        glyphs = draw(pipe, each, seed, starts, size, progress=progress, on_step=keep, **settings)
         about = settings | {
             "guidance_interval": " ".join(map(str, guidance_interval)),
             "Software": "Tianshu",
             "model": pipe.denoiser.fingerprint[:12],
         }
         if single_files:
-            write_files(glyphs, target, lines, count, about)
+            write_files(glyphs, target, lines, count, seed, about)
         else:
-            write_sheet(glyphs, target, texts, about)
+            write_sheet(glyphs, target, texts, seed, about)
     if animate:
         write_animation(states, steps, pipe, animate, blocks=len(texts))
     seconds = time.perf_counter() - start
     name = f"{target}/" if single_files else target
+    number = f"{own:,} of {total:,}" if processes > 1 else f"{total:,}"
     noun = "glyph" if total == 1 else "glyphs"
-    print(f"wrote {name}: {total:,} {noun} from seed {seed} on, in {seconds:.1f} s")
+    print(f"wrote {name}: {number} {noun} from seed {seed} on, in {seconds:.1f} s")
 
 
 def destination(out: str | None, texts: list[str], file: str | None) -> tuple[Path, bool]:
@@ -198,14 +209,16 @@ def check_animation(path: Path, glyphs: int) -> None:
 
 
 def draw(
-    pipe: GlyphPipeline, texts: list[str], seed: int, **settings
+    pipe: GlyphPipeline, texts: list[str], seed: int, starts: range, size: int, **settings
 ) -> Iterator[tuple[int, Image.Image]]:
-    """Yields each text's glyph with its seed, keeping no more than one batch in memory."""
-    size = 16 if pipe.device.type == "cpu" else 256
-    for first in range(0, len(texts), size):
-        batch = texts[first : first + size]
-        drawn = pipe(batch, seed=seed + first, batch_size=size, **settings)
-        yield from zip(drawn.seeds, drawn.images, strict=True)
+    """Yields glyphs with their place among the texts, keeping no more than one batch in memory.
+
+    Batches of `size` texts begin at each of `starts`; the glyph of the first text has the seed.
+    """
+    for start in starts:
+        batch = texts[start : start + size]
+        drawn = pipe(batch, seed=seed + start, batch_size=size, **settings)
+        yield from enumerate(drawn.images, start)
 
 
 def write_files(
@@ -213,27 +226,32 @@ def write_files(
     folder: Path,
     lines: dict[int, str],
     count: int,
+    seed: int,
     about: dict,
 ) -> None:
     """One PNG a glyph, `<line>-<seed>.png`, written as it is drawn."""
-    digits = len(str(max(lines)))
-    for line, text in lines.items():
-        for seed, image in islice(glyphs, count):
-            folder.mkdir(parents=True, exist_ok=True)
-            path = folder / f"{line:0{digits}}-{seed}.png"
-            write_png(image, path, {"prompt": text, "seed": seed} | about)
+    digits, numbers = len(str(max(lines))), list(lines)
+    for place, image in glyphs:
+        line = numbers[place // count]
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{line:0{digits}}-{seed + place}.png"
+        write_png(image, path, {"prompt": lines[line], "seed": seed + place} | about)
 
 
 def write_sheet(
-    glyphs: Iterator[tuple[int, Image.Image]], path: Path, texts: list[str], about: dict
+    glyphs: Iterator[tuple[int, Image.Image]],
+    path: Path,
+    texts: list[str],
+    seed: int,
+    about: dict,
 ) -> None:
     """All glyphs in one PNG, prompt after prompt."""
-    seeds, images = zip(*glyphs, strict=True)
+    images = [image for _, image in glyphs]
     path.parent.mkdir(parents=True, exist_ok=True)
     prompts = {
         "prompt": "\n".join(texts),
         "num_images_per_prompt": len(images) // len(texts),
-        "seed": seeds[0],
+        "seed": seed,
     }
     write_png(sheet(images, blocks=len(texts)), path, prompts | about)
 

@@ -91,3 +91,26 @@ def test_where_one_process_dies_the_other_ends(start, who):
     assert "error: another process of this training has ended" in said
     assert "Traceback" not in said
     assert torch.load(last, weights_only=True)["global_step"] % 3 == 0
+
+
+def test_processes_share_the_glyphs_that_one_would_draw(script, monkeypatch, tiny_model_folder):
+    options = ["--count", 19, "--steps", 2, "--model", tiny_model_folder, "--device", "cpu"]
+    prompts = "gold", "dragon"
+    assert script("generate.py", *prompts, *options, "--out", "one/").code == 0
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    names = []
+    for rank in (0, 1):
+        monkeypatch.setenv("RANK", str(rank))
+        result = script("generate.py", *prompts, *options, "--out", f"part{rank}/")
+        assert result.code == 0, result.err
+        own = sorted(path.name for path in Path(f"part{rank}").iterdir())
+        assert f"{len(own)} of 38 glyphs" in result.out
+        names += own
+    assert len(names) == 38
+    assert sorted(names) == sorted(path.name for path in Path("one").iterdir())
+    for rank in (0, 1):
+        for path in Path(f"part{rank}").iterdir():
+            assert path.read_bytes() == (Path("one") / path.name).read_bytes()
+    refused = script("generate.py", *prompts, *options, "--out", "sheet.png")
+    assert refused.code == 2
+    assert "one picture from several processes" in refused.err
