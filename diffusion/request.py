@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 BUNDLED = Path(__file__).parent / "weights"
-STEPS, GUIDANCE, SAMPLER = 12, 3.0, "dpmpp_2m"  # what a call takes unless told otherwise
+STEPS, GUIDANCE, SAMPLER = 12, 4.0, "dpmpp_2m"  # what a call takes unless told otherwise
 SAMPLER_NAMES = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "dpmpp_sde")  # keys of SAMPLERS
 MOST_STEPS = 1000
 MOST_GLYPHS = 1_000_000

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from einops import rearrange
@@ -13,14 +14,16 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
-from autoencoder import Autoencoder
 from autoencoder.batches import draw_for, randn, step_generator
 from autoencoder.muon import Muon, muon_dtype, scheduled
-from conditioning import TextEncoder
 from diffusion.dit import DiTConfig
 from diffusion.pipeline import DENOISERS, GlyphPipeline, load_denoiser
 from diffusion.process import PROCESSES, TIMES, WEIGHTINGS, Network, denoising_loss, known
 from diffusion.unet import UNetConfig
+
+if TYPE_CHECKING:
+    from autoencoder import Autoencoder
+    from conditioning import TextEncoder
 
 PROMPTS = ("gold", "fish", "disease", "bamboo")  # of the pictures in the log
 

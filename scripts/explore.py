@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 ABOUT = "Look inside: a picture for each question, from the model that ships or from your own."
 STEP_COUNTS = (1, 2, 3, 5, 10, 20, 50, 120)
-SCALES = (0.0, 1.0, 2.0, 3.0, 5.0, 8.0)
+SCALES = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0)
 TIMES = (0.05, 0.3, 0.6, 0.95)  # of the forward process
 
 Prompt = Annotated[str, typer.Argument(help="What to draw.")]

