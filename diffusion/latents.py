@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -249,7 +248,7 @@ def _cached(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, 
         try:
             with np.load(path) as file:  # a zip: every array has its checksum
                 return dict(file)
-        except (OSError, ValueError, EOFError, KeyError, NotImplementedError, BadZipFile) as error:
+        except Exception as error:  # a damaged file can make NumPy fail in any way
             print(f"{path} is damaged ({error}): making it anew")
     arrays = make()
     part = path.with_suffix(".part")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import signal
 import threading
 from pathlib import Path
@@ -50,7 +49,7 @@ class SafeCheckpoints(TorchCheckpointIO):
             return torch.load(path, map_location or "cpu", weights_only=True)
         except OSError:
             raise
-        except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+        except Exception as error:  # a damaged file can make the unpickler fail in any way
             raise ValueError(
                 f"{path} is damaged, or no checkpoint of tensors and plain values: name another "
                 "with --ckpt_path, or leave it out to begin anew"

@@ -46,7 +46,7 @@ def markdown(figures: Mapping, skipped: Mapping[str, str], pictures: Sequence[st
         "# Evaluation",
         f"{plan['captions']} held-out captions and {plan['per_radical']} samples of each of 36 "
         f"radicals, {plan['steps']} steps, guidance {plan['guidance_scale']:g}, seeds from "
-        f"{plan['seed']} on. Transformer {figures['models']['denoiser'][:12]}, autoencoder "
+        f"{plan['seed']} on. Denoiser {figures['models']['denoiser'][:12]}, autoencoder "
         f"{figures['models']['autoencoder'][:12]}, reader {figures['models']['reader'][:12]}.",
         *_reconstruction(figures["reconstruction"], skipped),
         *_distribution(figures["distribution"]),
