@@ -55,7 +55,7 @@ def train(
             "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
             "init_args": {"save_dir": str(root), "name": "logs"},
         },
-        "callbacks": [Safety(), *callbacks],
+        "callbacks": [*callbacks, Safety()],  # what it saves has the average of its step
         "use_distributed_sampler": False,  # ours know of the other processes
         "num_sanity_val_steps": 0,
         "log_every_n_steps": 10,

@@ -370,6 +370,8 @@ def wordnet(tmp_path_factory):
     for part in ("verb", "adj", "adv"):
         (folder / f"data.{part}").write_text("")
     (folder / "data.noun").write_text(NOUNS + f"00002098 03 n 01 jargon 0 000 | {invented}\n")
+    (folder / "index.noun").write_text("gold n 1 0 1 1 00001740  \n")
+    (folder / "index.verb").write_text("")
     (folder / "cntlist.rev").write_text("gold%1:21:00:: 1 7\n")
     return folder
 
