@@ -91,10 +91,11 @@ def read_model(folder: str | Path, kinds: Mapping[type, type[nn.Module]]) -> nn.
         if not tensor.is_floating_point() or not tensor.isfinite().all():
             raise WeightsError(f"{name} in {path} is not of finite numbers: export it again")
     kind = kinds[type(config)]
-    module = kind(config)
-    expected = {name: weight.shape for name, weight in module.state_dict().items()}
+    with torch.device("meta"):  # settings out of bounds would ask for more memory than there is
+        expected = {name: weight.shape for name, weight in kind(config).state_dict().items()}
     if {name: tensor.shape for name, tensor in stored.items()} != expected:
         raise WeightsError(f"{path} holds the weights of another architecture than its {CONFIG}")
+    module = kind(config)
     module.load_state_dict({name: tensor.float() for name, tensor in stored.items()})
     if written not in (None, fingerprint(config, module)):
         raise WeightsError(

@@ -39,7 +39,8 @@ def rotary_angles(size: int, head_width: int) -> Tensor:
     Half of the pairs of features turn with the row and half with the column, each pair at its own
     speed (Su et al. 2021, https://arxiv.org/abs/2104.09864, along two axes).
     """
-    speeds = (-math.log(100) * torch.linspace(0, 1, head_width // 4)).exp()
+    pairs = head_width // 4
+    speeds = (-math.log(100) * torch.arange(pairs) / max(1, pairs - 1)).exp()
     turns = torch.arange(size)[:, None] * speeds
     rows = turns[:, None].expand(size, size, -1)
     columns = turns[None].expand(size, size, -1)
