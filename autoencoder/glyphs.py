@@ -1,16 +1,10 @@
-"""Glyph images: from a font to a folder of pixels, and from the folder to a dataset.
-
-A glyph is drawn by its em box, the square that every Chinese character of a font is designed in,
-and not by its ink: a scribe puts the dot of 丶 in a certain place of the square, and so do we.
-"""
+"""Glyph images: from a font to a folder of pixels, and from the folder to a dataset."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
-import importlib.util
 import json
-import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, astuple, dataclass, fields
@@ -19,18 +13,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageDraw, ImageFont
 from torch.utils.data import Dataset
 
-SIZE = 128  # pixels
-EM = 122 / 128  # the em box as a part of the image: some strokes reach a little out of the box
-REGULAR = 400  # the OpenType weight called Regular
+from autoencoder.fonts import EM, SIZE, GlyphError, draw_glyph, load_font
+
 HELD_OUT = 0.05
 SPLITS = ("train", "test")
-
-
-class GlyphError(ValueError):
-    """A font or a data folder that cannot be used: what is wrong, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -57,105 +45,6 @@ def held_out(caption: str) -> bool:
 def record(character: str, radical: int, strokes: int, caption: str) -> GlyphRecord:
     """A `GlyphRecord` in the split that its caption decides."""
     return GlyphRecord(character, radical, strokes, SPLITS[held_out(caption)], caption)
-
-
-# ---- fonts ---------------------------------------------------------------------------------------
-
-
-def default_font() -> Path:
-    """Noto Sans SC Regular of the package pylopdf-fonts-zh-cn. Raises GlyphError without it."""
-    if importlib.util.find_spec("pylopdf_fonts_zh_cn") is None:
-        raise GlyphError(
-            "no font: pip install pylopdf-fonts-zh-cn for Noto Sans SC, or name a font of your own"
-        )
-    import pylopdf_fonts_zh_cn
-
-    return pylopdf_fonts_zh_cn.sans_path()
-
-
-@dataclass(frozen=True)
-class Font:
-    """A font face at one size, and where its em box lies."""
-
-    face: ImageFont.FreeTypeFont
-    name: str
-    characters: frozenset[int]  # code points
-    ascent: float  # height of the em box above the baseline, as a part of the em: 0.88 in Noto
-
-
-def load_font(path: str | Path, index: int = 0, size: float = SIZE * EM) -> Font:
-    """The face `index` of a font file with an em of `size` pixels, at weight 400 if it varies.
-
-    Raises GlyphError for a file that is missing or no font, and an index that it does not have.
-    """
-    from fontTools.ttLib import TTFont  # preparing data needs it, training does not
-
-    path = Path(path)
-    if not path.is_file():
-        raise GlyphError(f"there is no font at {path}")
-    faces = _face_count(path)
-    if not 0 <= index < faces:
-        allowed = f"0 to {faces - 1}" if faces > 1 else "0 alone, as it is no collection"
-        raise GlyphError(f"{path} has no font of index {index}: choose {allowed}")
-    try:
-        with TTFont(path, fontNumber=index, lazy=True) as tables:
-            characters = frozenset(tables.getBestCmap() or ())
-            ascent = _em_ascent(tables)
-            axes = [
-                min(max(REGULAR, axis.minValue), axis.maxValue)
-                if axis.axisTag == "wght"
-                else axis.defaultValue
-                for axis in (tables["fvar"].axes if "fvar" in tables else ())
-            ]
-        # The basic layout: one character needs no shaping, and Raqm is not installed everywhere.
-        face = ImageFont.truetype(path, size, index, layout_engine=ImageFont.Layout.BASIC)
-    except Exception as error:  # a damaged file can make fontTools fail in any way
-        raise GlyphError(f"{path} is not a font that can be read: {error!r}") from None
-    if axes:
-        # Left alone, a variable font draws its default instance, in Noto Sans SC the Thin one.
-        face.set_variation_by_axes(axes)
-    family, style = face.getname()
-    name = f"{family} at weight {REGULAR}" if axes else f"{family} {style}"
-    return Font(face, name, characters, ascent)
-
-
-def _face_count(path: Path) -> int:
-    """The number of faces in a font file: 1 unless it is a collection."""
-    with path.open("rb") as file:
-        header = file.read(12)
-    if header[:4] == b"ttcf" and len(header) == 12:
-        return struct.unpack(">I", header[8:])[0]
-    return 1
-
-
-def _em_ascent(tables) -> float:
-    """The height of the em box above the baseline, as a part of the em.
-
-    Chinese fonts state it as the typographic ascender, or else as the ideographic baseline of the
-    table BASE. One that does neither gets 0.88, which nearly all Chinese fonts share.
-    """
-    em = tables["head"].unitsPerEm
-    if "OS/2" in tables:
-        os2 = tables["OS/2"]
-        if os2.sTypoAscender - os2.sTypoDescender == em:
-            return os2.sTypoAscender / em
-    axis = tables["BASE"].table.HorizAxis if "BASE" in tables else None
-    if axis is not None and axis.BaseTagList and "ideo" in axis.BaseTagList.BaselineTag:
-        place = axis.BaseTagList.BaselineTag.index("ideo")
-        for script in axis.BaseScriptList.BaseScriptRecord:
-            if values := script.BaseScript.BaseValues:
-                return 1 + values.BaseCoord[place].Coordinate / em
-    return 0.88
-
-
-def draw_glyph(character: str, font: Font, size: int = SIZE) -> np.ndarray:
-    """A character with its em box in the middle: uint8 (size, size), 255 = ink."""
-    em = font.face.size
-    image = Image.new("L", (size, size))
-    x = (size - font.face.getlength(character)) / 2
-    baseline = (size - em) / 2 + font.ascent * em
-    ImageDraw.Draw(image).text((x, baseline), character, fill=255, font=font.face, anchor="ls")
-    return np.asarray(image)
 
 
 # ---- the folder ----------------------------------------------------------------------------------

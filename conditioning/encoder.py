@@ -88,9 +88,9 @@ class TextEncoder(nn.Module):
             max_tokens: longest sequence; None takes what the folder was saved with, else 48.
 
         Raises:
-            OSError: the model cannot be found or fetched, or has no safetensors weights (pickled
-                ones are refused). One line.
-            ValueError: it is a model of another kind, or not as `save_pretrained` wrote it.
+            OSError: the model cannot be found or fetched, has no safetensors weights (pickled ones
+                are refused), is no T5, or is not as `save_pretrained` wrote it. One line.
+            ValueError: its tokenizer is that of another model.
         """
         source = BUNDLED if name is None else Path(name)
         if not source.is_dir():

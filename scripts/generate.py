@@ -98,9 +98,9 @@ def main(
 
         python scripts/generate.py "gold" "sea monster" --count 8 --negative "water" --out two.png
 
-    Both radicals at once, which a plain phrase seldom gets:
+    Each asked for by itself, and both added up:
 
-        python scripts/generate.py "sickness AND fire"
+        python scripts/generate.py "water AND bird"
 
     And how they come out of noise:
 

@@ -71,7 +71,8 @@ def main(
         python scripts/prepare_data.py --undefined --out .data/undefined
     """
     # Imported late: torch takes seconds, and --help needs none of it.
-    from autoencoder.glyphs import default_font, held_out, record, write_glyphs
+    from autoencoder.fonts import default_font
+    from autoencoder.glyphs import held_out, record, write_glyphs
     from conditioning.captions import load_entries, load_entries_and_counts, load_undefined
     from conditioning.kinds import build_kinds
     from conditioning.unihan import build_unihan

@@ -13,6 +13,8 @@ from torch import nn
 from transformers import T5Config, T5EncoderModel
 
 from autoencoder import Autoencoder, AutoencoderConfig
+from autoencoder.fonts import Font, default_font, load_font
+from autoencoder.glyphs import record, write_glyphs
 from conditioning import TextEncoder
 from diffusion import GlyphPipeline
 from diffusion.benchmark import others
@@ -109,6 +111,13 @@ def script(monkeypatch, tmp_path, capfd):
     return call
 
 
+@pytest.fixture(scope="session")
+def font() -> Font:
+    """Noto Sans SC."""
+    pytest.importorskip("pylopdf_fonts_zh_cn")
+    return load_font(default_font())
+
+
 @pytest.fixture
 def tiny_autoencoder() -> Autoencoder:
     """Latents `(B, 4, 8, 8)` of glyphs `(B, 1, 128, 128)`; untrained."""
@@ -148,6 +157,23 @@ def tiny_pipeline() -> GlyphPipeline:
 def tiny_model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """`tiny_pipeline` as a training exports it, both encoders included; read-only by agreement."""
     return make_pipeline().save_pretrained(tmp_path_factory.mktemp("model"))
+
+
+@pytest.fixture(scope="session")
+def training_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty glyphs to train on, in data/, and encoders in tiny/ and text/."""
+    pytest.importorskip("pylopdf_fonts_zh_cn")
+    folder = tmp_path_factory.mktemp("training")
+    # The split follows the caption, so more are drawn than are needed.
+    records = [record(chr(0x4E00 + i), 1 + i % 9, 5 + i % 9, f"gold {i}") for i in range(24)]
+    learnt = [one for one in records if one.split == "train"][:20]
+    held_out = [record("姜", 38, 9, "ginger"), record("鐵", 167, 21, "iron")]
+    assert len(learnt) == 20
+    assert {one.split for one in held_out} == {"test"}
+    write_glyphs(folder / "data", [*learnt, *held_out], default_font())
+    make_autoencoder().save_pretrained(folder / "tiny")
+    make_text_encoder().save_pretrained(folder / "text")
+    return folder
 
 
 @pytest.fixture

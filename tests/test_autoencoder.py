@@ -8,7 +8,8 @@ from conftest import AUTOENCODER, make_autoencoder
 
 from autoencoder import Autoencoder, AutoencoderConfig
 from autoencoder.blocks import ResidualBlock
-from autoencoder.glyphs import default_font, draw_glyph, held_out, load_font
+from autoencoder.fonts import default_font, draw_glyph, load_font
+from autoencoder.glyphs import held_out
 from autoencoder.loss import reconstruction_loss
 from autoencoder.similarity import peak_signal_to_noise
 from conditioning.captions import load_entries

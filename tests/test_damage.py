@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 from conftest import SCRIPTS
-from test_glyphs import build_font
+from test_fonts import build_font
 
-from autoencoder.glyphs import GlyphDataset, GlyphError, default_font, record, write_glyphs
+from autoencoder.fonts import GlyphError, default_font
+from autoencoder.glyphs import GlyphDataset, record, write_glyphs
 from conditioning.tables import LARGEST, read_table
 from conditioning.unihan import read_unihan
 from diffusion import GlyphPipeline

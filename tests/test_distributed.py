@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import SCRIPTS
-from lightning.pytorch.loggers.csv_logs import CSVLogger  # noqa: F401  what the trainings log to
-from test_resume import STAGES, prepared, weights  # noqa: F401
+from test_resume import STAGES, weights
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
 
@@ -29,14 +28,14 @@ ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
 @pytest.fixture
-def start(prepared, tmp_path):  # noqa: F811
+def start(training_folder, tmp_path):
     """Starts a stage in a folder of its own, in as many processes as told."""
 
     def call(stage, processes, *options):
         folder = tmp_path / str(processes)
         folder.mkdir()
         for name in ("data", "tiny", "text"):
-            (folder / name).symlink_to(prepared / name)
+            (folder / name).symlink_to(training_folder / name)
         command = [sys.executable, str(SCRIPTS / f"train_{stage}.py"), *COMMON, *STAGES[stage]]
         command += [f"--trainer.devices={processes}", f"--data.batch_size={4 // processes}"]
         if processes > 1:

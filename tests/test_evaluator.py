@@ -9,7 +9,8 @@ import torch
 from conftest import make_pipeline
 
 from autoencoder import loss, similarity
-from autoencoder.glyphs import GlyphDataset, default_font, record, write_glyphs
+from autoencoder.fonts import default_font
+from autoencoder.glyphs import GlyphDataset, record, write_glyphs
 from autoencoder.reader import RadicalReader
 from conditioning.captions import load_entries
 from diffusion.evaluation import plan as plan_module

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from autoencoder.glyphs import default_font, draw_glyph, load_font
+from autoencoder.fonts import default_font, draw_glyph, load_font
 from diffusion.exploration.projection import LAYOUTS, density, layouts, principal_axes, umap
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autoencoder.glyphs import GlyphRecord, default_font, write_glyphs
+from autoencoder.fonts import default_font
+from autoencoder.glyphs import GlyphRecord, write_glyphs
 from diffusion.pictures import LABEL, MARGIN
 
 pytest.importorskip("pylopdf_fonts_zh_cn")

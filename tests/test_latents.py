@@ -9,7 +9,8 @@ from conftest import make_autoencoder, make_text_encoder
 import diffusion.latents as latents
 from autoencoder import Autoencoder
 from autoencoder.batches import Draw
-from autoencoder.glyphs import GlyphDataset, default_font, record, write_glyphs
+from autoencoder.fonts import default_font
+from autoencoder.glyphs import GlyphDataset, record, write_glyphs
 from conditioning import TextEncoder
 from diffusion.latents import (
     NO_MORE_WORDS,

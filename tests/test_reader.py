@@ -4,7 +4,7 @@ import pytest
 import torch
 from conftest import shake
 
-from autoencoder.glyphs import default_font, draw_glyph, load_font
+from autoencoder.fonts import default_font, draw_glyph, load_font
 from autoencoder.reader import RadicalReader, ReaderConfig
 from autoencoder.storage import WeightsError
 from conditioning.captions import load_entries

@@ -4,7 +4,8 @@ import pytest
 import torch
 from lightning.pytorch import Trainer
 
-from autoencoder.glyphs import GlyphDataset, GlyphRecord, default_font, write_glyphs
+from autoencoder.fonts import default_font
+from autoencoder.glyphs import GlyphDataset, GlyphRecord, write_glyphs
 from autoencoder.reader import RadicalReader, ReaderConfig
 from autoencoder.reader_training import ReaderData, ReaderModule, bend, ink, smear, vary
 

@@ -11,10 +11,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SCRIPTS, make_autoencoder, make_text_encoder
+from conftest import SCRIPTS
 from safetensors.torch import load_file
 
-from autoencoder.glyphs import default_font, record, write_glyphs
 from autoencoder.training import AutoencoderModule
 from diffusion.training import DiffusionModule
 
@@ -59,28 +58,11 @@ class Killed(BaseException):
     """In the place of a SIGKILL, which would end the tests too."""
 
 
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory):
-    """Twenty glyphs to train on, and encoders."""
-    pytest.importorskip("pylopdf_fonts_zh_cn")
-    folder = tmp_path_factory.mktemp("resume")
-    # The split follows the caption, so more are drawn than are needed.
-    records = [record(chr(0x4E00 + i), 1 + i % 9, 5 + i % 9, f"gold {i}") for i in range(24)]
-    learnt = [one for one in records if one.split == "train"][:20]
-    held_out = [record("姜", 38, 9, "ginger"), record("鐵", 167, 21, "iron")]
-    assert len(learnt) == 20
-    assert {one.split for one in held_out} == {"test"}
-    write_glyphs(folder / "data", [*learnt, *held_out], default_font())
-    make_autoencoder().save_pretrained(folder / "tiny")
-    make_text_encoder().save_pretrained(folder / "text")
-    return folder
-
-
 @pytest.fixture
-def train(script, prepared, monkeypatch):
+def train(script, training_folder, monkeypatch):
     """Runs a stage, through its script, in this process; cut off in its n-th step where told."""
     for name in ("data", "tiny", "text"):
-        Path(name).symlink_to(prepared / name)
+        Path(name).symlink_to(training_folder / name)
     modules = {"autoencoder": AutoencoderModule, "diffusion": DiffusionModule}
 
     def run(stage, *options, at=None, then=None):
@@ -234,10 +216,10 @@ def test_a_checkpoint_is_whole_or_the_one_before(monkeypatch, tmp_path):
     assert [one.name for one in path.parent.iterdir()] == ["last.ckpt"]
 
 
-def test_a_real_kill_loses_no_more_than_an_interval(prepared, tmp_path):
+def test_a_real_kill_loses_no_more_than_an_interval(training_folder, tmp_path):
     """With SIGKILL, and processes of their own."""
     for name in ("data", "tiny", "text"):
-        (tmp_path / name).symlink_to(prepared / name)
+        (tmp_path / name).symlink_to(training_folder / name)
     command = [sys.executable, str(SCRIPTS / "train_diffusion.py"), *COMMON, *STAGES["diffusion"]]
     command += ["--trainer.max_steps=400"]
     last = tmp_path / ".runs/diffusion/checkpoints/last.ckpt"

@@ -1,0 +1,147 @@
+"""Fonts: where the ink falls, and which of them are drawn how."""
+
+import numpy as np
+import pytest
+from fontTools.feaLib.builder import addOpenTypeFeaturesFromString
+from fontTools.fontBuilder import FontBuilder
+from fontTools.pens.ttGlyphPen import TTGlyphPen
+from fontTools.ttLib import TTCollection
+from fontTools.ttLib.tables.TupleVariation import TupleVariation
+
+from autoencoder.fonts import EM, SIZE, GlyphError, draw_glyph, load_font
+
+MIDDLE = (SIZE - 1) / 2
+
+
+def ink(glyph: np.ndarray) -> tuple[float, float, float, float]:
+    """Top, bottom, left and right of the ink in pixels, the last ones included."""
+    rows, columns = np.flatnonzero(glyph.max(1) > 127), np.flatnonzero(glyph.max(0) > 127)
+    return rows[0], rows[-1], columns[0], columns[-1]
+
+
+def build_font(path, character="一", top=500, weights=None, descender=-120):
+    """A font of one glyph, a bar from 300 up to `top` in an em of 1000.
+
+    With `weights`, (lowest, highest), the bar grows from `top` to 300 + 2 (top - 300) between them.
+    """
+    pen = TTGlyphPen(None)
+    for i, point in enumerate([(100, 300), (100, top), (900, top), (900, 300)]):
+        (pen.lineTo if i else pen.moveTo)(point)
+    pen.closePath()
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder([".notdef", "bar"])
+    builder.setupCharacterMap({ord(character): "bar"})
+    builder.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "bar": pen.glyph()})
+    builder.setupHorizontalMetrics({".notdef": (1000, 0), "bar": (1000, 100)})
+    builder.setupHorizontalHeader(ascent=880, descent=-120)
+    builder.setupNameTable({"familyName": "Bar", "styleName": "Regular"})
+    builder.setupOS2(sTypoAscender=880, sTypoDescender=descender)
+    builder.setupPost()
+    if weights:
+        low, high = weights
+        builder.setupFvar([("wght", low, low, high, "Weight")], [])
+        grow = [(0, 0), (0, top - 300), (0, top - 300), (0, 0), *[(0, 0)] * 4]
+        builder.setupGvar({"bar": [TupleVariation({"wght": (0, 1, 1)}, grow)], ".notdef": []})
+    builder.save(path)
+    return builder.font
+
+
+# ---- drawing -------------------------------------------------------------------------------------
+
+
+def test_one_stroke_lies_in_the_middle(font):
+    top, bottom, left, right = ink(draw_glyph("一", font))
+    assert (top + bottom) / 2 == pytest.approx(MIDDLE, abs=3)
+    assert (left + right) / 2 == pytest.approx(MIDDLE, abs=2)
+    assert right - left > 0.8 * SIZE
+    *_, left, right = ink(draw_glyph("丨", font))
+    assert (left + right) / 2 == pytest.approx(MIDDLE, abs=2)
+
+
+def test_a_part_stays_where_a_scribe_puts_it(font):
+    top, bottom, _, _ = ink(draw_glyph("丶", font))
+    assert (top + bottom) / 2 < MIDDLE - 3  # the dot is above the middle,
+    assert bottom - top < SIZE / 2  # and small: it is not blown up to fill the image
+    *_, right = ink(draw_glyph("亻", font))
+    assert right < 0.6 * SIZE  # 亻 leaves room on its right
+    top, bottom, _, _ = ink(draw_glyph("灬", font))
+    assert top > SIZE / 2  # 灬 lies at the bottom
+    top, bottom, _, _ = ink(draw_glyph("宀", font))
+    assert bottom < 0.6 * SIZE  # 宀 is a roof
+
+
+def test_ink_is_white_on_black_and_anti_aliased(font):
+    glyph = draw_glyph("永", font)
+    assert glyph.dtype == np.uint8
+    assert glyph.shape == (SIZE, SIZE)
+    assert (glyph[0, 0], glyph.max()) == (0, 255)
+    assert len(np.unique(glyph)) > 16
+
+
+def test_a_known_outline_falls_on_known_pixels(tmp_path):
+    """The bar is 100..900 by 300..500 of an em box that reaches from -120 to 880."""
+    build_font(tmp_path / "bar.ttf")
+    glyph = draw_glyph("一", load_font(tmp_path / "bar.ttf")).astype(float) / 255
+    em = SIZE * EM
+    assert glyph.sum() == pytest.approx(0.8 * 0.2 * em**2, rel=0.02)
+    rows, columns = glyph.sum(1), glyph.sum(0)
+    pixels = np.arange(SIZE) + 0.5
+    assert (columns * pixels).sum() / columns.sum() == pytest.approx(SIZE / 2, abs=0.6)
+    height = (SIZE - em) / 2 + (0.88 - 0.4) * em
+    assert (rows * pixels).sum() / rows.sum() == pytest.approx(height, abs=0.6)
+
+
+# ---- fonts ---------------------------------------------------------------------------------------
+
+
+def test_a_variable_font_is_drawn_at_weight_400(tmp_path):
+    """Weight 400 of 100..900 is 3/8 of the way, where the bar ends at 500 + 3/8 200 = 575."""
+    build_font(tmp_path / "variable.ttf", top=500, weights=(100, 900))
+    build_font(tmp_path / "static.ttf", top=575)
+    variable, static = load_font(tmp_path / "variable.ttf"), load_font(tmp_path / "static.ttf")
+    assert np.array_equal(draw_glyph("一", variable), draw_glyph("一", static))
+    assert (variable.name, static.name) == ("Bar at weight 400", "Bar Regular")
+
+
+def test_a_variable_font_without_400_takes_the_nearest_weight(tmp_path):
+    build_font(tmp_path / "heavy.ttf", top=500, weights=(600, 900))
+    build_font(tmp_path / "static.ttf", top=500)
+    heavy, static = load_font(tmp_path / "heavy.ttf"), load_font(tmp_path / "static.ttf")
+    assert np.array_equal(draw_glyph("一", heavy), draw_glyph("一", static))
+
+
+def test_the_em_box_comes_from_base_where_os2_does_not_tell(tmp_path):
+    path = tmp_path / "base.ttf"
+    font = build_font(path, descender=-400)
+    assert load_font(path).ascent == 0.88
+    addOpenTypeFeaturesFromString(
+        font,
+        "table BASE { HorizAxis.BaseTagList ideo romn;"
+        " HorizAxis.BaseScriptList DFLT romn -150 0, hani ideo -150 0; } BASE;",
+    )
+    font.save(path)
+    assert load_font(path).ascent == pytest.approx(0.85)
+
+
+def test_a_collection_is_indexed(tmp_path):
+    collection = TTCollection()
+    collection.fonts = [build_font(tmp_path / "a.ttf", top=400), build_font(tmp_path / "b.ttf")]
+    collection.save(tmp_path / "both.ttc")
+    alone = draw_glyph("一", load_font(tmp_path / "b.ttf"))
+    assert np.array_equal(draw_glyph("一", load_font(tmp_path / "both.ttc", 1)), alone)
+    assert not np.array_equal(draw_glyph("一", load_font(tmp_path / "both.ttc", 0)), alone)
+    for index in (-1, 2):
+        with pytest.raises(GlyphError, match=f"no font of index {index}: choose 0 to 1"):
+            load_font(tmp_path / "both.ttc", index)
+    with pytest.raises(GlyphError, match="no collection"):
+        load_font(tmp_path / "a.ttf", 1)
+
+
+def test_what_is_no_font_is_one_clear_error(tmp_path):
+    with pytest.raises(GlyphError, match="there is no font at"):
+        load_font(tmp_path / "none.otf")
+    for content in (b"", b"ttcf", b"not a font at all", b"OTTO" + bytes(40)):
+        (tmp_path / "bad.otf").write_bytes(content)
+        with pytest.raises(GlyphError, match="is not a font that can be read") as error:
+            load_font(tmp_path / "bad.otf")
+        assert "\n" not in str(error.value)
