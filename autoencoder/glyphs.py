@@ -6,7 +6,7 @@ import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import asdict, astuple, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -140,10 +140,15 @@ class GlyphDataset(Dataset):
     """The glyphs of a folder that `scripts/prepare_data.py` wrote: all of them, or one split.
 
     `dataset[i]` is a float32 tensor (1, size, size) in [0, 1], 1 = ink; `records[i]` belongs to it.
-    Raises GlyphError where the folder has no data, or data of different runs.
+    The characters of `without` are left out. Raises GlyphError where the folder has no data, or data of different runs.
     """
 
-    def __init__(self, folder: str | Path = ".data", split: str | None = None):
+    def __init__(
+        self,
+        folder: str | Path = ".data",
+        split: str | None = None,
+        without: Set[str] = frozenset(),
+    ) -> None:
         if split not in (*SPLITS, None):
             raise GlyphError(f'there is no split "{split}": it is "train", "test" or None for both')
         self.folder, self.split = Path(folder), split
@@ -158,7 +163,11 @@ class GlyphDataset(Dataset):
                 f"the files of {self.folder} are damaged, or of different runs ({error}): "
                 "run python scripts/prepare_data.py again"
             ) from None
-        rows = [row for row, line in enumerate(lines) if split in (None, line.split)]
+        rows = [
+            row
+            for row, line in enumerate(lines)
+            if split in (None, line.split) and line.character not in without
+        ]
         self._rows, self.records = np.array(rows, np.int64), [lines[row] for row in rows]
 
     def _read(self) -> list[GlyphRecord]:

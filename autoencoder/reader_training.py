@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Set
 from pathlib import Path
 
 import torch
@@ -50,7 +49,7 @@ class ReaderData(LightningDataModule):
         held_out = {record.character for record in self.test.records}
         self.sources = [Source(self.train)]
         for folder in self.hparams.more:
-            self.sources.append(Source(GlyphDataset(folder), held_out))
+            self.sources.append(Source(GlyphDataset(folder, without=held_out)))
 
     def train_dataloader(self) -> DataLoader:
         glyphs = Drawn(self.sources)
@@ -63,17 +62,16 @@ class ReaderData(LightningDataModule):
 
 
 class Source(Dataset):
-    """A dataset's glyphs with their radicals, less those of the characters to leave out."""
+    """A dataset's glyphs with their radicals."""
 
-    def __init__(self, glyphs: GlyphDataset, without: Set[str] = frozenset()) -> None:
+    def __init__(self, glyphs: GlyphDataset) -> None:
         self.glyphs, self.labels = glyphs, classes(glyphs.records)
-        self.rows = [i for i, r in enumerate(glyphs.records) if r.character not in without]
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.glyphs)
 
     def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
-        return self.glyphs[self.rows[i]], self.labels[self.rows[i]]
+        return self.glyphs[i], self.labels[i]
 
 
 class Drawn(ConcatDataset):

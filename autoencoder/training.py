@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from autoencoder.batches import Draw, SeededBatches, choose, draw_for, randn, step_generator
 from autoencoder.glyphs import GlyphDataset
@@ -25,13 +25,16 @@ class GlyphData(LightningDataModule):
 
     Args:
         folder: where they are.
+        more: further folders of glyphs to learn from, such as characters without a definition; what
+            is held out in `folder` is left out of them all.
         batch_size: glyphs a step and process.
         density: how much oftener dense glyphs come up in training: as their number of strokes to
             this power. 0 draws all alike, each once an epoch.
         shift: pixels, at most, by which a glyph is moved at random in training, up, down and
             sideways, so that strokes are met wherever they can fall on the latent grid.
-        composites: part of the training glyphs to press into one image with another of the batch,
-            so that parts are met smaller and denser than in the characters that the data has.
+        composites: part of the training glyphs to press into one image with another one, and part of
+            those to press so once more, so that parts are met smaller and denser than in the
+            characters that the data has.
         num_workers: loading processes; reading a memory map needs none.
         seed: of which glyphs come up when, and how they are varied.
     """
@@ -39,6 +42,7 @@ class GlyphData(LightningDataModule):
     def __init__(
         self,
         folder: Path = Path(".data"),
+        more: tuple[Path, ...] = (),
         batch_size: int = 32,
         density: float = 1.5,
         shift: int = 4,
@@ -52,6 +56,9 @@ class GlyphData(LightningDataModule):
     def setup(self, stage: str) -> None:
         self.train = GlyphDataset(self.hparams.folder, "train")
         self.test = GlyphDataset(self.hparams.folder, "test")
+        held_out = {record.character for record in self.test.records}
+        self.sources = [self.train]
+        self.sources += [GlyphDataset(folder, without=held_out) for folder in self.hparams.more]
 
     def _loader(self, dataset: Dataset, **options) -> DataLoader:
         workers = self.hparams.num_workers
@@ -59,11 +66,11 @@ class GlyphData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         own = self.hparams
-        strokes = torch.tensor([record.strokes for record in self.train.records])
+        strokes = torch.tensor([one.strokes for source in self.sources for one in source.records])
         weights = strokes.double() ** own.density
         rows = weights if own.density else len(weights)
         batches = SeededBatches(rows, own.batch_size, own.seed, self.trainer)
-        varied = VariedGlyphs(self.train, weights, own.shift, own.composites)
+        varied = VariedGlyphs(ConcatDataset(self.sources), weights, own.shift, own.composites)
         return self._loader(varied, batch_sampler=batches)
 
     def val_dataloader(self) -> DataLoader:
@@ -76,15 +83,15 @@ class VariedGlyphs(Dataset):
     `weights` `(rows,)` says how often each is the other one; the rest is as in `GlyphData`.
     """
 
-    def __init__(
-        self, glyphs: GlyphDataset, weights: Tensor, shift: int, composites: float
-    ) -> None:
+    def __init__(self, glyphs: Dataset, weights: Tensor, shift: int, composites: float) -> None:
         self.glyphs, self.weights, self.shift, self.composites = glyphs, weights, shift, composites
 
     def __getitem__(self, draw: Draw) -> Tensor:
         generator = torch.Generator().manual_seed(draw.seed)
         glyph = self.glyphs[draw.row]
-        if torch.rand((), generator=generator) < self.composites:
+        for _ in range(2):
+            if torch.rand((), generator=generator) >= self.composites:
+                break
             other = int(choose(self.weights, 1, generator))
             glyph = compose(glyph, self.glyphs[other], generator)
         return shift(glyph, self.shift, generator)

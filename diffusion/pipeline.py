@@ -20,10 +20,13 @@ from diffusion.dit import DiT
 from diffusion.guidance import Words, classifier_free
 from diffusion.process import PROCESSES, Process, x_0_predictor
 from diffusion.request import BUNDLED, GUIDANCE, SAMPLER, STEPS, check_request, conjuncts
+from diffusion.rows import decode_rows, row_by_row
 from diffusion.samplers import SAMPLERS, Denoise, Randn, ddim, time_steps
 from diffusion.unet import UNet
 
 NULL_CAPTION = ""
+# Enough to fill a device, and few enough that a single glyph does not wait for the rest.
+ROWS, ROWS_OF_GPU = 8, 64
 DENOISERS: dict[str, type[Denoiser]] = {"dit": DiT, "unet": UNet}
 
 
@@ -81,13 +84,13 @@ class GlyphPipeline:
                 two, and one in its last step.
             guidance_scale: 1 follows the words plainly, more follows them harder, 0 not at all.
             sampler: a name in `diffusion.samplers.SAMPLERS`.
-            seed: image i of the call comes from the generator of `seed + i`, whatever else is in
-                the call.
+            seed: image i of the call comes from the generator of `seed + i`, and is the same to the
+                last bit whatever else is in the call, on one machine and number of threads.
             output_type: "pil" or "pt".
             guidance_interval: times, 0 data and 1 noise, between which guidance is at work; outside
                 the words are followed plainly.
             eta: how much fresh noise the sampler `ddim` adds, 0 none to 1 as much as `ddpm`.
-            batch_size: glyphs at a time; memory and speed depend on it, the result does not.
+            batch_size: glyphs at a time; memory depends on it, the result does not.
             progress: called with the number of glyphs' steps done since the last call; the sum is
                 glyphs times steps.
             on_step: called with each state of the sampler, batch after batch: the time it has come
@@ -123,7 +126,7 @@ class GlyphPipeline:
             for t, latents, x_0 in sample(denoise, randn(), self.process, times, randn):
                 on_step(t, latents, x_0)
                 progress(len(latents))
-            glyphs.append(self.autoencoder.decode(latents).cpu())
+            glyphs.append(self.decode(latents))
         images = torch.cat(glyphs)
         return GlyphOutput(images if output_type == "pt" else to_pil(images), seeds)
 
@@ -143,14 +146,15 @@ class GlyphPipeline:
         away = NULL_CAPTION if negative_prompt is None else negative_prompt
         parts = [(part, i) for i, text in enumerate(texts) for part in conjuncts(text)]
         rows = {text: i for i, text in enumerate(dict.fromkeys([*(p for p, _ in parts), away]))}
-        embedding, mask = self.text_encoder(list(rows))  # each text once
+        embedding, mask = self.text_encoder(list(rows), batch_size=1)  # each text once, by itself
 
         def words(texts: list[str]) -> Words:
             chosen = [rows[text] for text in texts]
             return embedding[chosen], mask[chosen]
 
+        network = row_by_row(self.denoiser, self.rows)
         return classifier_free(
-            x_0_predictor(self.denoiser, self.process, self.denoiser.config.prediction),
+            x_0_predictor(network, self.process, self.denoiser.config.prediction),
             words([part for part, _ in parts]),
             words([away] * len(texts)),
             guidance_scale,
@@ -158,6 +162,10 @@ class GlyphPipeline:
             weights and [weight for each in weights for weight in each],
             guidance_interval,
         )
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents `(B, 8, 8, 8)` to glyphs `(B, 1, 128, 128)` in [0, 1], 1 = ink, on the CPU."""
+        return decode_rows(self.autoencoder.decode, latents, self.rows).cpu()
 
     def randn(self, seeds: list[int]) -> Randn:
         """Noise `(B, 8, 8, 8)` at every call, each row from the generator of its seed."""
@@ -167,6 +175,11 @@ class GlyphPipeline:
         return lambda: torch.stack([torch.randn(shape, generator=g) for g in generators]).to(
             self.device
         )
+
+    @property
+    def rows(self) -> int:
+        """How many rows the networks are called with at a time, always."""
+        return ROWS if self.device.type == "cpu" else ROWS_OF_GPU
 
     @property
     def process(self) -> Process:

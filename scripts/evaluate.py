@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from _cli import check_device, load_pipeline, progress_bar, run, write_text
+from _cli import check_device, check_writable, load_pipeline, progress_bar, run, write_text
 from _options import Data, Device, Model
 
 from diffusion.request import BUNDLED, check_model
@@ -40,10 +40,9 @@ def main(
     the extra "evaluate" (an OCR engine, plots) is skipped without it, and
     the tables say so.
     """
-    check_model(model)
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out} is a file: name a folder")
     check_device(device)
+    check_writable(out, folder=True)
+    check_model(model)
     # Imported late: torch takes seconds, and --help needs none of it.
     from autoencoder.glyphs import GlyphDataset
     from autoencoder.reader import RadicalReader

@@ -289,7 +289,7 @@ def denoise(
         denoise = pipe.denoise([prompt] * count, guidance_scale=guidance)
         noise = pipe.randn([seed + i for i in range(count)])()
         for _, x_t, x_0 in dpmpp_2m(denoise, noise, pipe.process, time_steps(steps)):
-            sides = [sheet(to_pil(pipe.autoencoder.decode(z).cpu())) for z in (x_t, x_0)]
+            sides = [sheet(to_pil(pipe.decode(z))) for z in (x_t, x_0)]
             frames.append(beside(*sides))
             advance(1)
     save_animation(frames, target, rate, lossless=False)

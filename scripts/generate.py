@@ -268,8 +268,7 @@ def write_animation(
     with progress_bar("animating", steps) as advance:
         for step in range(steps):
             latents = torch.cat(states[step::steps])
-            glyphs = torch.cat([pipe.autoencoder.decode(z).cpu() for z in latents.split(16)])
-            frames.append(sheet(to_pil(glyphs), blocks))
+            frames.append(sheet(to_pil(pipe.decode(latents)), blocks))
             advance(1)
     save_animation(frames, path, rate=8)
 

@@ -348,7 +348,7 @@ def write(
             images.append([])
             labels.append([])
             for part in latents.split(16):
-                glyphs = pipe.autoencoder.decode(part).cpu()
+                glyphs = pipe.decode(part)
                 images[-1] += to_pil(glyphs)
                 labels[-1] += radicals_seen(glyphs)
                 advance(len(part))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from _cli import progress_bar, run
+from _cli import check_writable, progress_bar, run
 
 if TYPE_CHECKING:
     from autoencoder.glyphs import GlyphCounts
@@ -70,6 +70,7 @@ def main(
 
         python scripts/prepare_data.py --undefined --out .data/undefined
     """
+    check_writable(out, folder=True)
     # Imported late: torch takes seconds, and --help needs none of it.
     from autoencoder.fonts import default_font
     from autoencoder.glyphs import held_out, record, write_glyphs

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import UNET, make_autoencoder, make_pipeline, make_text_encoder
+from conftest import DENOISER, UNET, make_autoencoder, make_pipeline, make_text_encoder
 
 from autoencoder.storage import WeightsError
 from diffusion import GlyphPipeline
@@ -36,26 +36,39 @@ def same(a, b) -> bool:
 
 
 def test_image_i_of_a_seed_is_the_only_image_of_the_seed_plus_i(draw):
-    together = draw("gold fish", num_images_per_prompt=4, seed=7)
-    for i in range(4):
-        assert same(together[i], draw("gold fish", seed=7 + i)[0])
+    together = draw("gold fish", num_images_per_prompt=20, seed=7)
+    for i in (0, 1, 7, 8, 19):
+        assert together[i].equal(draw("gold fish", seed=7 + i)[0])
     assert not same(together[0], together[1])
-    assert draw("gold fish", num_images_per_prompt=4, seed=7).equal(together)
 
 
+@pytest.mark.parametrize("config", [DENOISER, UNET], ids=["dit", "unet"])
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_the_batch_size_changes_nothing(draw, sampler):
-    prompts = ["gold", LONG, "fish"]
-    options = {"num_images_per_prompt": 2, "sampler": sampler, "guidance_scale": 2.5}
-    whole = draw(prompts, **options)
-    for size in (1, 4):
-        assert same(draw(prompts, batch_size=size, **options), whole)
+def test_a_glyph_is_the_same_to_the_last_bit_whatever_else_is_in_the_call(config, sampler):
+    pipe = make_pipeline(config=config)
+    options = {
+        "sampler": sampler,
+        "guidance_scale": 2.5,
+        "num_inference_steps": 3,
+        "output_type": "pt",
+    }
+    prompts = ["gold", LONG, "fish", "water AND bird", LONG.upper(), "gold AND fish AND tree"]
+    whole = pipe(prompts, num_images_per_prompt=3, seed=5, **options).images
+    for size in (1, 4, 7):
+        rows = pipe(prompts, num_images_per_prompt=3, seed=5, batch_size=size, **options)
+        assert rows.images.equal(whole)
+    for i, prompt in enumerate(prompts):
+        alone = pipe(prompt, seed=5 + 3 * i, **options).images[0]
+        assert alone.equal(whole[3 * i])
 
 
-def test_a_prompt_beside_a_long_one_is_drawn_the_same(draw):
-    both = draw([LONG, "gold"], seed=3)
-    assert same(both[1], draw("gold", seed=4)[0])
-    assert not same(both[1], draw(LONG, seed=4)[0])
+def test_real_weights_draw_the_same_bits_in_any_company():
+    pipe = GlyphPipeline.from_pretrained()
+    options = {"num_inference_steps": 2, "output_type": "pt"}
+    alone = pipe("gold", seed=3, **options).images[0]
+    sings = "a small bird that sings by the river in spring"
+    beside = pipe([sings, "water AND fire", "silk", "gold", sings], **options).images[3]
+    assert beside.equal(alone)
 
 
 def test_both_sides_of_and_matter_and_their_order_does_not(draw):

@@ -1,0 +1,177 @@
+"""Argument lists that nobody would write: each is carried out or refused, and leaves nothing half.
+
+`FUZZ_LISTS=300 pytest tests/test_fuzz.py` tries so many for each script, in place of a few.
+"""
+
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+import torch
+from conftest import SCRIPTS
+from PIL import Image
+from safetensors import safe_open
+
+from diffusion import benchmark
+from diffusion.evaluation.evaluator import Evaluator
+
+LISTS = int(os.environ.get("FUZZ_LISTS", 10))
+SECONDS = 60  # for one list, on a machine with other work
+
+TEXTS = [
+    "", " ", "\t\n", "gold", "a dragon of the sea", "water AND fire", "AND", "gold AND", "金",
+    "\u202eright to left", "🐉", "\udcff", "\x07\x1b[31m", "é" * 300, "x" * 10_001, "%s%n{}$(id)",
+    "--", "-", "../x", ".", "..", "no/such/place", "file", "file/x.png", "x.png", "x.gif", "x.txt",
+    "folder/", "--help", "true", "null", "nan", "[]", "[1,2", "{}", '{"class_path": "os.system"}',
+    "!!python/object/apply:os.system [ls]", "None", "cpu", "cuda:7", "ddim", "euler",
+]  # fmt: skip
+NUMBERS = [
+    "-1", "0", "1", "2", "3", "1.5", "-0.0", "1e-9", "nan", "inf", "-inf", "1e309", "1_0", "0x10",
+    str(2**31), str(2**63 - 1), str(2**63), "1000000001", "9" * 400, "１", "",
+]  # fmt: skip
+
+TRAINER = [
+    "--trainer.accelerator=cpu",
+    "--trainer.devices=1",
+    "--trainer.logger=false",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+    "--trainer.max_steps=1",
+    "--trainer.max_epochs=1",
+    "--trainer.limit_val_batches=1",
+]
+MODEL = ["--device=cpu", "--model=model"]
+# What is always there, so that a list that is right after all is carried out soon.
+SMALL = {
+    "generate.py": [*MODEL, "--count=2", "--steps=2"],
+    "explore.py": MODEL,
+    "interpolate.py": MODEL,
+    "evaluate.py": [*MODEL, "--data=data"],
+    "benchmark.py": MODEL,
+    "prepare_data.py": [],
+    "tour.py": [],
+    "train_all.py": [],
+    "train_autoencoder.py": [
+        *TRAINER,
+        "--data.folder=data",
+        "--data.batch_size=4",
+        "--model.config.widths=[8,16]",
+        "--model.config.encoder_blocks=[1,1]",
+        "--model.config.decoder_blocks=[1,1]",
+        "--model.loss.perceptual=edges",
+    ],
+    "train_reader.py": [*TRAINER, "--data.folder=data", "--data.batch_size=4"],
+    "train_diffusion.py": [
+        *TRAINER,
+        "--data.folder=data",
+        "--data.batch_size=4",
+        "--data.autoencoder=tiny",
+        "--data.text_encoder=text",
+        "--model.dit.width=32",
+        "--model.dit.depth=1",
+        "--model.dit.hidden=32",
+        "--model.dit.head_width=16",
+        "--model.dit.text_width=16",
+        "--model.dit.latent_channels=4",
+        "--model.denoiser=dit",
+    ],
+    "train_text_encoder.py": [*TRAINER, "--data.wordnet=nowhere"],
+}
+VERBS = {
+    "explore.py": "map noising steps guidance radicals denoise neighbours words bogus".split(),
+    "interpolate.py": "glyphs prompts seeds edit bogus".split(),
+}
+# These would start other processes, or go on for as long as they are told to.
+LEFT_OUT = re.compile(
+    r"trainer\.(devices|num_nodes|strategy|max_steps|max_epochs|max_time|min_|fast_dev|profiler)"
+    r"|num_workers|--rebuild|--print_|--help|--version"
+)
+
+
+@pytest.fixture
+def place(script, training_folder, tiny_model_folder, monkeypatch):
+    """An empty folder with a little of everything, and no work of minutes or of other processes."""
+    for name in ("data", "tiny", "text"):
+        Path(name).symlink_to(training_folder / name)
+    Path("model").symlink_to(tiny_model_folder)
+    Path("file").write_text("gold\nfish\n")
+    Path("folder").mkdir()
+    pretend = SimpleNamespace(returncode=0, stdout="", stderr="")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pretend)
+    monkeypatch.setattr(Evaluator, "run", lambda *_: {})
+    monkeypatch.setattr(benchmark, "benchmark", lambda *_: {})
+    return script
+
+
+def options_of(help_text: str) -> list[str]:
+    """The options that a help names, but for what cannot be tried here."""
+    found = re.findall(r"(?<![\w-])--[a-zA-Z][\w.-]*", help_text)
+    return [name.rstrip(".") for name in dict.fromkeys(found) if not LEFT_OUT.search(name)]
+
+
+def argument_list(chance: random.Random, name: str, options: list[str]) -> list[str]:
+    """A few arguments, most of them wrong, after those that keep it small."""
+    made = [chance.choice(VERBS[name])] if name in VERBS else []
+    made += SMALL[name]
+    for _ in range(chance.choice([0, 1, 1, 1, 2, 2, 3])):
+        value = chance.choice(chance.choice([TEXTS, NUMBERS]))
+        option = chance.choice(options)
+        made += chance.choice([[f"{option}={value}"], [option, value], [value], [option]])
+    return made
+
+
+def half_written(folder: Path) -> list[str]:
+    """What a program that stopped in the middle would leave behind."""
+    broken = []
+    for path in folder.rglob("*"):
+        try:
+            if ".part" in path.name:
+                raise ValueError("a temporary file")
+            if path.suffix in (".png", ".gif", ".webp"):
+                Image.open(path).load()
+            elif path.suffix == ".json":
+                json.loads(path.read_text("utf-8"))
+            elif path.suffix == ".safetensors":
+                safe_open(path, "pt")
+            elif path.suffix == ".ckpt":
+                torch.load(path, weights_only=True)
+        except Exception as error:
+            broken.append(f"{path}: {error}")
+    return broken
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", SMALL)
+def test_argument_lists_are_carried_out_or_refused(place, name, monkeypatch):
+    def too_long(*_):
+        pytest.fail(f"{SECONDS} s and more for {shown}")
+
+    shown = "--help"
+    own = [["--help"]] + [[verb, "--help"] for verb in VERBS.get(name, [])[:-1]]
+    helps = [place(name, *arguments).out for arguments in own]
+    options = options_of("\n".join(helps))
+    assert options
+    codes = set()
+    previous = signal.signal(signal.SIGALRM, too_long)
+    try:
+        for i in range(LISTS):
+            arguments = argument_list(random.Random(f"{name} {i}"), name, options)
+            shown = f"{name} {arguments}"
+            signal.alarm(SECONDS)
+            with torch.random.fork_rng(devices=[]):
+                result = place(name, *arguments)
+            signal.alarm(0)
+            assert result.code in (0, 2), (shown, result.code, result.err)
+            assert "Traceback" not in result.err, (shown, result.err)
+            assert not half_written(Path()), shown
+            codes.add(result.code)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, previous)
+    assert 2 in codes
