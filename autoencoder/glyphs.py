@@ -140,7 +140,8 @@ class GlyphDataset(Dataset):
     """The glyphs of a folder that `scripts/prepare_data.py` wrote: all of them, or one split.
 
     `dataset[i]` is a float32 tensor (1, size, size) in [0, 1], 1 = ink; `records[i]` belongs to it.
-    The characters of `without` are left out. Raises GlyphError where the folder has no data, or data of different runs.
+    The characters of `without` are left out. Raises GlyphError where the folder has no data, or
+    data of different runs.
     """
 
     def __init__(

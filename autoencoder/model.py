@@ -12,7 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from autoencoder.blocks import ChannelNorm, Down, ResidualBlock, Up
-from autoencoder.storage import fingerprint, read_model, write_model
+from autoencoder.storage import check_bounds, fingerprint, read_model, write_model
 
 BUNDLED = Path(__file__).parent / "weights"
 
@@ -41,6 +41,7 @@ class AutoencoderConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError, in one line, for settings that make no autoencoder."""
+        check_bounds(self)
         levels = len(self.widths)
         if not len(self.encoder_blocks) == len(self.decoder_blocks) == levels > 0:
             raise ValueError("widths, encoder_blocks and decoder_blocks must be of one length")
@@ -176,6 +177,35 @@ class Autoencoder(nn.Module):
         for layer in model.encoder.layers:
             if type(layer) is type(layers[0]):  # else a block more than there was at this level
                 layer.load_state_dict(layers.pop(0).state_dict())
+        return model
+
+    def widened(self, latent_channels: int) -> Autoencoder:
+        """A copy with more channels in its latents, which its decoder does not hear yet.
+
+        The old ones stay as they are, so that a denoiser trained on them knows part of the new
+        latents. Raises ValueError for fewer channels than there are.
+        """
+        had = self.config.latent_channels
+        if latent_channels < had:
+            raise ValueError(f"latents of {had} channels cannot grow to {latent_channels}")
+        config = self.config
+        missing = latent_channels - had
+        config = replace(
+            config,
+            latent_channels=latent_channels,
+            latent_mean=config.latent_mean + (0.0,) * missing,
+            latent_std=config.latent_std + (1.0,) * missing,
+        )
+        model = Autoencoder(config)
+        state, old = model.state_dict(), self.state_dict()
+        for name, value in state.items():
+            if value.shape == old[name].shape:
+                value.copy_(old[name])
+            elif name.startswith("decoder"):  # the first layer hears silence
+                value.zero_()[:, :had] = old[name]
+            else:  # the last layer: means, then log-variances
+                for new, own in zip(value.chunk(2), old[name].chunk(2), strict=True):
+                    new[:had] = own
         return model
 
     def averaged(self, other: Autoencoder) -> Autoencoder:

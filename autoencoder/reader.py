@@ -15,7 +15,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from autoencoder.blocks import ChannelNorm, Down, ResidualBlock
-from autoencoder.storage import fingerprint, read_model, write_model
+from autoencoder.storage import check_bounds, fingerprint, read_model, write_model
 
 BUNDLED = Path(__file__).parent / "weights" / "reader"
 
@@ -44,6 +44,7 @@ class ReaderConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError, in one line, for settings that make no reader."""
+        check_bounds(self)
         if not len(self.widths) == len(self.blocks) > 0:
             raise ValueError("widths and blocks must be of one length")
         if min(self.radicals, self.stem, self.features, self.image_size, *self.widths) < 1:

@@ -59,15 +59,20 @@ def read_config(folder: str | Path, *config_classes: type[Config]) -> Config:
 
 
 def _check(name: str, value: object, default: object) -> None:
-    """Raises ValueError for a setting that has not its default's type, or is out of all bounds."""
+    """Raises ValueError for a setting that has not its default's type."""
     if type(value) is not type(default):
         raise ValueError(f"{name} is {value!r}, where {type(default).__name__} is expected")
-    if isinstance(value, str):
-        return
-    numbers, likes = (x if isinstance(x, tuple) else (x,) for x in (value, default))
-    for number in numbers:
-        if type(number) is not type(likes[0]) or not abs(number) <= LARGEST:
-            raise ValueError(f"{name} is {value!r}, where numbers up to {LARGEST} are expected")
+    if isinstance(value, tuple) and {type(v) for v in value} - {type(v) for v in default}:
+        raise ValueError(f"{name} is {value!r}, where numbers up to {LARGEST} are expected")
+
+
+def check_bounds(config: object) -> None:
+    """Raises ValueError for a number among a dataclass's settings that is out of all bounds."""
+    for name, value in asdict(config).items():
+        numbers = value if isinstance(value, tuple) else (value,)
+        for number in numbers:
+            if not isinstance(number, str) and not abs(number) <= LARGEST:
+                raise ValueError(f"{name} is beyond {LARGEST}: no model is so large")
 
 
 def read_model(folder: str | Path, kinds: Mapping[type, type[nn.Module]]) -> nn.Module:

@@ -19,6 +19,8 @@ from autoencoder.model import Autoencoder, AutoencoderConfig
 from autoencoder.muon import Muon, muon_dtype, pointwise, scheduled, triangle
 from autoencoder.similarity import peak_signal_to_noise
 
+MOST_WORKERS = 256
+
 
 class GlyphData(LightningDataModule):
     """The glyphs that `scripts/prepare_data.py` drew, in batches `(B, 1, 128, 128)`.
@@ -32,7 +34,7 @@ class GlyphData(LightningDataModule):
             this power. 0 draws all alike, each once an epoch.
         shift: pixels, at most, by which a glyph is moved at random in training, up, down and
             sideways, so that strokes are met wherever they can fall on the latent grid.
-        composites: part of the training glyphs to press into one image with another one, and part of
+        composites: part of the training glyphs to press into one image with another, and part of
             those to press so once more, so that parts are met smaller and denser than in the
             characters that the data has.
         num_workers: loading processes; reading a memory map needs none.
@@ -51,6 +53,8 @@ class GlyphData(LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        if not 0 <= num_workers <= MOST_WORKERS:
+            raise ValueError(f"{num_workers} loading processes: take 0 to {MOST_WORKERS}")
         self.save_hyperparameters()
 
     def setup(self, stage: str) -> None:
@@ -136,6 +140,8 @@ class AutoencoderModule(LightningModule):
         average: with `start`, folder of another one trained from the same, to start in the middle.
         encoder_blocks: with `start`, blocks that its encoder grows to; the new ones start as the
             identity.
+        latent_channels: with `start`, channels that its latents grow to. Its encoder learns nothing
+            but the new ones: a denoiser trained on the old ones can go on.
         decoder_only: leave the encoder of `start` as it is, so that latents, and a denoiser trained
             on them, stay valid.
         compile: let torch.compile make the networks faster, for a minute at the start; needs a
@@ -154,6 +160,7 @@ class AutoencoderModule(LightningModule):
         start: Path | None = None,
         average: Path | None = None,
         encoder_blocks: tuple[int, ...] | None = None,
+        latent_channels: int | None = None,
         decoder_only: bool = False,
         compile: bool = False,
         seed: int = 0,
@@ -162,7 +169,7 @@ class AutoencoderModule(LightningModule):
         super().__init__()
         self.save_hyperparameters(ignore=["config", "loss"])
         self.loss = loss
-        if start is None and (decoder_only or encoder_blocks or average):
+        if start is None and (decoder_only or encoder_blocks or latent_channels or average):
             raise ValueError(
                 "only a trained encoder can grow, be averaged or be left as it is: "
                 "name an autoencoder to start from"
@@ -172,9 +179,16 @@ class AutoencoderModule(LightningModule):
             self.autoencoder = self.autoencoder.averaged(Autoencoder.from_pretrained(average))
         if encoder_blocks:
             self.autoencoder = self.autoencoder.grown(encoder_blocks)
+        if latent_channels:
+            had = self.autoencoder.config.latent_channels
+            self.autoencoder = self.autoencoder.widened(latent_channels)
         self.autoencoder.train()
-        if decoder_only:
+        if decoder_only or latent_channels:
             self.autoencoder.encoder.requires_grad_(False)
+        if latent_channels:
+            for weight in self.autoencoder.encoder.layers[-1].parameters():
+                weight.requires_grad_(True)
+                weight.register_hook(partial(only_new, had=had))
         self.perceptual = perceptual_loss(loss.perceptual)
 
     def on_fit_start(self) -> None:
@@ -230,6 +244,14 @@ class AutoencoderModule(LightningModule):
                 latent_std=tuple(std.tolist()),
             )
         print(f"wrote {self.autoencoder.save_pretrained(self.hparams.out)}")
+
+
+def only_new(gradient: Tensor, had: int) -> Tensor:
+    """The gradient of an encoder's last layer, zero for the first `had` means and log-variances."""
+    kept = gradient.clone()
+    for part in kept.chunk(2):
+        part[:had] = 0
+    return kept
 
 
 @torch.no_grad()

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
-from autoencoder.storage import fingerprint, read_model, write_model
+from autoencoder.storage import check_bounds, fingerprint, read_model, write_model
 from diffusion.process import PREDICTIONS, PROCESSES, known
 
 
@@ -35,6 +35,7 @@ class DenoiserConfig:
 
     def __post_init__(self) -> None:
         """Raises ValueError, in one line, for settings that make no denoiser."""
+        check_bounds(self)
         if min(self.latent_channels, self.latent_size, self.text_width) < 1:
             raise ValueError("the sizes of a denoiser must be at least 1")
         known("process", self.process, PROCESSES)

@@ -7,6 +7,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import torch
@@ -251,7 +252,7 @@ def _cached(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, 
         except Exception as error:  # a damaged file can make NumPy fail in any way
             print(f"{path} is damaged ({error}): making it anew")
     arrays = make()
-    part = path.with_suffix(".part")
+    part = path.with_suffix(f".{uuid4().hex}.part")  # nodes of one file system do not meet in it
     try:
         with part.open("wb") as file:
             np.savez(file, **arrays)

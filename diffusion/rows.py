@@ -43,9 +43,7 @@ def row_by_row(network: Network, size: int) -> Network:
 def decode_rows(decode: Callable[[Tensor], Tensor], latents: Tensor, size: int) -> Tensor:
     """`decode(latents)` of `(B, ...)`, called with `size` rows at a time."""
     every = torch.arange(len(latents), device=latents.device)
-    return torch.cat(
-        [decode(latents[filled])[: len(rows)] for rows, filled in _parts(every, size)]
-    )
+    return torch.cat([decode(latents[filled])[: len(rows)] for rows, filled in _parts(every, size)])
 
 
 def _parts(rows: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:

@@ -69,6 +69,8 @@ class Safety(Callback):
         self.step = 0
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        if trainer.accumulate_grad_batches < 1:
+            raise ValueError("accumulate_grad_batches must be at least 1")
         if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
             trainer.strategy.checkpoint_io = SafeCheckpoints()
 

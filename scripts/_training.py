@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from _cli import one_line_errors
+from _cli import one_line_errors, write_text
 from _safety import Safety
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
@@ -33,6 +34,16 @@ class TrainingCLI(LightningCLI):
                 "checkpoint.enable_version_counter": False,
             }
         )
+
+
+class WholeConfig(SaveConfigCallback):
+    """Writes the settings of a training beside its log: whole, or not at all."""
+
+    def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        folder = Path(getattr(trainer.logger, "log_dir", None) or trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = self.parser.dump(self.config, skip_none=False)
+        write_text(folder / self.config_filename, settings)
 
 
 def train(
@@ -64,16 +75,26 @@ def train(
     if len(sys.argv) < 2 or sys.argv[1] not in SUBCOMMANDS:
         sys.argv.insert(1, "fit")
     about = {"description": sys.modules["__main__"].__doc__}
-    with one_line_errors(), lost_processes():
+    with one_line_errors(), lost_processes(), bad_settings():
         TrainingCLI(
             module,
             data,
             trainer_class=Trainer,
             trainer_defaults=defaults,
-            save_config_kwargs={"overwrite": True},
+            save_config_callback=WholeConfig,
+            save_config_kwargs={"save_to_log_dir": False},
             parser_kwargs=dict.fromkeys(SUBCOMMANDS, about),
             seed_everything_default=0,
         )
+
+
+@contextmanager
+def bad_settings() -> Iterator[None]:
+    """Raises ValueError for what Lightning calls a misconfiguration, and for numbers beyond it."""
+    try:
+        yield
+    except (MisconfigurationException, OverflowError) as error:
+        raise ValueError(str(error)) from error
 
 
 @contextmanager

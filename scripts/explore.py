@@ -386,16 +386,17 @@ def words(
     with progress_bar("reading", len(captions) + 1) as advance:
         asked, known = pooled(encoder, [prompt, *captions], advance).split([1, len(captions)])
     likeness = torch.cosine_similarity(asked, known)
+    nearest = likeness.topk(min(count, len(captions)))
     lines = [
         f"{value:.2f}  {characters[captions[i]]}  {captions[i]}"
-        for value, i in zip(*(x.tolist() for x in likeness.topk(count)), strict=True)
+        for value, i in zip(*(x.tolist() for x in nearest), strict=True)
     ]
     if out is None:
         print("\n".join(lines))
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_text(out, "\n".join(lines) + "\n")
-        print(f"wrote {out}: {count} captions")
+        print(f"wrote {out}: {len(lines)} captions")
 
 
 # ---- what they share -----------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Models small enough to be made anew for a test; their weights are fixed by seeds."""
 
+import logging
 import runpy
 import sys
 from dataclasses import replace
@@ -14,8 +15,8 @@ from transformers import T5Config, T5EncoderModel
 
 from autoencoder import Autoencoder, AutoencoderConfig
 from autoencoder.fonts import Font, default_font, load_font
-from autoencoder.glyphs import record, write_glyphs
-from conditioning import TextEncoder
+from autoencoder.glyphs import held_out, record, write_glyphs
+from conditioning import TextEncoder, captions
 from diffusion import GlyphPipeline
 from diffusion.benchmark import others
 from diffusion.denoiser import Denoiser, DenoiserConfig
@@ -97,6 +98,8 @@ def script(monkeypatch, tmp_path, capfd):
     """Runs a script here in an empty folder; returns its exit code, stdout and stderr."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(SCRIPTS)
+    # Lightning's log still goes to the standard error of the test before.
+    monkeypatch.setattr(logging, "raiseExceptions", False)
 
     def call(name, *arguments):
         monkeypatch.setattr(sys, "argv", [str(SCRIPTS / name), *map(str, arguments)])
@@ -174,6 +177,19 @@ def training_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     make_autoencoder().save_pretrained(folder / "tiny")
     make_text_encoder().save_pretrained(folder / "text")
     return folder
+
+
+@pytest.fixture
+def few_characters(monkeypatch):
+    """Unihan with 80 characters only, 16 of them held out."""
+    entries, counts = captions.load_entries_and_counts()
+    learnt = [entry for entry in entries if not held_out(entry.caption)][:64]
+    unseen = [entry for entry in entries if held_out(entry.caption)][:16]
+    few = learnt + unseen
+    monkeypatch.setattr(captions, "load_entries_and_counts", lambda: (few, counts))
+    monkeypatch.setattr(captions, "load_entries", lambda: few)
+    undefined = captions.load_undefined()[:30]
+    monkeypatch.setattr(captions, "load_undefined", lambda: undefined)
 
 
 @pytest.fixture

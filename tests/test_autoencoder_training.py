@@ -12,6 +12,8 @@ from torch.utils.data import DataLoader
 
 from autoencoder import Autoencoder
 from autoencoder.batches import Draw
+from autoencoder.fonts import default_font
+from autoencoder.glyphs import GlyphDataset, GlyphRecord, write_glyphs
 from autoencoder.loss import LossConfig
 from autoencoder.training import (
     AutoencoderModule,
@@ -121,6 +123,7 @@ def test_dense_glyphs_come_up_as_often_as_the_power_of_their_strokes_says():
     data = GlyphData(batch_size=50, density=2.0, composites=0.0)
     images = [torch.full((1, 8, 8), value) for value in (0.25, 0.5)] * 500
     data.train = Few(images)
+    data.sources = [data.train]
     drawn = torch.cat(list(data.train_dataloader()))
     assert len(drawn) == 1000
     dense = (drawn.amax((1, 2, 3)) == 0.5).float().mean()
@@ -185,6 +188,41 @@ def test_a_decoder_trained_alone_leaves_every_latent_as_it_was(train_on, glyphs)
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_latents_that_grow_keep_their_old_channels_to_the_last_bit(train_on):
+    before, after = train_on(latent_channels=6)
+    glyphs = torch.rand(2, 1, 128, 128, generator=torch.Generator().manual_seed(2))
+    with torch.no_grad():
+        old = before.encode_raw(glyphs)
+        new = after.encode_raw(glyphs)
+        untrained = before.widened(6).encode_raw(glyphs)
+    for one, other in zip(old, new, strict=True):
+        torch.testing.assert_close(one, other[:, :4], atol=1e-6, rtol=1e-6)
+    for name, weight in before.encoder.state_dict().items():
+        learnt = after.encoder.state_dict()[name]
+        if weight.shape == learnt.shape:
+            assert weight.equal(learnt), name
+        else:
+            for mine, theirs in zip(weight.chunk(2), learnt.chunk(2), strict=True):
+                assert mine.equal(theirs[:4])
+    assert not torch.allclose(untrained[0][:, 4:], new[0][:, 4:], atol=1e-3)  # they learn
+    assert after.decoder.layers[0].weight[:, 4:].abs().max() > 0  # and are heard
+    assert len(after.config.latent_mean) == 6
+    assert all(abs(value - 1) > 1e-6 for value in after.config.latent_std)
+
+
+def test_glyphs_of_further_folders_come_up_and_held_out_ones_do_not(training_folder, tmp_path):
+    more = tmp_path / "more"
+    own = GlyphDataset(training_folder / "data")
+    unseen = next(one for one in own.records if one.split == "test").character
+    strange = [GlyphRecord(c, 1, 9, "train", "") for c in ("龘", unseen)]
+    write_glyphs(more, strange, default_font())
+    data = GlyphData(training_folder / "data", more=(more,))
+    data.setup("fit")
+    assert [len(source) for source in data.sources] == [20, 1]
+    assert data.sources[1].records[0].character == "龘"
+    assert len(GlyphDataset(more, without={unseen})) == 1
+
+
 def test_an_encoder_grown_in_training_is_exported_with_statistics_of_its_own(train_on):
     before, after = train_on(encoder_blocks=(2, 3))
     measured = {"latent_mean": after.config.latent_mean, "latent_std": after.config.latent_std}
@@ -212,7 +250,13 @@ def test_autoencoders_of_two_kinds_have_no_middle():
 
 
 @pytest.mark.parametrize(
-    "option", [{"decoder_only": True}, {"encoder_blocks": (3, 5)}, {"average": Path("other")}]
+    "option",
+    [
+        {"decoder_only": True},
+        {"encoder_blocks": (3, 5)},
+        {"latent_channels": 16},
+        {"average": Path("other")},
+    ],
 )
 def test_what_goes_on_from_a_trained_one_needs_one(option):
     with pytest.raises(ValueError, match="name an autoencoder to start from"):

@@ -1,7 +1,11 @@
-"""Runs that are cut off and go on: nothing is lost, and nothing is seen twice."""
+"""Runs that are cut off and go on: nothing is lost, and nothing is seen twice.
+
+`KILLS=20 pytest tests/test_resume.py -k real` kills as often, in both stages.
+"""
 
 import os
 import pickle
+import random
 import re
 import signal
 import subprocess
@@ -17,6 +21,7 @@ from safetensors.torch import load_file
 from autoencoder.training import AutoencoderModule
 from diffusion.training import DiffusionModule
 
+KILLS = int(os.environ.get("KILLS", 1))
 STEPS = 14  # of five a epoch
 COMMON = [
     "--trainer.accelerator=cpu",
@@ -216,26 +221,31 @@ def test_a_checkpoint_is_whole_or_the_one_before(monkeypatch, tmp_path):
     assert [one.name for one in path.parent.iterdir()] == ["last.ckpt"]
 
 
-def test_a_real_kill_loses_no_more_than_an_interval(training_folder, tmp_path):
-    """With SIGKILL, and processes of their own."""
+@pytest.mark.parametrize("stage", ["diffusion"] if KILLS == 1 else STAGES)
+def test_real_kills_lose_no_more_than_an_interval(training_folder, tmp_path, stage):
+    """With SIGKILL, and processes of their own, at random moments after they have started."""
     for name in ("data", "tiny", "text"):
         (tmp_path / name).symlink_to(training_folder / name)
-    command = [sys.executable, str(SCRIPTS / "train_diffusion.py"), *COMMON, *STAGES["diffusion"]]
-    command += ["--trainer.max_steps=400"]
-    last = tmp_path / ".runs/diffusion/checkpoints/last.ckpt"
+    steps = 300 + 100 * KILLS
+    command = [sys.executable, str(SCRIPTS / f"train_{stage}.py"), *COMMON, *STAGES[stage]]
+    command += [f"--trainer.max_steps={steps}", "--trainer.val_check_interval=5"]
+    last = tmp_path / f".runs/{stage}/checkpoints/last.ckpt"
     quiet = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **quiet) as run:
-        for _ in range(600):
-            time.sleep(0.1)
-            if last.exists() or run.poll() is not None:
-                break
-        time.sleep(0.5)
-        run.kill()
-        assert run.wait() == -signal.SIGKILL, run.stderr.read().decode()[-500:]
-    step = torch.load(last, weights_only=True)["global_step"]
-    assert 3 <= step < 400
-    assert step % 3 == 0
-    subprocess.run([*command, "--model.out=parts", "--ckpt_path=last"], check=True, **quiet)
+    chance = random.Random(stage)
+    done, go_on = 0, []
+    for _ in range(KILLS):
+        before = last.stat().st_mtime_ns if last.exists() else 0
+        with subprocess.Popen([*command, "--model.out=parts", *go_on], **quiet) as run:
+            while run.poll() is None and (not last.exists() or last.stat().st_mtime_ns == before):
+                time.sleep(0.05)
+            time.sleep(chance.uniform(0, 1))
+            run.kill()
+            assert run.wait() == -signal.SIGKILL, run.stderr.read().decode()[-500:]
+        step = torch.load(last, weights_only=True)["global_step"]
+        assert done < step < steps
+        assert step % 3 == 0
+        done, go_on = step, ["--ckpt_path=last"]
+    subprocess.run([*command, "--model.out=parts", *go_on], check=True, **quiet)
     last.unlink()
     subprocess.run([*command, "--model.out=whole"], check=True, **quiet)
     for name, weight in weights(tmp_path / "whole").items():

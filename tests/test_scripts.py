@@ -20,7 +20,7 @@ import torch
 from conftest import SCRIPTS
 from PIL import Image
 
-from autoencoder.glyphs import GlyphDataset, held_out
+from autoencoder.glyphs import GlyphDataset
 from conditioning import captions
 from diffusion import GlyphPipeline
 from diffusion.dit import DiT
@@ -374,19 +374,6 @@ def wordnet(tmp_path_factory):
     (folder / "index.verb").write_text("")
     (folder / "cntlist.rev").write_text("gold%1:21:00:: 1 7\n")
     return folder
-
-
-@pytest.fixture
-def few_characters(monkeypatch):
-    """Unihan with 80 characters only, 16 of them held out."""
-    entries, counts = captions.load_entries_and_counts()
-    learnt = [entry for entry in entries if not held_out(entry.caption)][:64]
-    unseen = [entry for entry in entries if held_out(entry.caption)][:16]
-    few = learnt + unseen
-    monkeypatch.setattr(captions, "load_entries_and_counts", lambda: (few, counts))
-    monkeypatch.setattr(captions, "load_entries", lambda: few)
-    undefined = captions.load_undefined()[:30]
-    monkeypatch.setattr(captions, "load_undefined", lambda: undefined)
 
 
 @pytest.mark.filterwarnings("ignore")  # Lightning's advice on loaders and hardware
