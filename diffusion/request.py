@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import sys
 from pathlib import Path
@@ -11,6 +10,7 @@ BUNDLED = Path(__file__).parent / "weights"
 STEPS, GUIDANCE, SAMPLER = 12, 4.0, "dpmpp_2m"  # what a call takes unless told otherwise
 SAMPLER_NAMES = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "dpmpp_sde")  # keys of SAMPLERS
 MOST_STEPS = 1000
+MOST_GUIDANCE = 100
 MOST_GLYPHS = 1_000_000
 LONGEST_PROMPT = 10_000  # characters; a text encoder reads far fewer
 
@@ -33,7 +33,7 @@ def check_request(
             asks for both.
         count: glyphs of each prompt, at least 1; at most 1,000,000 of all prompts together.
         steps: calls of the network, 1 to 1000.
-        guidance_scale: a finite number.
+        guidance_scale: from -100 to 100; beyond, a prediction is nothing but its error.
         sampler: one of `SAMPLER_NAMES`.
         seed: of the first glyph, at least 0; the last glyph's is below 2^63.
         negative_prompt: of the same length as a prompt, or blank, or None.
@@ -57,8 +57,8 @@ def check_request(
         raise ValueError(f"{total:,} glyphs: ask for at most {MOST_GLYPHS:,} at once")
     if not 1 <= steps <= MOST_STEPS:
         raise ValueError(f"{steps} steps: take 1 to {MOST_STEPS}")
-    if not math.isfinite(guidance_scale):
-        raise ValueError(f"guidance of {guidance_scale}: it must be a finite number")
+    if not abs(guidance_scale) <= MOST_GUIDANCE:
+        raise ValueError(f"guidance of {guidance_scale}: take -{MOST_GUIDANCE} to {MOST_GUIDANCE}")
     if sampler not in SAMPLER_NAMES:
         raise ValueError(f'no sampler "{sampler}": there are {", ".join(SAMPLER_NAMES)}')
     low, high = guidance_interval

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
+MOST_PROCESSES = {"devices": 1024, "num_nodes": 65536}
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
 
 
@@ -34,6 +35,14 @@ class TrainingCLI(LightningCLI):
                 "checkpoint.enable_version_counter": False,
             }
         )
+
+    def before_instantiate_classes(self) -> None:
+        """Raises ValueError for more processes than any machine has, before they are started."""
+        trainer = self.config[self.subcommand].trainer
+        for name, most in MOST_PROCESSES.items():
+            value = str(getattr(trainer, name))
+            if value.isdecimal() and int(value) > most:
+                raise ValueError(f"--trainer.{name} {value}: at most {most:,}")
 
 
 class WholeConfig(SaveConfigCallback):

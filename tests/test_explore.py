@@ -137,7 +137,7 @@ def test_a_map_is_a_page_and_a_picture(look, data):
         (("steps", ""), "empty prompt"),
         (("steps", "gold", "--count", 0), "--count"),
         (("steps", "gold", "--out", "x.jpg"), "end the name in .png"),
-        (("steps", "gold", "--guidance", "nan"), "finite"),
+        (("steps", "gold", "--guidance", "nan"), "take -100 to 100"),
         (("guidance", "bird AND"), "one side of AND is empty"),
         (("guidance", "bird", "--seed", -1), "seed -1"),
         (("denoise", "gold", "--out", "x.png"), "end the name in .gif"),

@@ -184,6 +184,26 @@ def test_argument_lists_are_carried_out_or_refused(place, name):
     assert 2 in codes
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        ("--trainer.devices=1000000000", "at most 1,024"),
+        ("--trainer.num_nodes=1000000000", "at most 65,536"),
+        ("--data.num_workers=1000000000", "take 0 to 256"),
+        ("--trainer.accumulate_grad_batches=0", "at least 1"),
+        ("--trainer.val_check_interval=often", "Invalid time format"),
+        ("--model.config.stem=1000000000", "beyond 8192"),
+        (f"--model.learning_rate={'9' * 400}", "too large"),
+    ],
+)
+def test_a_training_is_refused_before_it_takes_what_is_not_there(place, option, said):
+    result = place("train_autoencoder.py", *SMALL["train_autoencoder.py"], option)
+    assert result.code == 2
+    assert said in result.err.replace("\n", " ")
+    assert "Traceback" not in result.err
+
+
 @contextmanager
 def at_most(seconds: int):
     """Raises RuntimeError, which no script takes for a user's mistake, in what takes longer."""
