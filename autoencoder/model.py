@@ -179,35 +179,6 @@ class Autoencoder(nn.Module):
                 layer.load_state_dict(layers.pop(0).state_dict())
         return model
 
-    def widened(self, latent_channels: int) -> Autoencoder:
-        """A copy with more channels in its latents, which its decoder does not hear yet.
-
-        The old ones stay as they are, so that a denoiser trained on them knows part of the new
-        latents. Raises ValueError for fewer channels than there are.
-        """
-        had = self.config.latent_channels
-        if latent_channels < had:
-            raise ValueError(f"latents of {had} channels cannot grow to {latent_channels}")
-        config = self.config
-        missing = latent_channels - had
-        config = replace(
-            config,
-            latent_channels=latent_channels,
-            latent_mean=config.latent_mean + (0.0,) * missing,
-            latent_std=config.latent_std + (1.0,) * missing,
-        )
-        model = Autoencoder(config)
-        state, old = model.state_dict(), self.state_dict()
-        for name, value in state.items():
-            if value.shape == old[name].shape:
-                value.copy_(old[name])
-            elif name.startswith("decoder"):  # the first layer hears silence
-                value.zero_()[:, :had] = old[name]
-            else:  # the last layer: means, then log-variances
-                for new, own in zip(value.chunk(2), old[name].chunk(2), strict=True):
-                    new[:had] = own
-        return model
-
     def averaged(self, other: Autoencoder) -> Autoencoder:
         """A copy with the mean of both weights, whose own statistics are yet to be measured.
 

@@ -140,8 +140,6 @@ class AutoencoderModule(LightningModule):
         average: with `start`, folder of another one trained from the same, to start in the middle.
         encoder_blocks: with `start`, blocks that its encoder grows to; the new ones start as the
             identity.
-        latent_channels: with `start`, channels that its latents grow to. Its encoder learns nothing
-            but the new ones: a denoiser trained on the old ones can go on.
         decoder_only: leave the encoder of `start` as it is, so that latents, and a denoiser trained
             on them, stay valid.
         compile: let torch.compile make the networks faster, for a minute at the start; needs a
@@ -160,7 +158,6 @@ class AutoencoderModule(LightningModule):
         start: Path | None = None,
         average: Path | None = None,
         encoder_blocks: tuple[int, ...] | None = None,
-        latent_channels: int | None = None,
         decoder_only: bool = False,
         compile: bool = False,
         seed: int = 0,
@@ -169,7 +166,7 @@ class AutoencoderModule(LightningModule):
         super().__init__()
         self.save_hyperparameters(ignore=["config", "loss"])
         self.loss = loss
-        if start is None and (decoder_only or encoder_blocks or latent_channels or average):
+        if start is None and (decoder_only or encoder_blocks or average):
             raise ValueError(
                 "only a trained encoder can grow, be averaged or be left as it is: "
                 "name an autoencoder to start from"
@@ -179,16 +176,9 @@ class AutoencoderModule(LightningModule):
             self.autoencoder = self.autoencoder.averaged(Autoencoder.from_pretrained(average))
         if encoder_blocks:
             self.autoencoder = self.autoencoder.grown(encoder_blocks)
-        if latent_channels:
-            had = self.autoencoder.config.latent_channels
-            self.autoencoder = self.autoencoder.widened(latent_channels)
         self.autoencoder.train()
-        if decoder_only or latent_channels:
+        if decoder_only:
             self.autoencoder.encoder.requires_grad_(False)
-        if latent_channels:
-            for weight in self.autoencoder.encoder.layers[-1].parameters():
-                weight.requires_grad_(True)
-                weight.register_hook(partial(only_new, had=had))
         self.perceptual = perceptual_loss(loss.perceptual)
 
     def on_fit_start(self) -> None:
@@ -244,14 +234,6 @@ class AutoencoderModule(LightningModule):
                 latent_std=tuple(std.tolist()),
             )
         print(f"wrote {self.autoencoder.save_pretrained(self.hparams.out)}")
-
-
-def only_new(gradient: Tensor, had: int) -> Tensor:
-    """The gradient of an encoder's last layer, zero for the first `had` means and log-variances."""
-    kept = gradient.clone()
-    for part in kept.chunk(2):
-        part[:had] = 0
-    return kept
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ from autoencoder.muon import Muon, muon_dtype, scheduled
 from diffusion.dit import DiTConfig
 from diffusion.pipeline import DENOISERS, GlyphPipeline, load_denoiser
 from diffusion.process import PROCESSES, TIMES, WEIGHTINGS, Network, denoising_loss, known
-from diffusion.unet import UNet, UNetConfig
+from diffusion.unet import UNetConfig
 
 if TYPE_CHECKING:
     from autoencoder import Autoencoder
@@ -71,7 +71,6 @@ class DiffusionModule(LightningModule):
         cooldown: part of the steps, at the end, over which both fall to zero.
         start: folder of a denoiser to start from, whose kind and settings then count; after its
             autoencoder has been trained further, say.
-        latent_channels: with `start`, channels of the latents that a U-Net grows to.
         compile: let torch.compile make the network faster, for a minute or two at the start; needs
             a C++ compiler.
         seed: of the times and the noise.
@@ -92,7 +91,6 @@ class DiffusionModule(LightningModule):
         warmup_steps: int = 50,
         cooldown: float = 0.6,
         start: Path | None = None,
-        latent_channels: int | None = None,
         compile: bool = False,
         seed: int = 0,
         out: Path = Path(".runs/diffusion/export"),
@@ -106,15 +104,8 @@ class DiffusionModule(LightningModule):
         ):
             known(kind, name, names)
         self.times = TIMES[times]
-        if latent_channels and not start:
-            raise ValueError("only a trained U-Net can grow: name one to start from")
         if start:
-            self.denoiser = load_denoiser(start)
-            if latent_channels:
-                if not isinstance(self.denoiser, UNet):
-                    raise ValueError(f"the denoiser in {start} cannot grow: it is no U-Net")
-                self.denoiser = self.denoiser.widened(latent_channels)
-            self.denoiser.train()
+            self.denoiser = load_denoiser(start).train()
         else:
             self.denoiser = DENOISERS[denoiser]({"dit": dit, "unet": unet}[denoiser])
 

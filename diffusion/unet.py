@@ -8,7 +8,7 @@ every word, as in Stable Diffusion (Rombach et al. 2022, https://arxiv.org/abs/2
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -137,26 +137,6 @@ class UNet(Denoiser):
             elif isinstance(module, Attention):
                 nn.init.zeros_(module.out.weight)
         nn.init.zeros_(self.conv_out.weight)
-
-    def widened(self, latent_channels: int) -> UNet:
-        """A copy for latents of more channels, which predicts those that it knows as before.
-
-        The new ones it does not hear yet, and their prediction is zero. Raises ValueError for fewer
-        channels than it has.
-        """
-        had = self.config.latent_channels
-        if latent_channels < had:
-            raise ValueError(f"a U-Net of {had} latent channels cannot grow to {latent_channels}")
-        model = UNet(replace(self.config, latent_channels=latent_channels))
-        state, old = model.state_dict(), self.state_dict()
-        for name, value in state.items():
-            if value.shape == old[name].shape:
-                value.copy_(old[name])
-            elif name.startswith("conv_in"):
-                value.zero_()[:, :had] = old[name]
-            else:
-                value.zero_()[:had] = old[name]
-        return model
 
     def forward(self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
         words = F.silu(self.time(t) + self.meaning_in(mean_word(embedding, mask))), embedding, mask

@@ -102,18 +102,6 @@ def test_eight_glyphs_are_learnt_by_heart():
     assert peak_signal_to_noise(logits().sigmoid(), glyphs).mean() > 17  # a blank page has 7
 
 
-def test_wider_latents_hold_the_old_ones_and_decode_alike(glyphs):
-    small = make_autoencoder()
-    wide = small.widened(7)
-    old, new = small.encode_raw(glyphs), wide.encode_raw(glyphs)
-    for one, other in zip(old, new, strict=True):
-        torch.testing.assert_close(one, other[:, :4])
-    torch.testing.assert_close(wide.decode_raw(new[0]), small.decode_raw(old[0]))
-    torch.testing.assert_close(wide.encode(glyphs)[:, :4], small.encode(glyphs))
-    with pytest.raises(ValueError, match="of 4 channels cannot grow to 3"):
-        small.widened(3)
-
-
 def test_a_grown_encoder_encodes_alike_and_learns_with_its_new_blocks(glyphs):
     small = make_autoencoder()
     grown = small.grown((2, 3))

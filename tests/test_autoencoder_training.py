@@ -188,28 +188,6 @@ def test_a_decoder_trained_alone_leaves_every_latent_as_it_was(train_on, glyphs)
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_latents_that_grow_keep_their_old_channels_to_the_last_bit(train_on):
-    before, after = train_on(latent_channels=6)
-    glyphs = torch.rand(2, 1, 128, 128, generator=torch.Generator().manual_seed(2))
-    with torch.no_grad():
-        old = before.encode_raw(glyphs)
-        new = after.encode_raw(glyphs)
-        untrained = before.widened(6).encode_raw(glyphs)
-    for one, other in zip(old, new, strict=True):
-        torch.testing.assert_close(one, other[:, :4], atol=1e-6, rtol=1e-6)
-    for name, weight in before.encoder.state_dict().items():
-        learnt = after.encoder.state_dict()[name]
-        if weight.shape == learnt.shape:
-            assert weight.equal(learnt), name
-        else:
-            for mine, theirs in zip(weight.chunk(2), learnt.chunk(2), strict=True):
-                assert mine.equal(theirs[:4])
-    assert not torch.allclose(untrained[0][:, 4:], new[0][:, 4:], atol=1e-3)  # they learn
-    assert after.decoder.layers[0].weight[:, 4:].abs().max() > 0  # and are heard
-    assert len(after.config.latent_mean) == 6
-    assert all(abs(value - 1) > 1e-6 for value in after.config.latent_std)
-
-
 def test_glyphs_of_further_folders_come_up_and_held_out_ones_do_not(training_folder, tmp_path):
     more = tmp_path / "more"
     own = GlyphDataset(training_folder / "data")
@@ -254,7 +232,6 @@ def test_autoencoders_of_two_kinds_have_no_middle():
     [
         {"decoder_only": True},
         {"encoder_blocks": (3, 5)},
-        {"latent_channels": 16},
         {"average": Path("other")},
     ],
 )

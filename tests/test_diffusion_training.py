@@ -286,7 +286,3 @@ def test_encoders_that_the_denoiser_cannot_read_are_refused(tmp_path, name, made
 def test_a_unet_is_gone_on_with_whatever_the_options_say(tmp_path):
     folder = make_denoiser(config=UNET).save_pretrained(tmp_path)
     assert DiffusionModule("dit", start=folder).denoiser.config == UNET
-    wide = DiffusionModule("dit", start=folder, latent_channels=6).denoiser
-    assert wide.config == replace(UNET, latent_channels=6)
-    with pytest.raises(ValueError, match="only a trained U-Net can grow"):
-        DiffusionModule(latent_channels=6)

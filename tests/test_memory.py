@@ -1,4 +1,4 @@
-"""Drawing many glyphs takes the memory of drawing some."""
+"""Drawing many glyphs takes the memory of drawing some, and draws the same."""
 
 import os
 import sys
@@ -17,3 +17,5 @@ def test_memory_does_not_grow_with_the_number_of_glyphs(tiny_model_folder, tmp_p
     many = run_process([*draw, f"--count={MANY}", "--out=many/"], tmp_path)["peak_mb"]
     assert len(list((tmp_path / "many").iterdir())) == MANY
     assert many < 1.1 * some
+    for path in (tmp_path / "some").iterdir():  # of another process, and another call
+        assert path.read_bytes() == (tmp_path / "many" / path.name).read_bytes()

@@ -81,19 +81,3 @@ def test_one_resolution_and_three_work_too(inputs):
 def test_settings_that_make_none_say_why(settings, message):
     with pytest.raises(ValueError, match=message):
         replace(UNET, **settings)
-
-
-def test_a_wider_unet_predicts_what_it_knows_as_before(inputs):
-    x_t, *rest = inputs
-    small = make_denoiser(config=UNET)
-    wide = small.widened(6)
-    assert wide.config == replace(UNET, latent_channels=6)
-    more = torch.cat([x_t, torch.ones(2, 2, 8, 8)], dim=1)
-    predicted = wide(more, *rest)
-    torch.testing.assert_close(predicted[:, :4], small(x_t, *rest))
-    assert not predicted[:, 4:].any()
-    (predicted - 1).square().sum().backward()
-    assert wide.conv_in.weight.grad[:, 4:].abs().max() > 0
-    assert wide.conv_out.weight.grad[4:].abs().max() > 0
-    with pytest.raises(ValueError, match="of 4 latent channels cannot grow to 2"):
-        small.widened(2)
