@@ -63,7 +63,7 @@ def _check(name: str, value: object, default: object) -> None:
     if type(value) is not type(default):
         raise ValueError(f"{name} is {value!r}, where {type(default).__name__} is expected")
     if isinstance(value, tuple) and {type(v) for v in value} - {type(v) for v in default}:
-        raise ValueError(f"{name} is {value!r}, where numbers up to {LARGEST} are expected")
+        raise ValueError(f"{name} is {value!r}, where numbers like {default!r} are expected")
 
 
 def check_bounds(config: object) -> None:

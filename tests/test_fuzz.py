@@ -105,7 +105,7 @@ LEFT_OUT = re.compile(
 
 
 @pytest.fixture
-def place(script, training_folder, tiny_model_folder, monkeypatch):
+def place(script, few_characters, training_folder, tiny_model_folder, monkeypatch):
     """An empty folder with a little of everything, and no work of minutes or of other processes."""
     for name in ("data", "tiny", "text"):
         Path(name).symlink_to(training_folder / name)
