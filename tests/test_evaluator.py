@@ -230,7 +230,7 @@ def test_evaluate_writes_figures_tables_and_pictures(evaluate, figures):
     [
         (["--model", "nowhere"], "no model in nowhere"),
         (["--data", "nowhere"], "no glyphs in nowhere: run python scripts/prepare_data.py first"),
-        (["--out", "taken"], "taken is a file: name a folder"),
+        (["--out", "taken"], "cannot write to taken: taken is not a folder"),
         (["--device", "abacus"], 'no device "abacus"'),
     ],
     ids=str,
