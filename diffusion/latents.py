@@ -27,6 +27,8 @@ from conditioning.radicals import radical
 from diffusion.evaluation.words import load_words, mentions
 from diffusion.pipeline import NULL_CAPTION
 
+LONGEST = 512  # tokens of a caption: a T5 learnt on no more
+
 
 @dataclass(frozen=True)
 class CaptionMix:
@@ -49,6 +51,11 @@ class CaptionMix:
     longest: int = 24
     gloss: float = 0.0
     kind: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, in one line, for a length that no batch can have."""
+        if not 1 <= self.longest <= LONGEST:
+            raise ValueError(f"captions of {str(self.longest)[:20]} tokens: take 1 to {LONGEST}")
 
 
 class WordCache:

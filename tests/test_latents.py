@@ -266,3 +266,9 @@ def test_a_process_that_did_not_prepare_reads_the_same(data, folder, monkeypatch
     assert other.splits["train"].latents.equal(data.splits["train"].latents)
     assert other.autoencoder.fingerprint == data.autoencoder.fingerprint
     assert other.text_encoder.fingerprint == data.text_encoder.fingerprint
+
+
+@pytest.mark.parametrize("longest", [0, 513, int("9" * 300)])
+def test_a_length_that_no_batch_can_have_is_refused(longest):
+    with pytest.raises(ValueError, match="tokens: take 1 to 512"):
+        CaptionMix(longest=longest)
