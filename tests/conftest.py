@@ -30,6 +30,33 @@ WORDS = [
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
+# Options of the trainings: quiet, on the few glyphs of the fixture `training_folder`, and networks
+# that take no time.
+QUIET = [
+    "--trainer.accelerator=cpu",
+    "--trainer.enable_progress_bar=false",
+    "--trainer.enable_model_summary=false",
+]
+FEW = ["--data.folder=data", "--data.batch_size=4"]
+TINY = {
+    "autoencoder": [
+        "--model.config.widths=[8,16]",
+        "--model.config.encoder_blocks=[1,1]",
+        "--model.config.decoder_blocks=[1,1]",
+        "--model.loss.perceptual=edges",
+    ],
+    "diffusion": [
+        "--data.autoencoder=tiny",
+        "--data.text_encoder=text",
+        "--model.dit.width=32",
+        "--model.dit.depth=1",
+        "--model.dit.hidden=32",
+        "--model.dit.head_width=16",
+        "--model.dit.text_width=16",
+        "--model.dit.latent_channels=4",
+    ],
+}
+
 AUTOENCODER = AutoencoderConfig(
     latent_channels=4,
     widths=(8, 16),

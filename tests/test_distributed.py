@@ -9,20 +9,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SCRIPTS
+from conftest import FEW, QUIET, SCRIPTS
 from test_resume import STAGES, weights
 
 pytestmark = pytest.mark.skipif(not torch.distributed.is_gloo_available(), reason="needs gloo")
 
 COMMON = [
-    "--trainer.accelerator=cpu",
+    *QUIET,
+    *FEW,
     "--trainer.logger=CSVLogger",
     "--trainer.logger.save_dir=logs",
-    "--trainer.enable_progress_bar=false",
-    "--trainer.enable_model_summary=false",
     "--trainer.log_every_n_steps=1",
     "--checkpoint.every_n_train_steps=3",
-    "--data.folder=data",
 ]
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 

@@ -9,7 +9,7 @@ from conditioning.captions import load_entries
 from conditioning.dictionaries import load_glosses
 from conditioning.radicals import RADICALS, radical
 from diffusion.evaluation.words import load_words, mentions
-from diffusion.latents import CaptionMix, MoreWords
+from diffusion.naming import CaptionMix, MoreWords
 
 
 def test_there_are_sixty_and_each_allows_one_to_three_radicals():

@@ -10,13 +10,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import make_autoencoder, make_denoiser, make_text_encoder
+from conftest import FEW, QUIET, TINY, make_autoencoder, make_denoiser, make_text_encoder
 
 from autoencoder.storage import WeightsError
 
 ROOM = 1000  # bytes; what is printed has room, what is written has not
-QUIET = ["--trainer.accelerator=cpu", "--trainer.logger=false", "--trainer.devices=1"]
-QUIET += ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false"]
 
 # Each writes something else with another seed; {} stands for it.
 COMMANDS = {
@@ -31,15 +29,13 @@ COMMANDS = {
     "checkpoint": [
         "train_autoencoder.py",
         *QUIET,
-        "--data.folder=data",
-        "--data.batch_size=4",
+        *FEW,
+        *TINY["autoencoder"],
+        "--trainer.devices=1",
+        "--trainer.logger=false",
         "--seed_everything={}",
         "--trainer.max_steps=1",
         "--checkpoint.every_n_train_steps=1",
-        "--model.config.widths=[8,16]",
-        "--model.config.encoder_blocks=[1,1]",
-        "--model.config.decoder_blocks=[1,1]",
-        "--model.loss.perceptual=edges",
     ],
 }
 

@@ -15,6 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import FEW, QUIET, TINY
 from PIL import Image
 from safetensors import safe_open
 
@@ -37,11 +38,9 @@ NUMBERS = [
 ]  # fmt: skip
 
 TRAINER = [
-    "--trainer.accelerator=cpu",
+    *QUIET,
     "--trainer.devices=1",
     "--trainer.logger=false",
-    "--trainer.enable_progress_bar=false",
-    "--trainer.enable_model_summary=false",
     "--trainer.max_steps=1",
     "--trainer.max_epochs=1",
     "--trainer.limit_val_batches=1",
@@ -57,46 +56,18 @@ SMALL = {
     "prepare_data.py": [],
     "tour.py": [],
     "train_all.py": [],
-    "train_autoencoder.py": [
-        *TRAINER,
-        "--data.folder=data",
-        "--data.batch_size=4",
-        "--model.config.widths=[8,16]",
-        "--model.config.encoder_blocks=[1,1]",
-        "--model.config.decoder_blocks=[1,1]",
-        "--model.loss.perceptual=edges",
-    ],
-    "train_reader.py": [*TRAINER, "--data.folder=data", "--data.batch_size=4"],
-    "train_diffusion.py": [
-        *TRAINER,
-        "--data.folder=data",
-        "--data.batch_size=4",
-        "--data.autoencoder=tiny",
-        "--data.text_encoder=text",
-        "--model.dit.width=32",
-        "--model.dit.depth=1",
-        "--model.dit.hidden=32",
-        "--model.dit.head_width=16",
-        "--model.dit.text_width=16",
-        "--model.dit.latent_channels=4",
-        "--model.denoiser=dit",
-    ],
+    "train_autoencoder.py": [*TRAINER, *FEW, *TINY["autoencoder"]],
+    "train_reader.py": [*TRAINER, *FEW],
+    "train_diffusion.py": [*TRAINER, *FEW, *TINY["diffusion"], "--model.denoiser=dit"],
     "train_text_encoder.py": [*TRAINER, "--data.wordnet=nowhere"],
 }
 VERBS = {
     "explore.py": [
-        "map",
-        "noising",
-        "steps",
-        "guidance",
-        "radicals",
-        "denoise",
-        "neighbours",
-        "words",
+        "map", "noising", "steps", "guidance", "radicals", "denoise", "neighbours", "words",
         "bogus",
     ],
     "interpolate.py": ["glyphs", "prompts", "seeds", "edit", "bogus"],
-}
+}  # fmt: skip
 # These would start other processes, or go on for as long as they are told to.
 LEFT_OUT = re.compile(
     r"trainer\.(devices|num_nodes|strategy|max_steps|max_epochs|max_time|min_|fast_dev|profiler)"

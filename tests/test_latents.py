@@ -6,24 +6,20 @@ import pytest
 import torch
 from conftest import make_autoencoder, make_text_encoder
 
-import diffusion.latents as latents
 from autoencoder import Autoencoder
 from autoencoder.batches import Draw
 from autoencoder.fonts import default_font
 from autoencoder.glyphs import GlyphDataset, record, write_glyphs
 from conditioning import TextEncoder
+from diffusion import latents, naming
 from diffusion.latents import (
-    NO_MORE_WORDS,
     NULL_CAPTION,
-    CaptionMix,
     LatentData,
     LatentDataset,
-    MoreWords,
-    all_captions,
     build_latents,
     build_words,
-    captions_of,
 )
+from diffusion.naming import NO_MORE_WORDS, CaptionMix, MoreWords, all_captions, captions_of
 
 RECORDS = [
     record("金", 167, 8, "gold; metal; money"),
@@ -193,13 +189,13 @@ def test_glosses_and_kinds_come_where_there_are_some(tmp_path, tiny_text_encoder
 
 def test_more_words_are_read_only_where_they_are_asked_for(monkeypatch):
     for name in ("load_glosses", "load_kinds"):
-        monkeypatch.setattr(latents, name, lambda: pytest.fail("not asked for"))
+        monkeypatch.setattr(naming, name, lambda: pytest.fail("not asked for"))
     assert MoreWords.load(CaptionMix()) == MoreWords({}, {})
 
 
 def test_a_kind_that_the_evaluation_asks_for_goes_with_all_its_words(monkeypatch):
     kinds = {104: (("flu", "influenza"), ("asthma",), ("swimmer's itch",)), 196: (("penguins",),)}
-    monkeypatch.setattr(latents, "load_kinds", lambda: kinds)
+    monkeypatch.setattr(naming, "load_kinds", lambda: kinds)
     assert MoreWords.load(CaptionMix(kind=0.1)).kinds == {104: ["asthma"], 196: []}
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SCRIPTS
+from conftest import FEW, QUIET, SCRIPTS, TINY
 from safetensors.torch import load_file
 
 from autoencoder.training import AutoencoderModule
@@ -24,35 +24,21 @@ from diffusion.training import DiffusionModule
 KILLS = int(os.environ.get("KILLS", 1))
 STEPS = 14  # of five a epoch
 COMMON = [
-    "--trainer.accelerator=cpu",
+    *QUIET,
+    *FEW,
     "--trainer.devices=1",
     "--trainer.logger=false",
-    "--trainer.enable_progress_bar=false",
-    "--trainer.enable_model_summary=false",
     f"--trainer.max_steps={STEPS}",
     "--checkpoint.every_n_train_steps=3",
-    "--data.folder=data",
 ]
 STAGES = {
     "autoencoder": [
-        "--data.batch_size=4",
-        "--model.config.widths=[8,16]",
-        "--model.config.encoder_blocks=[1,1]",
-        "--model.config.decoder_blocks=[1,1]",
-        "--model.loss.perceptual=edges",
+        *TINY["autoencoder"],
         "--model.loss.equivariance=0.5",
         "--trainer.val_check_interval=4",
     ],
     "diffusion": [
-        "--data.batch_size=4",
-        "--data.autoencoder=tiny",
-        "--data.text_encoder=text",
-        "--model.dit.width=32",
-        "--model.dit.depth=1",
-        "--model.dit.hidden=32",
-        "--model.dit.head_width=16",
-        "--model.dit.text_width=16",
-        "--model.dit.latent_channels=4",
+        *TINY["diffusion"],
         "--model.muon=true",
         "--trainer.val_check_interval=4",
     ],
