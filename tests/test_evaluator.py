@@ -22,6 +22,7 @@ PLAN = Plan(
     per_radical=1,
     per_word=1,
     sweep=1,
+    refined=8,
     read=4,
     probed=60,
     steps=2,
@@ -127,6 +128,7 @@ def test_a_model_with_random_weights_looks_bad_everywhere(figures):
 
 def test_every_section_is_there_and_is_plain_json(figures, evaluator):
     assert json.loads(json.dumps(figures, allow_nan=False)) == json.loads(json.dumps(figures))
+    assert figures["reconstruction"]["glyphs"]["refined"]["glyphs"] == 8
     assert figures["reconstruction"]["characters"]["shown"] == 4
     assert list(figures["adherence"]["guidance"]) == ["1", "3"]
     assert list(figures["adherence"]["steps"]) == ["1", "2"]

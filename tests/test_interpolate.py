@@ -40,11 +40,12 @@ def pixels(path, column=0, row=0):
 
 
 def reconstruction(character):
-    """What the autoencoder makes of a character."""
+    """What the autoencoder makes of a character, once its latents are refined."""
     glyph = torch.tensor(draw_glyph(character, load_font(default_font())))[None, None] / 255
-    pipe = make_pipeline()
+    model = make_pipeline().autoencoder
     with torch.inference_mode():
-        return np.asarray(to_pil(pipe.autoencoder.decode(pipe.autoencoder.encode(glyph)))[0], int)
+        latents = model.refine(glyph, model.encode(glyph))
+        return np.asarray(to_pil(model.decode(latents))[0], int)
 
 
 def test_both_ends_are_the_autoencoder_s_own(walk):

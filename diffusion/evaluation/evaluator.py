@@ -43,6 +43,11 @@ def no_progress(what: str, total: int) -> AbstractContextManager[Advance]:
     return nullcontext(lambda done: None)
 
 
+def spread(size: int, count: int) -> Tensor:
+    """`count` rows of `size`, or all where there are not so many, evenly spaced and in order."""
+    return torch.linspace(0, size - 1, min(count, size)).long()
+
+
 class Evaluator:
     """Measures a pipeline, section by section; each gives plain numbers for `evaluation.json`.
 
@@ -144,8 +149,13 @@ class Evaluator:
             decoded = reconstruct(self.pipe.autoencoder, glyphs, advance)
         strokes = [record.strokes for record in records]
         figures: dict = {"glyphs": reconstruction(glyphs, decoded, strokes, lpips)}
+        rows = spread(len(records), self.plan.refined)
+        with self.progress("refining", len(rows)) as advance:
+            refined = reconstruct(self.pipe.autoencoder, glyphs[rows], advance, refined=True)
+        chosen = [strokes[i] for i in rows]
+        figures["glyphs"]["refined"] = reconstruction(glyphs[rows], refined, chosen, lpips)["all"]
         if ocr is not None:
-            rows = torch.linspace(0, len(records) - 1, min(self.plan.read, len(records))).long()
+            rows = spread(len(records), self.plan.read)
             readings = []
             with self.progress("reading characters", 2 * len(rows)) as advance:
                 for shown in (glyphs[rows], decoded[rows]):

@@ -19,6 +19,7 @@ class Plan:
         per_radical: glyphs of each of the 36 commonest radicals.
         per_word: glyphs of each of the sixty everyday words.
         sweep: glyphs of each radical for each guidance scale and number of steps in the plots.
+        refined: held-out glyphs whose latents are also refined by gradient descent.
         read: held-out glyphs shown to the OCR engine.
         probed: training captions that the ceiling of adherence learns from.
         guidance_scale, steps: of all but the plots.
@@ -30,6 +31,7 @@ class Plan:
     per_radical: int = 16
     per_word: int = 8
     sweep: int = 4
+    refined: int = 1_000_000
     read: int = 1_000_000
     probed: int = 1_000_000
     guidance_scale: float = GUIDANCE
@@ -50,6 +52,7 @@ QUICK = Plan(
     captions=320,
     per_word=4,
     sweep=2,
+    refined=100,
     read=200,
     probed=8000,
     guidance_scales=(1.0, 2.0, 3.0, 5.0, 8.0),

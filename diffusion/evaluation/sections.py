@@ -32,12 +32,18 @@ Advance = Callable[[int], object]
 
 
 @torch.inference_mode()
-def reconstruct(autoencoder: Autoencoder, glyphs: Tensor, advance: Advance) -> Tensor:
-    """Glyphs encoded and decoded, on the CPU."""
+def reconstruct(
+    autoencoder: Autoencoder, glyphs: Tensor, advance: Advance, refined: bool = False
+) -> Tensor:
+    """Glyphs encoded and decoded, on the CPU; `refined` between, by gradient descent, or not."""
     device = next(autoencoder.parameters()).device
     decoded = []
     for batch in glyphs.split(64):
-        decoded.append(autoencoder.decode(autoencoder.encode(batch.to(device))).cpu())
+        batch = batch.to(device)
+        latents = autoencoder.encode(batch)
+        if refined:
+            latents = autoencoder.refine(batch, latents)
+        decoded.append(autoencoder.decode(latents).cpu())
         advance(len(batch))
     return torch.cat(decoded)
 
