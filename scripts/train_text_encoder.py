@@ -2,7 +2,7 @@
 
     python scripts/train_text_encoder.py
 
-Takes about twenty minutes of one core, and less a second time: what the teacher said is kept in
+Takes about fifteen minutes of two cores, and less a second time: what the teacher said is kept in
 .runs/text_encoder. Loss and cosine go to TensorBoard (`tensorboard --logdir .runs/text_encoder`),
 checkpoints to .runs/text_encoder/checkpoints: go on from the last with `--ckpt_path last`. The
 result is written to `--model.out`, and a linear probe then says what it knows of radicals.
@@ -88,7 +88,7 @@ if __name__ == "__main__":
         UnihanDistillationData,
         "text_encoder",
         callbacks=(RadicalProbe(),),
-        max_epochs=1,
+        max_epochs=4,
         gradient_clip_val=1.0,
         reload_dataloaders_every_n_epochs=1,
     )
