@@ -136,18 +136,17 @@ class Autoencoder(nn.Module):
         shift, scale = self._statistics(latents)
         return self.decode_raw(latents * scale + shift).sigmoid()
 
-    def refine(
-        self, glyphs: Tensor, latents: Tensor, steps: int = 10, rate: float = 0.05
-    ) -> Tensor:
-        """Latents that decode nearer to the glyphs than those of `encode`, by gradient descent.
+    def refine(self, glyphs: Tensor, steps: int = 10, rate: float = 0.05) -> Tensor:
+        """Latents that decode nearer to the glyphs than those of `encode`, by descent from these.
 
         One pass of an encoder is a guess at the best latents, and a few steps of Adam on binary
         cross-entropy better it, most for the densest characters (semi-amortised inference, Kim et
         al. 2018, https://arxiv.org/abs/1802.02550). Each step costs a decoding and its gradient;
         its size falls in a line from `rate` to nothing.
 
-        Shapes: glyphs `(B, 1, 128, 128)` in [0, 1]; latents, and what comes back, `(B, 8, 8, 8)`.
+        Glyphs `(B, 1, 128, 128)` in [0, 1] to latents `(B, 8, 8, 8)`.
         """
+        latents = self.encode(glyphs)
         with torch.inference_mode(False), torch.enable_grad():
             glyphs, latents = glyphs.clone(), latents.detach().clone().requires_grad_()
             optimizer = torch.optim.Adam([latents], betas=(0.5, 0.9))  # few steps: a short memory

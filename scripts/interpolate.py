@@ -123,7 +123,7 @@ def glyphs(
     pixels = torch.cat([draw(character, font) for character in characters])
     pipe = load_pipeline(model, device)
     with torch.inference_mode():
-        corners = encode(pipe, pixels)
+        corners = pipe.autoencoder.refine(pixels.to(pipe.device))
         shape = walk if closed else path if len(corners) == 2 else square
         latents = shape(corners, frames, MIXES[mix])
         rows = [latents]
@@ -261,7 +261,7 @@ def edit(
     pixels = draw(character, font)
     pipe = load_pipeline(model, device)
     with torch.inference_mode(), progress_bar("drawing", 2 * steps * (frames - 1)) as advance:
-        latents = encode(pipe, pixels)
+        latents = pipe.autoencoder.refine(pixels.to(pipe.device))
         plain = pipe.denoise([""], guidance_scale=1.0)
         bent = pipe.denoise([towards], guidance_scale=guidance)
         found = [latents]
@@ -305,12 +305,6 @@ def draw(character: str, font: Path | None) -> Tensor:
             f'{face.name} has no glyph for "{character}": name one character that it has'
         )
     return torch.tensor(draw_glyph(character, face))[None, None].float() / 255
-
-
-def encode(pipe: GlyphPipeline, pixels: Tensor) -> Tensor:
-    """Latents of real glyphs, as exactly as can be had."""
-    pixels = pixels.to(pipe.device)
-    return pipe.autoencoder.refine(pixels, pipe.autoencoder.encode(pixels))
 
 
 def turn(frames: int, closed: bool) -> list[float]:

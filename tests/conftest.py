@@ -1,14 +1,17 @@
-"""Models small enough to be made anew for a test; their weights are fixed by seeds."""
+"""What tests share: small models with weights fixed by seeds, and scripts run in their place."""
 
 import logging
 import runpy
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 from transformers import T5Config, T5EncoderModel
@@ -118,6 +121,22 @@ def make_pipeline(seed: int = 0, config: DenoiserConfig = DENOISER) -> GlyphPipe
         config, autoencoder=autoencoder.fingerprint, text_encoder=text_encoder.fingerprint
     )
     return GlyphPipeline(autoencoder, text_encoder, make_denoiser(seed, config))
+
+
+def process(name: str, *arguments: object, **options) -> subprocess.CompletedProcess:
+    """Runs a script as a process of its own."""
+    command = [sys.executable, str(SCRIPTS / name), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=600, **options)
+
+
+def files() -> list[str]:
+    """All files in and below the working folder."""
+    return sorted(str(path) for path in Path().rglob("*") if path.is_file())
+
+
+def pixels(path: str | Path) -> np.ndarray:
+    """The pixels of a picture, as whole numbers that do not wrap around."""
+    return np.asarray(Image.open(path)).astype(int)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import SCRIPTS, UNET, make_pipeline
+from conftest import SCRIPTS, UNET, files, make_pipeline
 
 from diffusion import benchmark
 from diffusion.benchmark import FULL, QUICK, markdown, timing
@@ -58,10 +58,6 @@ def measured(script, monkeypatch, tiny_model_folder, tiny_networks):
         return script("benchmark.py", "--quick", *model, *arguments)
 
     return call
-
-
-def files():
-    return sorted(str(path) for path in Path().rglob("*") if path.is_file())
 
 
 def test_everything_is_measured_and_written(measured):

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import files
 from PIL import Image
 
 from autoencoder.fonts import default_font
@@ -34,10 +35,6 @@ def look(script, tiny_model_folder):
         return script("explore.py", verb, *arguments, *options, "--device", "cpu")
 
     return call
-
-
-def files():
-    return sorted(str(path) for path in Path().rglob("*") if path.is_file())
 
 
 def written(result, *names):

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import make_pipeline
+from conftest import files, make_pipeline
 from PIL import Image
 
 from autoencoder.fonts import default_font, draw_glyph, load_font
@@ -29,10 +29,6 @@ def walk(script, tiny_model_folder):
     return call
 
 
-def files():
-    return sorted(str(path) for path in Path().rglob("*") if path.is_file())
-
-
 def pixels(path, column=0, row=0):
     """A glyph of a picture with labels."""
     x, y = MARGIN + column * CELL, MARGIN + row * (CELL + LABEL + MARGIN)
@@ -44,8 +40,7 @@ def reconstruction(character):
     glyph = torch.tensor(draw_glyph(character, load_font(default_font())))[None, None] / 255
     model = make_pipeline().autoencoder
     with torch.inference_mode():
-        latents = model.refine(glyph, model.encode(glyph))
-        return np.asarray(to_pil(model.decode(latents))[0], int)
+        return np.asarray(to_pil(model.decode(model.refine(glyph)))[0], int)
 
 
 def test_both_ends_are_the_autoencoder_s_own(walk):

@@ -35,15 +35,12 @@ Advance = Callable[[int], object]
 def reconstruct(
     autoencoder: Autoencoder, glyphs: Tensor, advance: Advance, refined: bool = False
 ) -> Tensor:
-    """Glyphs encoded and decoded, on the CPU; `refined` between, by gradient descent, or not."""
+    """Glyphs encoded, in one pass or `refined` by gradient descent, and decoded, on the CPU."""
     device = next(autoencoder.parameters()).device
+    encode = autoencoder.refine if refined else autoencoder.encode
     decoded = []
     for batch in glyphs.split(64):
-        batch = batch.to(device)
-        latents = autoencoder.encode(batch)
-        if refined:
-            latents = autoencoder.refine(batch, latents)
-        decoded.append(autoencoder.decode(latents).cpu())
+        decoded.append(autoencoder.decode(encode(batch.to(device))).cpu())
         advance(len(batch))
     return torch.cat(decoded)
 

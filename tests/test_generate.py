@@ -1,0 +1,294 @@
+"""generate.py: what it draws and writes, and what it refuses."""
+
+import json
+import os
+from inspect import signature
+from itertools import product
+from pathlib import Path
+from shutil import copytree
+
+import lightning.pytorch  # noqa: F401  here, for it logs to what is stderr when first imported
+import numpy as np
+import pytest
+from conftest import files, pixels, process
+from PIL import Image
+
+from diffusion import GlyphPipeline
+from diffusion.dit import DiT
+from diffusion.pictures import GAP, MARGIN
+from diffusion.request import GUIDANCE, SAMPLER, SAMPLER_NAMES, STEPS
+from diffusion.samplers import SAMPLERS
+
+
+@pytest.fixture
+def generate(script, tiny_model_folder):
+    """Runs generate.py with the tiny model and few steps, unless the arguments say otherwise."""
+
+    def call(*arguments):
+        defaults = {"--model": tiny_model_folder, "--steps": 2, "--device": "cpu"}
+        given = [x for pair in defaults.items() if pair[0] not in arguments for x in pair]
+        return script("generate.py", *arguments, *given)
+
+    return call
+
+
+# ---- what is written -----------------------------------------------------------------------------
+
+
+def test_one_prompt_is_a_square_named_after_it(generate):
+    result = generate("Sea monster!")
+    assert result.code == 0, result.err
+    assert files() == ["sea-monster.png"]
+    assert "wrote sea-monster.png: 16 glyphs from seed 0 on" in result.out
+    assert result.err == ""  # no bar where stderr is no terminal
+    image = Image.open("sea-monster.png")
+    assert (image.format, image.mode) == ("PNG", "L")
+    assert image.size == (MARGIN + 4 * (128 + MARGIN),) * 2
+
+
+def test_a_file_says_what_drew_it(generate, tiny_model_folder):
+    options = "--count", 1, "--seed", 7, "--guidance", 4, "--sampler", "euler"
+    assert generate("龍 dragon", *options, "--negative", "wåter").code == 0
+    text = Image.open("龍-dragon.png").text
+    assert text["prompt"] == "龍 dragon"
+    assert text["negative_prompt"] == "wåter"
+    assert (text["seed"], text["num_inference_steps"]) == ("7", "2")
+    assert (float(text["guidance_scale"]), text["sampler"]) == (4, "euler")
+    assert (text["guidance_interval"], text["eta"]) == ("0.0 1.0", "0.0")
+    fingerprint = DiT.from_pretrained(tiny_model_folder).fingerprint
+    assert len(text["model"]) == 12
+    assert fingerprint.startswith(text["model"])
+
+
+def test_a_grid_and_single_files_hold_the_same_glyphs(generate):
+    prompts = "gold", "sea dragon"
+    assert generate(*prompts, "--count", 3, "--seed", 5, "--out", "new/grid.png").code == 0
+    assert generate(*prompts, "--count", 3, "--seed", 5, "--out", "one").code == 0
+    names = [f"{name}.png" for name in ("1-5", "1-6", "1-7", "2-8", "2-9", "2-10")]
+    assert sorted(files()) == sorted(["new/grid.png", *(f"one/{name}" for name in names)])
+    grid = pixels("new/grid.png")
+    text = Image.open("new/grid.png").text
+    assert (text["prompt"], text["num_images_per_prompt"]) == ("gold\nsea dragon", "3")
+    for name, (block, column) in zip(names, product(range(2), range(3)), strict=True):
+        x, y = MARGIN + column * (128 + MARGIN), MARGIN + block * (128 + GAP + MARGIN)
+        glyph = pixels(f"one/{name}")
+        assert (grid[y : y + 128, x : x + 128] == glyph).all(), name
+        assert Image.open(f"one/{name}").text["prompt"] == prompts[block]
+        assert Image.open(f"one/{name}").text["seed"] == name[2:-4]
+    assert (grid[:MARGIN] == 255).all()
+    assert (grid[:, -MARGIN:] == 255).all()
+
+
+def test_a_glyph_depends_on_its_seed_and_not_on_its_company(generate):
+    generate("gold", "--count", 20, "--out", "many/")  # more than a batch
+    generate("gold", "--count", 20, "--out", "again/")
+    generate("gold", "--seed", 17, "--count", 1, "--out", "alone/")
+    generate("the sea dragon of gold", "gold", "--seed", 16, "--count", 1, "--out", "beside/")
+    assert Path("many/1-17.png").read_bytes() == Path("again/1-17.png").read_bytes()
+    for other in ("alone/1-17.png", "beside/2-17.png"):
+        assert Path("many/1-17.png").read_bytes() == Path(other).read_bytes(), other
+    assert abs(pixels("many/1-17.png") - pixels("many/1-18.png")).mean() > 1
+
+
+def test_words_guidance_and_what_to_avoid_all_matter(generate):
+    def draw(*arguments):
+        assert generate(*arguments, "--count", 1, "--out", "x.png").code == 0
+        return pixels("x.png")
+
+    gold = draw("gold")
+    assert (draw("gold") == gold).all()
+    assert (draw("gold", "--guidance", GUIDANCE, "--sampler", SAMPLER) == gold).all()
+    assert (draw("gold", "--negative", "") == gold).all()
+    for other in (
+        draw("dragon"),
+        draw("gold", "--guidance", 1),
+        draw("gold", "--negative", "water"),
+        draw("gold", "--steps", 3),
+        draw("gold", "--guidance-interval", 0, 0.5),
+        draw("gold", "--sampler", "ddim", "--eta", 0.5),
+        draw("gold AND dragon"),
+    ):
+        assert (other != gold).any()
+    nothing = draw("gold", "--guidance", 0)
+    assert abs(draw("dragon", "--guidance", 0) - nothing).max() <= 1
+
+
+def test_an_animation_shows_every_step_of_every_glyph(generate):
+    result = generate("gold", "fish", "--count", 9, "--steps", 3, "--animate", "a/gold.webp")
+    assert result.code == 0, result.err
+    assert files() == ["a/gold.webp", "gold-fish.png"]
+    picture = Image.open("gold-fish.png")
+    with Image.open("a/gold.webp") as animation:
+        assert animation.n_frames == 3
+        assert animation.size == picture.size
+        animation.seek(2)  # where the last prediction is the result itself
+        last = np.asarray(animation.convert("L"), int)
+    assert abs(last - np.asarray(picture, int)).max() <= 1
+    assert f"wrote a/gold.webp: 3 frames of {picture.width}×{picture.height}" in result.out
+
+
+def test_the_default_steps_are_those_of_the_pipeline(generate):
+    assert generate("gold", "--count", 1, "--steps", STEPS).code == 0
+    assert Image.open("gold.png").text["num_inference_steps"] == str(STEPS)
+    names = "num_inference_steps", "guidance_scale", "sampler"
+    parameters = signature(GlyphPipeline.__call__).parameters
+    assert [parameters[name].default for name in names] == [STEPS, GUIDANCE, SAMPLER]
+    assert tuple(SAMPLERS) == SAMPLER_NAMES
+
+
+def test_a_list_of_prompts_becomes_a_folder(generate):
+    lines = ["\ufeffgold", "", "  a sea dragon ", "\t", "魚"] + ["fish"] * 5 + [""]
+    Path("my words.txt").write_bytes("\r\n".join(lines).encode())
+    assert generate("--prompts-file", "my words.txt", "--count", 1).code == 0
+    numbers = enumerate((1, 3, 5, 6, 7, 8, 9, 10))
+    names = [f"my words/{line:02}-{seed}.png" for seed, line in numbers]
+    assert files() == ["my words.txt", *names]
+    text = [Image.open(name).text["prompt"] for name in names[:3]]
+    assert text == ["gold", "a sea dragon", "魚"]
+
+
+def test_prompts_come_through_a_pipe(tiny_model_folder, tmp_path):
+    """The one real process here: the bytes of stdin, exit code, output and no stray line."""
+    options = "--steps", 1, "--count", 2, "--model", tiny_model_folder, "--device", "cpu"
+    result = process(
+        "generate.py", "--prompts-file", "-", *options, input="gold\n\nfish\n", cwd=tmp_path
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("wrote glyphs/: 4 glyphs from seed 0 on, in ")
+    assert {path.name for path in (tmp_path / "glyphs").iterdir()} == {
+        "1-0.png", "1-1.png", "3-2.png", "3-3.png",
+    }  # fmt: skip
+
+
+def test_a_long_caption_warns_in_one_line(generate):
+    result = generate("gold " * 100, "--count", 2)
+    assert result.code == 0
+    assert result.err.startswith("warning: caption longer than")
+    assert result.err.count("\n") == 1
+    assert len(files()[0]) <= 64
+
+
+# ---- what is refused -----------------------------------------------------------------------------
+
+
+def damaged(folder, what, model):
+    """A copy of a model with something wrong."""
+    copytree(model, folder)
+    weights, config = folder / "model.safetensors", folder / "config.json"
+    if what == "truncated":
+        weights.write_bytes(weights.read_bytes()[:-1000])
+    elif what == "no weights":
+        weights.unlink()
+    elif what == "other architecture":
+        settings = json.loads(config.read_text())
+        config.write_text(json.dumps(settings | {"depth": settings["depth"] + 1}))
+    elif what == "config is no JSON":
+        config.write_text('{"width": ')
+    elif what == "config is a list":
+        config.write_text("[]")
+    elif what == "config of another model":
+        config.write_text((folder / "autoencoder" / "config.json").read_text())
+    elif what == "words of another training":
+        (folder / "text_encoder" / "model.safetensors").write_bytes(b"nothing")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), "no prompt"),
+        (("",), "empty prompt"),
+        (("gold", "  "), "empty prompt"),
+        (("g" * 10_001,), "a prompt of 10,001 characters"),
+        (("gold\udcff",), "no text"),
+        (("gold", "--negative", "\udcff"), "no text"),
+        (("gold", "--count", 0), "at least 1"),
+        (("gold", "--count", 1_000_001, "--out", "x/"), "at most 1,000,000"),
+        (("gold", "--count", 5000), "--out glyphs/"),
+        (("gold", "--count", "many"), "'--count'"),
+        (("gold", "--steps", -1), "take 1 to 1000"),
+        (("gold", "--steps", 1001), "take 1 to 1000"),
+        (("gold", "--sampler", "magic"), f'no sampler "magic": there are {", ".join(SAMPLERS)}'),
+        (("gold AND",), "one side of AND is empty"),
+        (("gold", "--guidance-interval", 0.9, 0.1), "LOW <= HIGH"),
+        (("gold", "--guidance-interval", 0.9), "--guidance-interval"),
+        (("gold", "--animate", "gold.png"), "end the name in .gif, .webp, .mp4"),
+        (("gold", "--animate", "x.gif", "--count", 65), "65 glyphs in an animation: take 64"),
+        (("gold", "--eta", 0.5), "eta belongs to the sampler ddim"),
+        (("gold", "--sampler", "ddim", "--eta", 2), "take 0 to 1"),
+        (("gold", "--attention", "flash"), 'no attention "flash"'),
+        (("gold", "--guidance", "nan"), "take -100 to 100"),
+        (("gold", "--guidance", "-inf"), "take -100 to 100"),
+        (("gold", "--seed", -1), "seed -1"),
+        (("gold", "--seed", 2**63 - 1, "--count", 2), "the last glyph's seed"),
+        (("gold", "--device", "tpu"), 'no device "tpu"'),
+        (("gold", "--device", "cuda:99"), "no cuda:99 here"),
+        (("gold", "--bogus"), "No such option: --bogus"),
+        (("gold", "--out", "gold.jpg"), "end the name in .png"),
+        (("gold", "--out", "file/x.png"), "file is not a folder"),
+        (("gold", "--out", "file/"), "file is not a folder"),
+        (("gold", "--out", f"{'x' * 300}.png"), "name too long"),
+        (("gold", "--model", "nowhere"), "no model in nowhere"),
+        (("gold", "--model", "."), "no config.json in ."),
+        (("--prompts-file", "nowhere.txt"), "nowhere.txt: No such file"),
+        (("--prompts-file", "."), "Is a directory"),
+        (("--prompts-file", "blank.txt"), "no prompts in blank.txt"),
+        (("--prompts-file", "latin.txt"), "line 2 of latin.txt is not UTF-8"),
+        (("--prompts-file", "latin.txt", "gold"), "give one of them"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_one_line_and_leaves_nothing(generate, arguments, said):
+    Path("file").write_text("")
+    Path("blank.txt").write_text("\n  \n")
+    Path("latin.txt").write_bytes(b"gold\ncaf\xe9\n")
+    before = files()
+    refused(generate(*arguments), said, before)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("no weights", "no model.safetensors in"),
+        ("truncated", "damaged"),
+        ("other architecture", "another architecture"),
+        ("config is no JSON", "config.json"),
+        ("config is a list", "config.json"),
+        ("config of another model", "config.json"),
+        ("words of another training", "text_encoder"),
+    ],
+)
+def test_a_damaged_model_is_one_line_and_leaves_nothing(
+    generate, tmp_path_factory, tiny_model_folder, what, said
+):
+    folder = damaged(tmp_path_factory.mktemp("damaged") / "model", what, tiny_model_folder)
+    refused(generate("gold", "--model", folder, "--out", "new/"), said)
+
+
+def refused(result, said, before=()):
+    """One line that says what is wrong, exit code 2, and no file or folder that was not there."""
+    assert result.code == 2, result.out
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") == 1
+    assert said.lower() in result.err.lower()
+    assert result.out == ""
+    assert files() == list(before)
+    assert not Path("new").exists()
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="nothing is forbidden to root")
+def test_a_folder_without_permission_is_refused(generate):
+    Path("locked").mkdir(mode=0o500)
+    refused(generate("gold", "--out", "locked/x.png"), "no permission")
+
+
+def test_a_stop_while_drawing_leaves_no_half_picture(generate, monkeypatch):
+    def full(self, *_, **__):
+        raise OSError(28, "No space left on device", "gold.png")
+
+    Path("gold.png").write_bytes(b"the last one")
+    monkeypatch.setattr(Image.Image, "save", full)
+    result = generate("gold", "--count", 1)
+    assert (result.code, result.err) == (2, "error: gold.png: No space left on device\n")
+    assert files() == ["gold.png"]
+    assert Path("gold.png").read_bytes() == b"the last one"
