@@ -250,3 +250,21 @@ def radical(number: int) -> Radical:
     if not 1 <= number <= len(RADICALS):
         raise ValueError(f"there is no radical {number}: the Kangxi radicals are 1 to 214")
     return RADICALS[number - 1]
+
+
+def find_radical(text: str) -> Radical:
+    """The radical of an English name, a form or a number: "speech", "言", "訁", "149".
+
+    Of several with one name it is the one that is called so first, then the lower number. Raises
+    ValueError, in one line, where there is none.
+    """
+    asked = text.strip().casefold()
+    if asked.isdecimal():
+        return radical(int(asked[:9]))
+    found = [one for one in RADICALS if asked in (*one.names, *one.forms)]
+    if not found:
+        raise ValueError(
+            f'there is no radical "{text[:40]}": name one in English, such as speech, by a form, '
+            "such as 言, or by its number, 1 to 214"
+        )
+    return min(found, key=lambda one: asked != one.names[0])

@@ -15,11 +15,23 @@ from torch import Tensor
 from autoencoder import Autoencoder
 from autoencoder.storage import WeightsError, read_model
 from conditioning import TextEncoder
+from conditioning.radicals import RADICALS, find_radical
 from diffusion.denoiser import Denoiser
 from diffusion.dit import DiT
 from diffusion.guidance import Words, classifier_free
+from diffusion.prior import BUNDLED as BUNDLED_PRIOR
+from diffusion.prior import RadicalPrior
 from diffusion.process import PROCESSES, Process, x_0_predictor
-from diffusion.request import BUNDLED, GUIDANCE, SAMPLER, STEPS, check_request, conjuncts
+from diffusion.request import (
+    AUTO,
+    BUNDLED,
+    GUIDANCE,
+    NONE,
+    SAMPLER,
+    STEPS,
+    check_request,
+    conjuncts,
+)
 from diffusion.rows import decode_rows, row_by_row
 from diffusion.samplers import SAMPLERS, Denoise, Randn, ddim, time_steps
 from diffusion.unet import UNet
@@ -32,14 +44,16 @@ DENOISERS: dict[str, type[Denoiser]] = {"dit": DiT, "unet": UNet}
 
 @dataclass(frozen=True)
 class GlyphOutput:
-    """Glyphs in the order of the prompts, and the seed that each came from.
+    """Glyphs in the order of the prompts, with the seed that each came from and what it heard.
 
-    `images` are PIL images of mode "L", black ink on white, or with `output_type="pt"` one tensor
-    `(count, 1, 128, 128)` in [0, 1], 1 = ink.
+    `heard` are the prompts as they reached the denoiser, "speech; gossip". `images` are PIL images
+    of mode "L", black ink on white, or with `output_type="pt"` one tensor `(count, 1, 128, 128)` in
+    [0, 1], 1 = ink.
     """
 
     images: list[Image.Image] | Tensor
     seeds: list[int]
+    heard: list[str]
 
 
 class GlyphPipeline:
@@ -51,11 +65,16 @@ class GlyphPipeline:
     """
 
     def __init__(
-        self, autoencoder: Autoencoder, text_encoder: TextEncoder, denoiser: Denoiser
+        self,
+        autoencoder: Autoencoder,
+        text_encoder: TextEncoder,
+        denoiser: Denoiser,
+        prior: RadicalPrior | None = None,
     ) -> None:
         self.autoencoder = autoencoder
         self.text_encoder = text_encoder
         self.denoiser = denoiser
+        self.prior = prior
 
     @torch.inference_mode()
     def __call__(
@@ -70,6 +89,7 @@ class GlyphPipeline:
         output_type: str = "pil",
         guidance_interval: tuple[float, float] = (0.0, 1.0),
         eta: float = 0.0,
+        radical: str = AUTO,
         batch_size: int = 16,
         progress: Callable[[int], object] = lambda glyphs: None,
         on_step: Callable[[float, Tensor, Tensor], object] = lambda t, x_t, x_0: None,
@@ -90,6 +110,9 @@ class GlyphPipeline:
             guidance_interval: times, 0 data and 1 noise, between which guidance is at work; outside
                 the words are followed plainly.
             eta: how much fresh noise the sampler `ddim` adds, 0 none to 1 as much as `ddpm`.
+            radical: what stands before the words: "auto" is what the prior takes them for, which
+                can differ from seed to seed, "none" is nothing; else a radical by its English name,
+                one of its forms or its number: "speech", "言", "149".
             batch_size: glyphs at a time; memory depends on it, the result does not.
             progress: called with the number of glyphs' steps done since the last call; the sum is
                 glyphs times steps.
@@ -109,6 +132,7 @@ class GlyphPipeline:
             negative_prompt,
             guidance_interval,
             eta,
+            radical,
         )
         if output_type not in ("pil", "pt"):
             raise ValueError(f'no output type "{output_type}": it is "pil" or "pt"')
@@ -116,19 +140,42 @@ class GlyphPipeline:
             raise ValueError(f"batches of {batch_size} glyphs: take at least 1")
         texts = [text for text in prompts for _ in range(num_images_per_prompt)]
         seeds = [seed + i for i in range(len(texts))]
+        heard = self.hear(texts, seeds, radical)
         sample = partial(ddim, eta=eta) if sampler == "ddim" else SAMPLERS[sampler]
         times = time_steps(num_inference_steps)
         glyphs = []
         for start in range(0, len(texts), batch_size):
             rows = slice(start, start + batch_size)
-            denoise = self.denoise(texts[rows], negative_prompt, guidance_scale, guidance_interval)
+            denoise = self.denoise(heard[rows], negative_prompt, guidance_scale, guidance_interval)
             randn = self.randn(seeds[rows])
             for t, latents, x_0 in sample(denoise, randn(), self.process, times, randn):
                 on_step(t, latents, x_0)
                 progress(len(latents))
             glyphs.append(self.decode(latents))
         images = torch.cat(glyphs)
-        return GlyphOutput(images if output_type == "pt" else to_pil(images), seeds)
+        return GlyphOutput(images if output_type == "pt" else to_pil(images), seeds, heard)
+
+    @torch.inference_mode()
+    def hear(self, texts: list[str], seeds: list[int], radical: str = AUTO) -> list[str]:
+        """Texts with the name of a radical before each, or before each part around `AND`.
+
+        As in a call, one seed a text. Without a prior, "auto" leaves texts as they are.
+        """
+        if radical == NONE or (radical == AUTO and self.prior is None):
+            return list(texts)
+        pooled: dict[str, Tensor] = {}
+
+        def name(part: str, seed: int) -> str:
+            if radical != AUTO:
+                return find_radical(radical).names[0]
+            if part not in pooled:  # each by itself, so that its company changes nothing
+                pooled[part] = self.text_encoder.pool(*self.text_encoder([part]))[0]
+            return RADICALS[self.prior.choose(pooled[part], seed) - 1].names[0]
+
+        return [
+            " AND ".join(f"{name(part, seed)}; {part}" for part in conjuncts(text))
+            for text, seed in zip(texts, seeds, strict=True)
+        ]
 
     def denoise(
         self,
@@ -192,16 +239,20 @@ class GlyphPipeline:
         return next(self.denoiser.parameters()).device
 
     def to(self, device: torch.device | str) -> GlyphPipeline:
-        """Moves all three parts, and returns the pipeline."""
-        for part in (self.autoencoder, self.text_encoder, self.denoiser):
-            part.to(device)
+        """Moves all parts, and returns the pipeline."""
+        for part in (self.autoencoder, self.text_encoder, self.denoiser, self.prior):
+            if part is not None:
+                part.to(device)
         return self
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Writes the denoiser to a folder, and into it the encoders that do not ship."""
+        """Writes the denoiser to a folder, and into it the other parts that do not ship."""
         folder = Path(folder)
-        for name, part in (("autoencoder", self.autoencoder), ("text_encoder", self.text_encoder)):
-            own = folder / name  # where it exists, it is from a run with another encoder
+        parts = {"autoencoder": self.autoencoder, "text_encoder": self.text_encoder}
+        if self.prior is not None:
+            parts["prior"] = self.prior
+        for name, part in parts.items():
+            own = folder / name  # where it exists, it is from another run
             if own.is_dir() or not _ships(part):
                 part.save_pretrained(own)
         return self.denoiser.save_pretrained(folder)
@@ -210,6 +261,7 @@ class GlyphPipeline:
     def from_pretrained(cls, path: str | Path | None = None) -> GlyphPipeline:
         """The pipeline of a folder that a training exported; None is the one that ships.
 
+        It has a prior where the folder has one, or where its text encoder is the one that ships.
         Raises WeightsError, a ValueError, where the folder holds no model, a damaged one, or one
         that was trained with other encoders than it finds.
         """
@@ -224,7 +276,7 @@ class GlyphPipeline:
                     f"the denoiser in {folder} was trained with another {name} than this one: "
                     f"put that into {own}, or train again"
                 )
-        return cls(denoiser=denoiser, **parts)
+        return cls(denoiser=denoiser, prior=load_prior(folder, parts["text_encoder"]), **parts)
 
 
 def load_denoiser(folder: str | Path) -> Denoiser:
@@ -235,7 +287,26 @@ def load_denoiser(folder: str | Path) -> Denoiser:
     return read_model(folder, {kind.config_class: kind for kind in DENOISERS.values()})
 
 
-def _ships(part: Autoencoder | TextEncoder) -> bool:
+def load_prior(folder: Path, text_encoder: TextEncoder) -> RadicalPrior | None:
+    """The prior in the folder of a denoiser, or the one that ships; None where neither fits.
+
+    Raises WeightsError for a damaged one, and for one in the folder that reads another encoder.
+    """
+    own = folder / "prior"
+    if not own.is_dir() and not BUNDLED_PRIOR.is_dir():
+        return None
+    prior = RadicalPrior.from_pretrained(own if own.is_dir() else None)
+    if prior.config.text_encoder == text_encoder.fingerprint:
+        return prior
+    if own.is_dir():
+        raise WeightsError(
+            f"the prior in {own} was trained with another text encoder: train it again, "
+            f"python scripts/train_prior.py --model {folder}"
+        )
+    return None
+
+
+def _ships(part: Autoencoder | TextEncoder | RadicalPrior) -> bool:
     """Whether it is the one that ships, in every weight and not only in what fingerprints see."""
     try:
         shipped = type(part).from_pretrained()

@@ -6,8 +6,11 @@ import re
 import sys
 from pathlib import Path
 
+from conditioning.radicals import find_radical
+
 BUNDLED = Path(__file__).parent / "weights"
 STEPS, GUIDANCE, SAMPLER = 12, 4.0, "dpmpp_2m"  # what a call takes unless told otherwise
+AUTO, NONE = "auto", "none"  # radicals: what the prior chooses, and no choice
 SAMPLER_NAMES = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "dpmpp_sde")  # keys of SAMPLERS
 MOST_STEPS = 1000
 MOST_GUIDANCE = 100
@@ -25,6 +28,7 @@ def check_request(
     negative_prompt: str | None = None,
     guidance_interval: tuple[float, float] = (0.0, 1.0),
     eta: float = 0.0,
+    radical: str = AUTO,
 ) -> None:
     """Raises ValueError, in one line, for a request that cannot be drawn.
 
@@ -39,6 +43,7 @@ def check_request(
         negative_prompt: of the same length as a prompt, or blank, or None.
         guidance_interval: two times in [0, 1], the lower one first.
         eta: in [0, 1], and 0 but for the sampler `ddim`.
+        radical: "auto", "none", or what `conditioning.radicals.find_radical` finds.
     """
     if not prompts:
         raise ValueError('no prompt: say what to draw, for example "gold"')
@@ -68,6 +73,8 @@ def check_request(
         raise ValueError(f"eta of {eta}: take 0 to 1")
     if eta and sampler != "ddim":
         raise ValueError(f"eta belongs to the sampler ddim, and {sampler} has none")
+    if radical not in (AUTO, NONE):
+        find_radical(radical)
     if not 0 <= seed <= 2**63 - total:
         raise ValueError(f"seed {seed}: take 0 to 2^63 - 1, the last glyph's seed included")
 

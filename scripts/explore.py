@@ -19,11 +19,15 @@ from _cli import (
 )
 from _options import Data, Device, Guidance, Model, Seed, Steps
 
+from conditioning.radicals import RADICALS
 from diffusion.pictures import ANIMATED, check_ending, file_stem, labelled, sheet
 from diffusion.request import BUNDLED, GUIDANCE, STEPS, check_request
 
 if TYPE_CHECKING:
     from PIL import Image
+    from torch import Tensor
+
+    from diffusion.prior import RadicalPrior
 
 ABOUT = "Look inside: a picture for each question, from the model that ships or from your own."
 STEP_COUNTS = (1, 2, 3, 5, 10, 20, 50, 120)
@@ -286,8 +290,9 @@ def denoise(
     pipe = load_pipeline(model, device)
     frames = []
     with torch.inference_mode(), progress_bar("drawing", steps) as advance:
-        denoise = pipe.denoise([prompt] * count, guidance_scale=guidance)
-        noise = pipe.randn([seed + i for i in range(count)])()
+        seeds = [seed + i for i in range(count)]
+        denoise = pipe.denoise(pipe.hear([prompt] * count, seeds), guidance_scale=guidance)
+        noise = pipe.randn(seeds)()
         for _, x_t, x_0 in dpmpp_2m(denoise, noise, pipe.process, time_steps(steps)):
             sides = [sheet(to_pil(pipe.decode(z))) for z in (x_t, x_0)]
             frames.append(beside(*sides))
@@ -363,7 +368,7 @@ def words(
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
-    """The training captions nearest to a prompt, as the text encoder hears them.
+    """The radicals that a prompt is taken for, and the training captions nearest to it.
 
     So that a surprising glyph can be understood:
 
@@ -382,12 +387,14 @@ def words(
     for entry in load_entries():
         characters[entry.caption] = characters.get(entry.caption, "") + entry.character
     captions = list(characters)
-    encoder = load_pipeline(model, device).text_encoder
+    pipe = load_pipeline(model, device)
     with progress_bar("reading", len(captions) + 1) as advance:
-        asked, known = pooled(encoder, [prompt, *captions], advance).split([1, len(captions)])
+        texts = [prompt, *captions]
+        asked, known = pooled(pipe.text_encoder, texts, advance).split([1, len(captions)])
     likeness = torch.cosine_similarity(asked, known)
     nearest = likeness.topk(min(count, len(captions)))
-    lines = [
+    lines = likely_radicals(pipe.prior, asked) if pipe.prior else []
+    lines += [
         f"{value:.2f}  {characters[captions[i]]}  {captions[i]}"
         for value, i in zip(*(x.tolist() for x in nearest), strict=True)
     ]
@@ -396,7 +403,17 @@ def words(
     else:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_text(out, "\n".join(lines) + "\n")
-        print(f"wrote {out}: {len(lines)} captions")
+        print(f"wrote {out}: {len(nearest.values)} captions")
+
+
+def likely_radicals(prior: RadicalPrior, pooled: Tensor, least: float = 0.02) -> list[str]:
+    """A line for each radical of at least this probability, the likeliest first."""
+    chances = prior.probabilities(pooled)[0]
+    order = chances.argsort(descending=True)[: int((chances >= least).sum())].tolist()
+    return [
+        f"{chances[i]:.2f}  {''.join(RADICALS[i].forms)}  as a radical: {RADICALS[i].names[0]}"
+        for i in order
+    ]
 
 
 # ---- what they share -----------------------------------------------------------------------------

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,6 +24,7 @@ from _options import Device, Guidance, Model, Seed, Steps
 
 from diffusion.pictures import ANIMATED, check_ending, file_stem, sheet, write_png
 from diffusion.request import (
+    AUTO,
     BUNDLED,
     GUIDANCE,
     SAMPLER,
@@ -65,6 +68,13 @@ def main(
         ),
     ] = (0.0, 1.0),
     sampler: Annotated[str, typer.Option(help=f"{', '.join(SAMPLER_NAMES)}.")] = SAMPLER,
+    radical: Annotated[
+        str,
+        typer.Option(
+            help="What to draw it with: auto is what the words are taken for, none leaves that to "
+            "the denoiser; else a radical by its English name, a form or a number."
+        ),
+    ] = AUTO,
     eta: Annotated[
         float, typer.Option(help="Fresh noise in ddim: 0 is none, 1 as much as ddpm adds.")
     ] = 0.0,
@@ -102,6 +112,10 @@ def main(
 
         python scripts/generate.py "water AND bird"
 
+    With a radical of your own choice, 女, whatever the words are taken for:
+
+        python scripts/generate.py "gossip" --radical woman
+
     And how they come out of noise:
 
         python scripts/generate.py "gold" --animate gold.webp
@@ -121,7 +135,9 @@ def main(
         raise ValueError("prompts on the command line and --prompts-file: give one of them")
     lines = read_prompts(prompts_file) if prompts_file else dict(enumerate(prompts or [], 1))
     texts = list(lines.values())
-    check_request(texts, count, steps, guidance, sampler, seed, negative, guidance_interval, eta)
+    check_request(
+        texts, count, steps, guidance, sampler, seed, negative, guidance_interval, eta, radical
+    )
     total = count * len(texts)
     target, single_files = destination(out, texts, prompts_file)
     if total > LARGEST_GRID and not single_files:
@@ -145,6 +161,7 @@ def main(
         "guidance_interval": guidance_interval,
         "sampler": sampler,
         "eta": eta,
+        "radical": radical,
         "negative_prompt": negative or "",
     }
     states: list[Tensor] = []
@@ -167,7 +184,7 @@ def main(
         if single_files:
             write_files(glyphs, target, lines, count, seed, about)
         else:
-            write_sheet(glyphs, target, texts, seed, about)
+            heard = write_sheet(glyphs, target, texts, seed, about)
     if animate:
         write_animation(states, steps, pipe, animate, blocks=len(texts))
     seconds = time.perf_counter() - start
@@ -175,6 +192,9 @@ def main(
     number = f"{own:,} of {total:,}" if processes > 1 else f"{total:,}"
     noun = "glyph" if total == 1 else "glyphs"
     print(f"wrote {name}: {number} {noun} from seed {seed} on, in {seconds:.1f} s")
+    if not single_files and radical == AUTO and pipe.prior:
+        for words, times in Counter(heard).most_common(12):
+            print(f"{times:>4} × {words}")
 
 
 def destination(out: str | None, texts: list[str], file: str | None) -> tuple[Path, bool]:
@@ -210,19 +230,19 @@ def check_animation(path: Path, glyphs: int) -> None:
 
 def draw(
     pipe: GlyphPipeline, texts: list[str], seed: int, starts: range, size: int, **settings
-) -> Iterator[tuple[int, Image.Image]]:
-    """Yields glyphs with their place among the texts, keeping no more than one batch in memory.
+) -> Iterator[tuple[int, Image.Image, str]]:
+    """Yields glyphs with their place among the texts, and what was heard, batch by batch.
 
     Batches of `size` texts begin at each of `starts`; the glyph of the first text has the seed.
     """
     for start in starts:
         batch = texts[start : start + size]
         drawn = pipe(batch, seed=seed + start, batch_size=size, **settings)
-        yield from enumerate(drawn.images, start)
+        yield from zip(itertools.count(start), drawn.images, drawn.heard)
 
 
 def write_files(
-    glyphs: Iterator[tuple[int, Image.Image]],
+    glyphs: Iterator[tuple[int, Image.Image, str]],
     folder: Path,
     lines: dict[int, str],
     count: int,
@@ -231,29 +251,32 @@ def write_files(
 ) -> None:
     """One PNG a glyph, `<line>-<seed>.png`, written as it is drawn."""
     digits, numbers = len(str(max(lines))), list(lines)
-    for place, image in glyphs:
+    for place, image, heard in glyphs:
         line = numbers[place // count]
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{line:0{digits}}-{seed + place}.png"
-        write_png(image, path, {"prompt": lines[line], "seed": seed + place} | about)
+        own = {"prompt": lines[line], "heard": heard, "seed": seed + place}
+        write_png(image, path, own | about)
 
 
 def write_sheet(
-    glyphs: Iterator[tuple[int, Image.Image]],
+    glyphs: Iterator[tuple[int, Image.Image, str]],
     path: Path,
     texts: list[str],
     seed: int,
     about: dict,
-) -> None:
-    """All glyphs in one PNG, prompt after prompt."""
-    images = [image for _, image in glyphs]
+) -> list[str]:
+    """All glyphs in one PNG, prompt after prompt; returns what each of them heard."""
+    _, images, heard = zip(*glyphs, strict=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     prompts = {
         "prompt": "\n".join(texts),
+        "heard": "\n".join(heard),
         "num_images_per_prompt": len(images) // len(texts),
         "seed": seed,
     }
     write_png(sheet(images, blocks=len(texts)), path, prompts | about)
+    return list(heard)
 
 
 def write_animation(

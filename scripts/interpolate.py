@@ -130,10 +130,11 @@ def glyphs(
         if through == Through.diffusion:
             # The same noise and the same words for all, so that neighbours stay neighbours.
             noise = pipe.randn([seed])().expand_as(latents)
+            heard = pipe.hear([prompt], [seed])[0] if prompt else ""
 
             def found(part: slice) -> Tensor:
                 scale = guidance if prompt else 0.0
-                denoise = pipe.denoise([prompt] * len(latents[part]), guidance_scale=scale)
+                denoise = pipe.denoise([heard] * len(latents[part]), guidance_scale=scale)
                 return result(
                     through_noise(denoise, latents[part], noise[part], pipe.process, time, steps)
                 )
@@ -175,11 +176,11 @@ def prompts(
 
     pipe = load_pipeline(model, device)
     shares = turn(frames, closed)
+    heard = pipe.hear([f"{first} AND {last}"], [seed])
 
     def drawn(part: slice) -> Tensor:
         weights = [[1 - share, share] for share in shares[part]]
-        texts = [f"{first} AND {last}"] * len(weights)
-        denoise = pipe.denoise(texts, guidance_scale=guidance, weights=weights)
+        denoise = pipe.denoise(heard * len(weights), guidance_scale=guidance, weights=weights)
         noise = pipe.randn([seed] * len(weights))()
         return result(dpmpp_2m(denoise, noise, pipe.process, time_steps(steps)))
 
@@ -200,7 +201,7 @@ def seeds(
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
-    """Between the glyphs of two seeds, with the prompt held.
+    """Between the glyphs of two seeds, with the prompt held, and its radical, that of the first.
 
     Along an arc, since what lies on the straight line between two noises is none:
 
@@ -217,11 +218,12 @@ def seeds(
     from diffusion.samplers import dpmpp_2m, result, time_steps
 
     pipe = load_pipeline(model, device)
+    heard = pipe.hear([prompt], [seed])
     ends = pipe.randn([seed, last])()
     noise = torch.stack([spherical(*ends, share) for share in turn(frames, closed)])
 
     def drawn(part: slice) -> Tensor:
-        denoise = pipe.denoise([prompt] * len(noise[part]), guidance_scale=guidance)
+        denoise = pipe.denoise(heard * len(noise[part]), guidance_scale=guidance)
         return result(dpmpp_2m(denoise, noise[part], pipe.process, time_steps(steps)))
 
     with torch.inference_mode():
@@ -263,7 +265,7 @@ def edit(
     with torch.inference_mode(), progress_bar("drawing", 2 * steps * (frames - 1)) as advance:
         latents = pipe.autoencoder.refine(pixels.to(pipe.device))
         plain = pipe.denoise([""], guidance_scale=1.0)
-        bent = pipe.denoise([towards], guidance_scale=guidance)
+        bent = pipe.denoise(pipe.hear([towards], [0]), guidance_scale=guidance)
         found = [latents]
         for i in range(1, frames):
             until = NEAREST + (1 - NEAREST) * i / (frames - 1)

@@ -13,7 +13,9 @@ import typer
 from _cli import run
 
 SCRIPTS = Path(__file__).parent
-RUNS, DATA = Path(".runs"), Path(".data")
+RUNS = Path(".runs")
+EXPORT = RUNS / "diffusion" / "export"
+MADE = {"data": Path(".data/glyphs.json"), "prior": EXPORT / "prior" / "config.json"}
 
 
 class Preset(StrEnum):
@@ -37,7 +39,7 @@ def main(
 ) -> None:
     """Make all models from nothing, one training after another.
 
-    Glyphs, autoencoder, text encoder, denoiser: hours on two cores, minutes on a
+    Glyphs, autoencoder, text encoder, denoiser, prior: hours on two cores, minutes on a
     GPU. What is finished is not made again, and a training that was cut off goes
     on from its last checkpoint:
 
@@ -55,10 +57,11 @@ def main(
         steps["text_encoder"] = ["train_text_encoder.py"]
         encoders += ["--data.text_encoder", f"{RUNS}/text_encoder/export"]
     steps["diffusion"] = ["train_diffusion.py", *configured("diffusion", preset), *encoders, *fast]
+    steps["prior"] = ["train_prior.py", "--model", str(EXPORT)]
 
     begun = time.perf_counter()
     for name, command in steps.items():
-        made = DATA / "glyphs.json" if name == "data" else RUNS / name / "export" / "config.json"
+        made = MADE.get(name, RUNS / name / "export" / "config.json")
         if made.exists() and not again:
             print(f"{name}: {made} is there already", flush=True)
             continue

@@ -24,6 +24,7 @@ from diffusion import GlyphPipeline
 from diffusion.benchmark import others
 from diffusion.denoiser import Denoiser, DenoiserConfig
 from diffusion.dit import DiT, DiTConfig
+from diffusion.prior import PriorConfig, RadicalPrior
 from diffusion.unet import UNet, UNetConfig
 
 WORDS = [
@@ -106,6 +107,13 @@ def make_text_encoder(seed: int = 0) -> TextEncoder:
         )
         model = T5EncoderModel(config)
     return TextEncoder(model.half().float(), tokenizer)
+
+
+def make_prior(text_encoder: TextEncoder, seed: int = 0) -> RadicalPrior:
+    config = PriorConfig(16, hidden=24, text_encoder=text_encoder.fingerprint)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return shake(RadicalPrior(config), seed, 0.5).eval()
 
 
 def make_denoiser(seed: int = 0, config: DenoiserConfig = DENOISER) -> Denoiser:

@@ -9,7 +9,7 @@ from shutil import copytree
 import numpy as np
 import pytest
 import torch
-from conftest import SCRIPTS
+from conftest import SCRIPTS, make_prior, make_text_encoder
 from test_fonts import build_font
 
 from autoencoder.fonts import GlyphError, default_font
@@ -76,7 +76,7 @@ def mutated_json(data, count=COUNT, seed=0):
 
 def all_of(pipeline):
     """What tells one pipeline from another, and the weights of the decoder, which do not."""
-    parts = pipeline.denoiser, pipeline.autoencoder, pipeline.text_encoder
+    parts = pipeline.denoiser, pipeline.autoencoder, pipeline.text_encoder, pipeline.prior
     weights = torch.cat([weight.flatten() for weight in pipeline.autoencoder.parameters()])
     return [part.fingerprint for part in parts], weights.tolist()
 
@@ -91,11 +91,14 @@ def all_of(pipeline):
         "text_encoder/config.json",
         "text_encoder/model.safetensors",
         "text_encoder/tokenizer.json",
+        "prior/config.json",
+        "prior/model.safetensors",
     ],
 )
 @pytest.mark.filterwarnings("ignore")
 def test_a_damaged_model_is_one_line_and_never_another_model(tiny_model_folder, tmp_path, name):
     folder = Path(copytree(tiny_model_folder, tmp_path / "model"))
+    make_prior(make_text_encoder()).save_pretrained(folder / "prior")
     whole = all_of(GlyphPipeline.from_pretrained(folder))
     path = folder / name
     data = path.read_bytes()

@@ -111,6 +111,17 @@ def test_words_are_the_nearest_captions_first(look, monkeypatch):
     assert Path("a/words.txt").read_text("utf-8") == result.out
 
 
+def test_words_are_also_the_radicals_that_they_are_taken_for(script, monkeypatch):
+    from conditioning import captions
+
+    few = [entry for entry in captions.load_entries() if len(entry.caption) < 6][:30]
+    monkeypatch.setattr(captions, "load_entries", lambda: few)
+    lines = script("explore.py", "words", "heron", "--count", 1).out.splitlines()
+    assert lines[0].endswith("鳥鸟  as a radical: bird")
+    assert float(lines[0].split()[0]) > 0.5
+    assert "as a radical" not in lines[-1]
+
+
 def test_noising_has_a_panel_for_each_process_and_time(look, data):
     pytest.importorskip("matplotlib")
     options = "--data", data, "--points", 50

@@ -56,6 +56,7 @@ SMALL = {
     "prepare_data.py": [],
     "tour.py": [],
     "train_all.py": [],
+    "train_prior.py": ["--model=model", "--data=data", "--epochs=1"],
     "train_autoencoder.py": [*TRAINER, *FEW, *TINY["autoencoder"]],
     "train_reader.py": [*TRAINER, *FEW],
     "train_diffusion.py": [*TRAINER, *FEW, *TINY["diffusion"], "--model.denoiser=dit"],

@@ -55,9 +55,31 @@ def test_a_file_says_what_drew_it(generate, tiny_model_folder):
     assert (text["seed"], text["num_inference_steps"]) == ("7", "2")
     assert (float(text["guidance_scale"]), text["sampler"]) == (4, "euler")
     assert (text["guidance_interval"], text["eta"]) == ("0.0 1.0", "0.0")
+    assert (text["radical"], text["heard"]) == ("auto", "龍 dragon")
     fingerprint = DiT.from_pretrained(tiny_model_folder).fingerprint
     assert len(text["model"]) == 12
     assert fingerprint.startswith(text["model"])
+
+
+def test_a_radical_of_ones_own_is_drawn_and_said(generate):
+    assert generate("gold", "fish", "--count", 1, "--radical", "水", "--out", "sheet.png").code == 0
+    assert Image.open("sheet.png").text["heard"] == "water; gold\nwater; fish"
+    assert generate("gold", "--count", 2, "--radical", "water", "--out", "one/").code == 0
+    assert Image.open("one/1-1.png").text["heard"] == "water; gold"
+    assert (pixels("one/1-0.png") == pixels("sheet.png")[8:136, 8:136]).all()
+    assert generate("water; gold", "--count", 1, "--radical", "none", "--out", "two/").code == 0
+    assert (pixels("two/1-0.png") == pixels("one/1-0.png")).all()
+    result = generate("gold", "--radical", "gossip")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith('error: there is no radical "gossip"')
+
+
+def test_what_the_prior_took_the_words_for_is_said(script):
+    result = script("generate.py", "heron", "--count", 2, "--steps", 1, "--device", "cpu")
+    assert result.code == 0, result.err
+    said, *heard = result.out.splitlines()
+    assert said.startswith("wrote heron.png: 2 glyphs")
+    assert heard == ["   2 × bird; heron"]
 
 
 def test_a_grid_and_single_files_hold_the_same_glyphs(generate):

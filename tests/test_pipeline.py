@@ -9,9 +9,17 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from conftest import DENOISER, UNET, make_autoencoder, make_pipeline, make_text_encoder
+from conftest import (
+    DENOISER,
+    UNET,
+    make_autoencoder,
+    make_pipeline,
+    make_prior,
+    make_text_encoder,
+)
 
 from autoencoder.storage import WeightsError
+from conditioning.radicals import RADICALS
 from diffusion import GlyphPipeline
 from diffusion.pipeline import to_pil
 from diffusion.process import PREDICTIONS, PROCESSES
@@ -153,6 +161,73 @@ def test_guidance_and_the_negative_prompt(draw):
     )
 
 
+# ---- radicals ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def chooser(tiny_pipeline):
+    """A pipeline with a prior, untrained, so that it chooses all sorts of radicals."""
+    tiny_pipeline.prior = make_prior(tiny_pipeline.text_encoder)
+    return tiny_pipeline
+
+
+def test_a_radical_is_heard_before_each_part_and_is_what_the_prior_chose(chooser):
+    heard = chooser.hear(["gold", "sea AND fire"], [4, 5])
+    prior, encoder = chooser.prior, chooser.text_encoder
+    names = {
+        text: RADICALS[prior.choose(encoder.pool(*encoder([text]))[0], seed) - 1].names[0]
+        for text, seed in (("gold", 4), ("sea", 5), ("fire", 5))
+    }
+    assert heard == [
+        f"{names['gold']}; gold",
+        f"{names['sea']}; sea AND {names['fire']}; fire",
+    ]
+    assert len(set(chooser.hear(["gold"] * 40, list(range(40))))) > 2
+
+
+def test_what_was_heard_is_what_was_drawn(chooser):
+    options = {"num_inference_steps": 3, "output_type": "pt"}
+    drawn = chooser(["gold", "sea AND fire"], seed=4, **options)
+    assert drawn.heard == chooser.hear(["gold", "sea AND fire"], [4, 5])
+    plain = chooser(drawn.heard, seed=4, radical="none", **options)
+    assert plain.heard == drawn.heard
+    assert plain.images.equal(drawn.images)
+    assert not same(chooser("gold", seed=4, radical="none", **options).images, drawn.images[:1])
+    assert chooser("sea AND fire", seed=5, **options).images[0].equal(drawn.images[1])
+
+
+@pytest.mark.parametrize("radical", ["water", "氵", "85"])
+def test_a_radical_of_ones_own_is_heard_with_and_without_a_prior(chooser, radical):
+    for prior in (chooser.prior, None):
+        chooser.prior = prior
+        heard = chooser.hear(["gold", "sea AND fire"], [0, 1], radical)
+        assert heard == ["water; gold", "water; sea AND water; fire"]
+
+
+def test_without_a_prior_words_are_heard_as_they_are(tiny_pipeline):
+    drawn = tiny_pipeline("gold", num_inference_steps=2)
+    assert drawn.heard == ["gold"]
+    assert tiny_pipeline.hear(["gold"], [0], "none") == ["gold"]
+
+
+def test_a_prior_goes_with_its_model_and_one_of_another_text_encoder_is_refused(chooser, tmp_path):
+    folder = chooser.save_pretrained(tmp_path / "model")
+    assert GlyphPipeline.from_pretrained(folder).prior.fingerprint == chooser.prior.fingerprint
+    make_prior(make_text_encoder(seed=1)).save_pretrained(folder / "prior")
+    with pytest.raises(WeightsError, match=r"train_prior\.py --model") as error:
+        GlyphPipeline.from_pretrained(folder)
+    assert "\n" not in str(error.value)
+    shutil.rmtree(folder / "prior")
+    assert GlyphPipeline.from_pretrained(folder).prior is None  # the one that ships reads another
+
+
+def test_the_prior_that_ships_goes_with_the_text_encoder_that_ships(tmp_path):
+    shipped = GlyphPipeline.from_pretrained()
+    folder = shipped.save_pretrained(tmp_path / "model")
+    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    assert GlyphPipeline.from_pretrained(folder).prior.fingerprint == shipped.prior.fingerprint
+
+
 def test_progress_adds_up_to_glyphs_times_steps(draw):
     done = []
     draw(["gold", "fish", "tree"], num_inference_steps=5, batch_size=2, progress=done.append)
@@ -191,6 +266,8 @@ def test_pictures_are_black_ink_on_white():
         ({"prompt": "gold AND "}, "one side of AND is empty"),
         ({"guidance_interval": (0.9, 0.1)}, "LOW <= HIGH"),
         ({"eta": 0.5}, "belongs to the sampler ddim"),
+        ({"radical": "gossip"}, 'no radical "gossip"'),
+        ({"radical": "215"}, "1 to 214"),
         ({"seed": -1}, "seed -1"),
         ({"seed": 2**63}, "seed 9223372036854775808"),
         ({"output_type": "numpy"}, 'no output type "numpy"'),

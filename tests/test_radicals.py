@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from conditioning.radicals import RADICALS, radical
+from conditioning.radicals import RADICALS, find_radical, radical
 from conditioning.unihan import read_unihan
 
 # Where our name and Unicode's have no word in common, on purpose.
@@ -65,3 +65,27 @@ def test_radicals_that_everybody_knows(number, form, name):
 def test_there_is_no_other_radical(number):
     with pytest.raises(ValueError, match="1 to 214"):
         radical(number)
+
+
+@pytest.mark.parametrize(
+    ("asked", "number"),
+    [("speech", 149), ("Speech ", 149), ("言", 149), ("讠", 149), ("149", 149), ("blade", 18),
+     ("hill", 170), ("1", 1), ("wood", 75), ("hair", 59)],
+)  # fmt: skip
+def test_a_radical_is_found_by_name_form_or_number(asked, number):
+    assert find_radical(asked).number == number
+
+
+def test_every_name_and_form_finds_a_radical_of_it():
+    for r in RADICALS:
+        assert find_radical(r.names[0]) is r
+        assert all(text in (*find_radical(text).names, *find_radical(text).forms)
+                   for text in (*r.names, *r.forms))  # fmt: skip
+
+
+@pytest.mark.parametrize("asked", ["", "gossip", "0", "215", "9" * 5000, "x" * 5000, "金属"])
+def test_what_is_no_radical_is_one_line(asked):
+    with pytest.raises(ValueError) as error:
+        find_radical(asked)
+    assert "\n" not in str(error.value)
+    assert len(str(error.value)) < 200

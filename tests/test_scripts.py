@@ -13,6 +13,7 @@ import lightning.pytorch  # noqa: F401  here, for it logs to what is stderr when
 import pytest
 import torch
 from conftest import files, pixels, process
+from PIL import Image
 
 from autoencoder.glyphs import GlyphDataset
 from conditioning import captions
@@ -41,6 +42,7 @@ def test_mistakes_and_help_do_not_wait_for_torch(tmp_path):
         ("prepare_data.py", ["python scripts/prepare_data.py", "--font"]),
         ("train_autoencoder.py", ["--model.loss.kl_weight", "--model.out", "--ckpt_path"]),
         ("train_text_encoder.py", ["--data.wordnet", "--model.out"]),
+        ("train_prior.py", ["python scripts/train_prior.py --model", "--epochs"]),
         (
             "train_diffusion.py",
             ["--data.autoencoder", "--model.dit.depth", "--model.denoiser", "--model.unet.process"],
@@ -153,10 +155,14 @@ def test_from_font_to_glyphs_by_the_command_lines(script, few_characters, wordne
     assert "wrote unet" in made
     settings = json.loads(Path("unet/config.json").read_text())
     assert (settings["process"], settings["prediction"]) == ("cosine", "v")
+    made = succeed("train_prior.py", "--model", "model", "--data", "data", "--epochs", 1)
+    assert "of 16 held-out captions" in made
+    assert "wrote   model/prior" in made
     options = "--count", 2, "--steps", 2, "--model", "model", "--device", "cpu"
     succeed("generate.py", "gold", "dragon", *options, "--out", "glyphs/")
     succeed("generate.py", "gold AND dragon", *options, "--model", "unet", "--sampler", "ddpm")
     assert pixels("gold-and-dragon.png").std() > 0
+    assert Image.open("glyphs/1-0.png").text["heard"].endswith("; gold")
     glyphs = [pixels(f"glyphs/{name}.png") for name in ("1-0", "1-1", "2-2", "2-3")]
     assert {glyph.shape for glyph in glyphs} == {(128, 128)}
     assert all(glyph.std() > 0 for glyph in glyphs)

@@ -19,9 +19,11 @@ def calls(monkeypatch):
         if name == pretend.fails:
             return SimpleNamespace(returncode=1)
         part = name.removeprefix("train_").removesuffix(".py")
-        made = {"prepare_data": Path(".data/glyphs.json")}.get(
-            part, Path(".runs") / part / "export" / "config.json"
-        )
+        elsewhere = {
+            "prepare_data": Path(".data/glyphs.json"),
+            "prior": Path(".runs/diffusion/export/prior/config.json"),
+        }
+        made = elsewhere.get(part, Path(".runs") / part / "export" / "config.json")
         made.parent.mkdir(parents=True, exist_ok=True)
         made.write_text("{}")
         return SimpleNamespace(returncode=0)
@@ -31,7 +33,13 @@ def calls(monkeypatch):
     return SimpleNamespace(seen=seen, pretend=pretend)
 
 
-NAMES = ["prepare_data.py", "train_autoencoder.py", "train_text_encoder.py", "train_diffusion.py"]
+NAMES = [
+    "prepare_data.py",
+    "train_autoencoder.py",
+    "train_text_encoder.py",
+    "train_diffusion.py",
+    "train_prior.py",
+]
 
 
 @pytest.mark.parametrize("preset", ["cpu", "gpu"])
@@ -44,9 +52,10 @@ def test_each_training_gets_its_preset_and_what_was_made_before_it(script, calls
             path = command[command.index("--config") + 1]
             assert path.endswith(f"-{preset}.yaml")
             assert (SCRIPTS / "presets" / path).exists()
-    last = " ".join(calls.seen[-1])
+    last = " ".join(calls.seen[-2])
     assert "--data.autoencoder .runs/autoencoder/export" in last
     assert "--data.text_encoder .runs/text_encoder/export" in last
+    assert calls.seen[-1] == ["train_prior.py", "--model", ".runs/diffusion/export"]
     assert "all models in .runs" in result.out
 
 
@@ -63,15 +72,15 @@ def test_what_is_there_is_not_made_again_and_what_was_cut_off_goes_on(script, ca
     calls.pretend.fails = None
     calls.seen.clear()
     assert script("train_all.py").code == 0
-    assert [command[0] for command in calls.seen] == ["train_diffusion.py"]
+    assert [command[0] for command in calls.seen] == ["train_diffusion.py", "train_prior.py"]
     assert calls.seen[0][-2:] == ["--ckpt_path", "last"]
     calls.seen.clear()
     assert script("train_all.py", "--again").code == 0
     assert [command[0] for command in calls.seen] == NAMES
-    assert "--ckpt_path" not in calls.seen[-1]
+    assert "--ckpt_path" not in calls.seen[-2]
 
 
 def test_the_text_encoder_that_ships_will_do(script, calls):
     assert script("train_all.py", "--no-text-encoder").code == 0
     assert "train_text_encoder.py" not in [command[0] for command in calls.seen]
-    assert "--data.text_encoder" not in calls.seen[-1]
+    assert "--data.text_encoder" not in calls.seen[-2]

@@ -103,6 +103,7 @@ class Evaluator:
                 "denoiser": self.pipe.denoiser.fingerprint,
                 "autoencoder": self.pipe.autoencoder.fingerprint,
                 "text_encoder": self.pipe.text_encoder.fingerprint,
+                "prior": self.pipe.prior.fingerprint if self.pipe.prior else None,
                 "reader": self.reader.fingerprint,
             },
             "reconstruction": self.reconstruction(ocr, lpips),

@@ -1,0 +1,97 @@
+"""The prior: which radical a scribe would give to what the words mean.
+
+Words say what to draw, and only then a radical says how. As in unCLIP (Ramesh et al. 2022, section
+2.2, arXiv:2204.06125) the two steps are two models,
+
+    p(glyph | words) = sum over radicals of p(glyph | radical, words) p(radical | words),
+
+and the first is so small that it learns in seconds what the denoiser, which has strokes to learn as
+well, is slow to hear: that a penguin is a bird. The denoiser meets the names of radicals in
+training, so the radical chosen is put into words too: it hears "bird; penguin".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from autoencoder.storage import check_bounds, fingerprint, read_model, write_model
+
+BUNDLED = Path(__file__).parent / "weights" / "prior"
+SHARPNESS = 4.0  # as guidance sharpens what the denoiser draws
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """Settings of a `RadicalPrior`, saved as `config.json` beside its weights.
+
+    Attributes:
+        text_width: of the embeddings.
+        hidden: width between the two layers.
+        radicals: how many there are to choose from.
+        dropout: part of the hidden layer left out at each step of training.
+        text_encoder: fingerprint of the text encoder whose embeddings it reads.
+    """
+
+    text_width: int = 384
+    hidden: int = 768
+    radicals: int = 214
+    dropout: float = 0.7
+    text_encoder: str = ""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, in one line, for settings that make no prior."""
+        check_bounds(self)
+        if min(self.text_width, self.hidden, self.radicals) < 1:
+            raise ValueError("the sizes of a prior must be at least 1")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout of {self.dropout}: take 0 or more, and less than 1")
+
+
+class RadicalPrior(nn.Module):
+    """Pooled embeddings of texts `(B, D)` to logits of the radicals `(B, 214)`."""
+
+    def __init__(self, config: PriorConfig | None = None) -> None:
+        super().__init__()
+        self.config = config = config or PriorConfig()
+        self.layers = nn.Sequential(
+            nn.Linear(config.text_width, config.hidden),
+            nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.hidden, config.radicals),
+        )
+
+    def forward(self, pooled: Tensor) -> Tensor:
+        return self.layers(pooled)
+
+    @torch.no_grad()
+    def probabilities(self, pooled: Tensor, sharpness: float = 1.0) -> Tensor:
+        """`p(radical | words) ** sharpness`, normalised: `(B, D)` -> `(B, 214)`."""
+        logits = self(pooled.to(self.layers[0].weight))
+        return (sharpness * logits.log_softmax(dim=1)).softmax(dim=1)
+
+    def choose(self, pooled: Tensor, seed: int, sharpness: float = SHARPNESS) -> int:
+        """A radical, 1 to 214, drawn with a seed from what one text `(D,)` makes likely."""
+        chances = self.probabilities(pooled[None], sharpness)[0].cpu().cumsum(dim=0)  # (214,)
+        draw = torch.rand((), generator=torch.Generator().manual_seed(seed))
+        return 1 + min(int((chances <= draw).sum()), len(chances) - 1)
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of settings and weights, in hex."""
+        return fingerprint(self.config, self)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Writes `config.json` and `model.safetensors`, and returns the folder."""
+        return write_model(folder, self.config, self)
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path | None = None) -> RadicalPrior:
+        """The prior of a folder, in evaluation mode; None is the one that ships.
+
+        Raises WeightsError for a folder without weights, damaged ones, or another model's.
+        """
+        return read_model(BUNDLED if path is None else path, {PriorConfig: cls})

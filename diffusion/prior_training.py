@@ -1,0 +1,101 @@
+"""Training of the prior, in seconds: every text that a glyph may be called, and its radicals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from autoencoder.glyphs import GlyphRecord
+from diffusion.naming import CaptionMix, MoreWords, captions_of
+from diffusion.prior import PriorConfig, RadicalPrior
+
+# What the denoiser that ships is trained with.
+MIX = CaptionMix(sense=0.25, radical=0.12, gloss=0.15, kind=0.18)
+
+
+def expected_counts(
+    records: Sequence[GlyphRecord], mix: CaptionMix, more: MoreWords
+) -> tuple[list[str], Tensor]:
+    """How often each text goes with each radical where every glyph is drawn once.
+
+    Returns:
+        texts, each once, and counts `(len(texts), 214)`: what a `CaptionMix` comes to on average,
+        its empty captions aside.
+    """
+    counts: dict[tuple[str, int], float] = {}
+    for record in records:
+        kinds = captions_of(record, more)
+        left = 1 - mix.null
+        shares = {}
+        for name in ("sense", "radical", "gloss", "kind"):
+            if kinds[name]:  # without a gloss, or a kind: the whole caption
+                shares[name] = getattr(mix, name)
+                left -= shares[name]
+        shares["caption"] = left
+        for name, share in shares.items():
+            for text in kinds[name]:
+                key = text, record.radical
+                counts[key] = counts.get(key, 0.0) + share / len(kinds[name])
+    texts = list(dict.fromkeys(text for text, _ in counts))
+    places = {text: i for i, text in enumerate(texts)}
+    table = torch.zeros(len(texts), PriorConfig.radicals)
+    for (text, radical), count in counts.items():
+        table[places[text], radical - 1] = count
+    return texts, table
+
+
+def fit_prior(
+    pooled: Tensor,
+    counts: Tensor,
+    config: PriorConfig,
+    epochs: int = 12,
+    batch_size: int = 1024,
+    learning_rate: float = 2e-3,
+    weight_decay: float = 0.1,
+    noise: float = 0.5,
+    seed: int = 0,
+    progress: Callable[[int], object] = lambda texts: None,
+) -> RadicalPrior:
+    """A prior that knows which radicals go with which texts.
+
+    It minimises the cross-entropy between `counts` and what it predicts. Texts are few, so it is
+    held back by dropout, by noise on the embeddings and by decay of the weights.
+
+    Args:
+        pooled: embeddings of the texts `(B, D)`.
+        counts: how often each goes with each radical, `(B, 214)`.
+        config: of the prior; its `text_width` is D.
+        epochs: passes over the texts.
+        batch_size: texts a step.
+        learning_rate: of AdamW, at the start; it falls to zero in a line.
+        weight_decay: of AdamW.
+        noise: standard deviation of what is added to the embeddings, each of whose numbers has a
+            standard deviation of 1.
+        seed: of the weights, the order and the noise; the global random state stays as it was.
+        progress: called with the number of texts of each step.
+    """
+    mean, std = pooled.mean(dim=0), pooled.std(dim=0)
+    std = torch.where(std > 1e-3, std, 1.0)  # what never varies would be all rounding error
+    pooled = (pooled - mean) / std
+    steps = epochs * -(-len(pooled) // batch_size)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        prior = RadicalPrior(config).train()
+        optimizer = torch.optim.AdamW(prior.parameters(), learning_rate, weight_decay=weight_decay)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 - step / steps)
+        for _ in range(epochs):
+            for rows in torch.randperm(len(pooled)).split(batch_size):
+                seen = pooled[rows] + noise * torch.randn(len(rows), pooled.shape[1])
+                loss = -(counts[rows] * prior(seen).log_softmax(dim=1)).sum() / counts[rows].sum()
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                progress(len(rows))
+    first = prior.layers[0]
+    with torch.no_grad():  # so that it reads embeddings as they are
+        first.weight /= std
+        first.bias -= first.weight @ mean
+    return prior.eval()

@@ -1,0 +1,155 @@
+"""The prior: chances of radicals, how one is chosen by a seed, and how it is trained."""
+
+import math
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from conftest import make_prior, make_text_encoder
+
+from autoencoder.batches import Draw
+from autoencoder.glyphs import record
+from autoencoder.storage import WeightsError
+from conditioning.radicals import RADICALS
+from diffusion.latents import LatentDataset, WordCache
+from diffusion.naming import CaptionMix, MoreWords, all_captions
+from diffusion.prior import PriorConfig, RadicalPrior
+from diffusion.prior_training import expected_counts, fit_prior
+
+TINY = PriorConfig(text_width=16, hidden=24)
+
+
+@pytest.fixture
+def prior():
+    return make_prior(make_text_encoder())
+
+
+@pytest.fixture
+def pooled():
+    return torch.randn(4, 16, generator=torch.Generator().manual_seed(0))
+
+
+def test_sharpness_is_a_power_of_the_probability(prior, pooled):
+    plain = prior.probabilities(pooled)
+    assert torch.allclose(plain, prior(pooled).softmax(dim=1))
+    cubed = plain.double() ** 3
+    expected = cubed / cubed.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(prior.probabilities(pooled, 3.0).double(), expected)
+
+
+def test_radicals_are_chosen_as_often_as_they_are_likely(prior, pooled):
+    count = 4000
+    chosen = Counter(prior.choose(pooled[0], seed, sharpness=2.0) for seed in range(count))
+    chances = prior.probabilities(pooled[:1], 2.0)[0]
+    for number, chance in enumerate(chances.tolist(), 1):
+        deviation = math.sqrt(count * chance * (1 - chance))
+        assert abs(chosen[number] - count * chance) <= 5 * deviation + 1, number
+
+
+def test_a_seed_chooses_the_same_again_and_leaves_the_global_state(prior, pooled):
+    state = torch.get_rng_state()
+    first = [prior.choose(pooled[1], seed, sharpness=1.0) for seed in range(20)]
+    assert [prior.choose(pooled[1], seed, sharpness=1.0) for seed in range(20)] == first
+    assert len(set(first)) > 1
+    assert torch.get_rng_state().equal(state)
+    assert prior.choose(pooled[1], 2**63 - 1) in range(1, 215)
+
+
+def test_the_limit_of_sharpness_is_the_first_guess(prior, pooled):
+    first = int(prior(pooled)[2].argmax()) + 1
+    assert {prior.choose(pooled[2], seed, sharpness=1e4) for seed in range(50)} == {first}
+
+
+def test_a_folder_gives_the_same_prior_back(prior, pooled, tmp_path):
+    again = RadicalPrior.from_pretrained(prior.save_pretrained(tmp_path))
+    assert again.config == prior.config
+    assert again.fingerprint == prior.fingerprint
+    assert again(pooled).equal(prior(pooled))
+    with pytest.raises(WeightsError, match=r"no config\.json"):
+        RadicalPrior.from_pretrained(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    "changes", [{"hidden": 0}, {"text_width": 9999}, {"dropout": 1.0}, {"dropout": -0.1}]
+)
+def test_settings_that_make_no_prior_are_one_line(changes):
+    with pytest.raises(ValueError) as error:
+        replace(TINY, **changes)
+    assert "\n" not in str(error.value)
+
+
+# ---- training ------------------------------------------------------------------------------------
+
+RECORDS = [
+    record("釦", 167, 11, "button; to plate with gold"),
+    record("鵝", 196, 18, "goose"),
+    record("鷺", 196, 24, "heron; egret; stork"),
+]
+MORE = MoreWords({"鵝": ["goose (Anser)"]}, {196: ["penguin", "swan", "raptor"]})
+
+
+def test_counts_are_what_draws_of_captions_come_to():
+    """Against the data set that the denoiser is trained on, over many draws."""
+    mix = CaptionMix(sense=0.3, radical=0.15, null=0.1, gloss=0.2, kind=0.1)
+    texts, counts = expected_counts(RECORDS, mix, MORE)
+    words = all_captions(RECORDS, MORE)
+    cache = WordCache(np.zeros((len(words), 1)), np.arange(len(words) + 1), words)
+    samples = LatentDataset(torch.zeros(3, 1), RECORDS, cache, mix, MORE)
+    draws = 4000
+    seen = Counter(
+        (samples.caption(Draw(row, seed)), RECORDS[row].radical)
+        for row in range(3)
+        for seed in range(draws)
+    )
+    assert set(texts) == {text for text, _ in seen} - {""}
+    for text, row in zip(texts, counts, strict=True):
+        for number in (167, 196):
+            expected = float(row[number - 1])
+            deviation = math.sqrt(draws * expected)
+            assert abs(seen[text, number] - draws * expected) <= 5 * deviation + 1, text
+    assert float(counts.sum()) == pytest.approx(3 * (1 - mix.null))
+
+
+def test_where_words_say_nothing_the_prior_is_how_often_a_radical_is():
+    """With all embeddings alike; the weights of the first step are left, and do not matter."""
+    pooled = torch.ones(64, 16)
+    counts = torch.zeros(64, 214)
+    counts[:, 84], counts[:, 139] = 3.0, 1.0
+    config = replace(TINY, dropout=0.0)
+    prior = fit_prior(
+        pooled, counts, config, epochs=300, learning_rate=0.1, weight_decay=0.0, noise=0.0
+    )
+    chances = prior.probabilities(pooled[:1])[0]
+    assert float(chances[84]) == pytest.approx(0.75, abs=0.02)
+    assert float(chances[139]) == pytest.approx(0.25, abs=0.02)
+
+
+def test_it_learns_what_goes_with_what_and_reads_embeddings_as_they_are():
+    """Two clusters far from zero and of another scale, which the fit must undo by itself."""
+    generator = torch.Generator().manual_seed(0)
+    sides = torch.randn(2, 16, generator=generator)
+    labels = torch.arange(400) % 2
+    pooled = 50 + 7 * (sides[labels] + 0.2 * torch.randn(400, 16, generator=generator))
+    counts = torch.zeros(400, 214)
+    counts[torch.arange(400), 9 * labels] = 1.0
+    state = torch.get_rng_state()
+    steps = []
+    prior = fit_prior(pooled, counts, TINY, epochs=60, batch_size=100, progress=steps.append)
+    assert torch.get_rng_state().equal(state)
+    assert sum(steps) == 60 * 400
+    fresh = 50 + 7 * (sides[labels] + 0.2 * torch.randn(400, 16, generator=generator))
+    assert float((prior(fresh).argmax(dim=1) == 9 * labels).double().mean()) > 0.98
+    same = fit_prior(pooled, counts, TINY, epochs=60, batch_size=100)
+    assert same.fingerprint == prior.fingerprint
+
+
+def test_the_one_that_ships_knows_the_names_of_common_radicals():
+    from conditioning import TextEncoder
+
+    prior, encoder = RadicalPrior.from_pretrained(), TextEncoder.from_pretrained()
+    assert prior.config.text_encoder == encoder.fingerprint
+    for number in (9, 38, 61, 64, 75, 85, 86, 104, 112, 140, 149, 167, 195, 196):
+        pooled = encoder.pool(*encoder([RADICALS[number - 1].names[0]]))
+        assert int(prior(pooled).argmax()) + 1 == number
