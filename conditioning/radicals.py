@@ -18,6 +18,10 @@ class Radical:
     forms: tuple[str, ...]
     names: tuple[str, ...]
 
+    def before(self, text: str) -> str:
+        """Words with the name of the radical before them: "speech; gossip"."""
+        return f"{self.names[0]}; {text}"
+
 
 _TABLE = """\
 1 一 one

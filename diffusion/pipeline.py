@@ -15,7 +15,7 @@ from torch import Tensor
 from autoencoder import Autoencoder
 from autoencoder.storage import WeightsError, read_model
 from conditioning import TextEncoder
-from conditioning.radicals import RADICALS, find_radical
+from conditioning.radicals import RADICALS, Radical, find_radical
 from diffusion.denoiser import Denoiser
 from diffusion.dit import DiT
 from diffusion.guidance import Words, classifier_free
@@ -165,15 +165,15 @@ class GlyphPipeline:
             return list(texts)
         pooled: dict[str, Tensor] = {}
 
-        def name(part: str, seed: int) -> str:
+        def chosen(part: str, seed: int) -> Radical:
             if radical != AUTO:
-                return find_radical(radical).names[0]
+                return find_radical(radical)
             if part not in pooled:  # each by itself, so that its company changes nothing
                 pooled[part] = self.text_encoder.pool(*self.text_encoder([part]))[0]
-            return RADICALS[self.prior.choose(pooled[part], seed) - 1].names[0]
+            return RADICALS[self.prior.choose(pooled[part], seed) - 1]
 
         return [
-            " AND ".join(f"{name(part, seed)}; {part}" for part in conjuncts(text))
+            " AND ".join(chosen(part, seed).before(part) for part in conjuncts(text))
             for text, seed in zip(texts, seeds, strict=True)
         ]
 

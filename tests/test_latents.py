@@ -187,6 +187,26 @@ def test_glosses_and_kinds_come_where_there_are_some(tmp_path, tiny_text_encoder
     assert counts[NULL_CAPTION] / 4000 == pytest.approx(0.2, abs=0.03)
 
 
+def test_captions_have_the_name_of_their_radical_before_them_as_often_as_asked(
+    tmp_path, tiny_text_encoder
+):
+    words = build_words(all_captions(RECORDS, named=True), tiny_text_encoder, tmp_path)
+    counts = draws(words, CaptionMix(sense=0, radical=0.4, null=0.2, named=0.25))
+    whole, names = RECORDS[3].caption, captions_of(RECORDS[3])["radical"]
+    for text, share in [(whole, 0.4), *((name, 0.4 / len(names)) for name in names)]:
+        assert counts[text] / 4000 == pytest.approx(0.75 * share, abs=0.03), text
+        assert counts[f"{names[0]}; {text}"] / 4000 == pytest.approx(0.25 * share, abs=0.03), text
+    assert counts[NULL_CAPTION] / 4000 == pytest.approx(0.2, abs=0.03)
+    assert sum(counts.values()) == 4000 and len(counts) == 2 * (1 + len(names)) + 1
+
+
+def test_a_caption_that_a_name_would_make_too_long_stays_without(tmp_path, tiny_text_encoder):
+    words = build_words(all_captions(RECORDS, named=True), tiny_text_encoder, tmp_path)
+    whole = RECORDS[3].caption
+    mix = CaptionMix(sense=0, radical=0, null=0, named=1, longest=words.length(whole))
+    assert set(draws(words, mix)) == {whole}
+
+
 def test_more_words_are_read_only_where_they_are_asked_for(monkeypatch):
     for name in ("load_glosses", "load_kinds"):
         monkeypatch.setattr(naming, name, lambda: pytest.fail("not asked for"))
