@@ -225,7 +225,7 @@ def build_words(texts: list[str], encoder: TextEncoder, folder: Path) -> WordCac
         by_length = sorted(texts, key=len)
         for start in track(range(0, len(texts), 128), "words"):
             batch = by_length[start : start + 128]
-            with warnings.catch_warnings():  # what is too long for an encoder is so for a mix
+            with warnings.catch_warnings():  # dozens, of captions that mixes leave out as too long
                 warnings.filterwarnings("ignore", "caption longer")
                 embedding, mask = encoder(batch)
             for text, vectors, real in zip(batch, embedding, mask, strict=True):
