@@ -13,13 +13,11 @@ from PIL import Image
 from torch import Tensor
 
 from autoencoder import Autoencoder
-from autoencoder.storage import WeightsError, read_model
 from conditioning import TextEncoder
 from conditioning.radicals import RADICALS, Radical, find_radical
 from diffusion.denoiser import Denoiser
-from diffusion.dit import DiT
+from diffusion.folders import load_parts, save_parts
 from diffusion.guidance import Words, classifier_free
-from diffusion.prior import BUNDLED as BUNDLED_PRIOR
 from diffusion.prior import RadicalPrior
 from diffusion.process import PROCESSES, Process, x_0_predictor
 from diffusion.request import (
@@ -34,12 +32,10 @@ from diffusion.request import (
 )
 from diffusion.rows import decode_rows, row_by_row
 from diffusion.samplers import SAMPLERS, Denoise, Randn, ddim, time_steps
-from diffusion.unet import UNet
 
 NULL_CAPTION = ""
 # Enough to fill a device, and few enough that a single glyph does not wait for the rest.
 ROWS, ROWS_OF_GPU = 8, 64
-DENOISERS: dict[str, type[Denoiser]] = {"dit": DiT, "unet": UNet}
 
 
 @dataclass(frozen=True)
@@ -247,15 +243,7 @@ class GlyphPipeline:
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Writes the denoiser to a folder, and into it the other parts that do not ship."""
-        folder = Path(folder)
-        parts = {"autoencoder": self.autoencoder, "text_encoder": self.text_encoder}
-        if self.prior is not None:
-            parts["prior"] = self.prior
-        for name, part in parts.items():
-            own = folder / name  # where it exists, it is from another run
-            if own.is_dir() or not _ships(part):
-                part.save_pretrained(own)
-        return self.denoiser.save_pretrained(folder)
+        return save_parts(folder, self.autoencoder, self.text_encoder, self.denoiser, self.prior)
 
     @classmethod
     def from_pretrained(cls, path: str | Path | None = None) -> GlyphPipeline:
@@ -265,57 +253,7 @@ class GlyphPipeline:
         Raises WeightsError, a ValueError, where the folder holds no model, a damaged one, or one
         that was trained with other encoders than it finds.
         """
-        folder = BUNDLED if path is None else Path(path)
-        denoiser = load_denoiser(folder)
-        parts = {}
-        for name, kind in (("autoencoder", Autoencoder), ("text_encoder", TextEncoder)):
-            own = folder / name
-            parts[name] = kind.from_pretrained(own if own.is_dir() else None)
-            if getattr(denoiser.config, name) not in ("", parts[name].fingerprint):
-                raise WeightsError(
-                    f"the denoiser in {folder} was trained with another {name} than this one: "
-                    f"put that into {own}, or train again"
-                )
-        return cls(denoiser=denoiser, prior=load_prior(folder, parts["text_encoder"]), **parts)
-
-
-def load_denoiser(folder: str | Path) -> Denoiser:
-    """The denoiser of a folder, of the kind that its settings are those of, in evaluation mode.
-
-    Raises WeightsError where there is none, or a damaged one.
-    """
-    return read_model(folder, {kind.config_class: kind for kind in DENOISERS.values()})
-
-
-def load_prior(folder: Path, text_encoder: TextEncoder) -> RadicalPrior | None:
-    """The prior in the folder of a denoiser, or the one that ships; None where neither fits.
-
-    Raises WeightsError for a damaged one, and for one in the folder that reads another encoder.
-    """
-    own = folder / "prior"
-    if not own.is_dir() and not BUNDLED_PRIOR.is_dir():
-        return None
-    prior = RadicalPrior.from_pretrained(own if own.is_dir() else None)
-    if prior.config.text_encoder == text_encoder.fingerprint:
-        return prior
-    if own.is_dir():
-        raise WeightsError(
-            f"the prior in {own} was trained with another text encoder: train it again, "
-            f"python scripts/train_prior.py --model {folder}"
-        )
-    return None
-
-
-def _ships(part: Autoencoder | TextEncoder | RadicalPrior) -> bool:
-    """Whether it is the one that ships, in every weight and not only in what fingerprints see."""
-    try:
-        shipped = type(part).from_pretrained()
-    except (OSError, ValueError):
-        return False  # nothing ships with this copy
-    pairs = zip(part.parameters(), shipped.parameters(), strict=False)
-    return part.fingerprint == shipped.fingerprint and all(
-        a.cpu().half().equal(b.half()) for a, b in pairs
-    )
+        return cls(*load_parts(BUNDLED if path is None else path))
 
 
 def to_pil(glyphs: Tensor) -> list[Image.Image]:

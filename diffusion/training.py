@@ -17,7 +17,8 @@ from torch import Tensor
 from autoencoder.batches import draw_for, randn, step_generator
 from autoencoder.muon import Muon, muon_dtype, scheduled
 from diffusion.dit import DiTConfig
-from diffusion.pipeline import DENOISERS, GlyphPipeline, load_denoiser
+from diffusion.folders import DENOISERS, load_denoiser
+from diffusion.pipeline import GlyphPipeline
 from diffusion.process import PROCESSES, TIMES, WEIGHTINGS, Network, denoising_loss, known
 from diffusion.unet import UNetConfig
 

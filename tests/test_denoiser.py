@@ -11,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from autoencoder.storage import WeightsError
 from diffusion.denoiser import DenoiserConfig
 from diffusion.dit import DiT, DiTConfig
-from diffusion.pipeline import DENOISERS, load_denoiser
+from diffusion.folders import DENOISERS, load_denoiser
 from diffusion.unet import UNet
 
 CONFIGS = {"dit": DENOISER, "unet": UNET}
