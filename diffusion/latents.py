@@ -110,6 +110,8 @@ class LatentData(LightningDataModule):
 
     Args:
         folder: the glyphs that `scripts/prepare_data.py` drew.
+        more: further folders of glyphs to learn from, such as characters without a definition, who
+            go by their radicals; what is held out in `folder` is left out of them all.
         autoencoder: folder of a trained autoencoder; None is the one that ships.
         text_encoder: folder, or a T5's name on the Hugging Face hub; None is the one that ships.
         batch_size: samples a step and process.
@@ -122,6 +124,7 @@ class LatentData(LightningDataModule):
     def __init__(
         self,
         folder: Path = Path(".data"),
+        more: tuple[Path, ...] = (),
         autoencoder: Path | None = None,
         text_encoder: str | None = None,
         batch_size: int = 64,
@@ -137,26 +140,39 @@ class LatentData(LightningDataModule):
     def prepare_data(self) -> None:
         self.autoencoder = Autoencoder.from_pretrained(self.hparams.autoencoder)
         self.text_encoder = TextEncoder.from_pretrained(self.hparams.text_encoder)
-        self.glyphs = GlyphDataset(self.hparams.folder)
+        glyphs = GlyphDataset(self.hparams.folder)
+        held_out = {record.character for record in glyphs.records if record.split == "test"}
+        self.sources = [glyphs]
+        self.sources += [GlyphDataset(folder, without=held_out) for folder in self.hparams.more]
+        self.records = [record for source in self.sources for record in source.records]
         self.folder.mkdir(parents=True, exist_ok=True)
-        build_latents(self.glyphs, self.autoencoder, self.folder)
-        self.more = MoreWords.load(self.mix)
+        self.build_latents()
+        self.more_words = MoreWords.load(self.mix)
         self.build_words()
 
     def setup(self, stage: str) -> None:
-        if not hasattr(self, "glyphs"):  # a process other than the first of its machine
+        if not hasattr(self, "sources"):  # a process other than the first of its machine
             self.prepare_data()
-        latents = build_latents(self.glyphs, self.autoencoder, self.folder)
-        self.words = self.build_words()
+        latents, self.words = self.build_latents(), self.build_words()
         self.splits = {}
-        for split, mix in (("train", self.mix), ("test", None)):
-            rows = [i for i, r in enumerate(self.glyphs.records) if r.split == split]
-            records = [self.glyphs.records[i] for i in rows]
-            self.splits[split] = LatentDataset(latents[rows], records, self.words, mix, self.more)
+        for split, mix, count in (
+            ("train", self.mix, len(self.records)),
+            ("test", None, len(self.sources[0])),
+        ):
+            rows = [row for row in range(count) if self.records[row].split == split]
+            records = [self.records[row] for row in rows]
+            self.splits[split] = LatentDataset(
+                latents[rows], records, self.words, mix, self.more_words
+            )
+
+    def build_latents(self) -> Tensor:
+        """Latents of all sources, in the order of `records`, from the cache or made now."""
+        made = [build_latents(one, self.autoencoder, self.folder) for one in self.sources]
+        return torch.cat(made)
 
     def build_words(self) -> WordCache:
         """Embeddings of all that the mix can ask for, from the cache or made now."""
-        texts = all_captions(self.glyphs.records, self.more, named=self.mix.named > 0)
+        texts = all_captions(self.records, self.more_words, named=self.mix.named > 0)
         return build_words(texts, self.text_encoder, self.folder)
 
     def collate(self, samples: list[tuple[Tensor, str]]) -> tuple[Tensor, Tensor, Tensor]:

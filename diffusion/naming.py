@@ -74,7 +74,7 @@ NO_MORE_WORDS = MoreWords()
 def captions_of(record: GlyphRecord, more: MoreWords = NO_MORE_WORDS) -> dict[str, list[str]]:
     """What a glyph may be called in training: its caption or one of its senses, and much else."""
     return {
-        "caption": [record.caption],
+        "caption": [record.caption] if record.caption else [],
         "sense": senses(record.caption),
         "radical": list(radical(record.radical).names),
         "gloss": list(more.glosses.get(record.character, ())),

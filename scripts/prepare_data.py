@@ -36,7 +36,7 @@ def main(
         bool,
         typer.Option(
             "--undefined",
-            help="Draw the characters without a definition instead: only a reader needs them.",
+            help="Draw the characters without a definition instead, for --data.more of trainings.",
         ),
     ] = False,
     rebuild_unihan: Annotated[
@@ -66,7 +66,7 @@ def main(
 
     A variable font is drawn at weight 400.
 
-    What else a reader of radicals can learn from, with train_reader.py --data.more:
+    What else trainings can learn from, with --data.more "[.data/undefined]":
 
         python scripts/prepare_data.py --undefined --out .data/undefined
     """

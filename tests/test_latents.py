@@ -45,7 +45,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def data(folder):
-    data = LatentData(folder, folder / "autoencoder", str(folder / "text_encoder"), batch_size=2)
+    data = LatentData(
+        folder, (), folder / "autoencoder", str(folder / "text_encoder"), batch_size=2
+    )
     data.prepare_data()
     data.setup("fit")
     return data
@@ -273,11 +275,30 @@ def test_training_sees_the_training_split_alone(data):
     assert {one.split for one in data.splits["train"].records} == {"train"}
 
 
+def test_further_glyphs_are_learnt_from_by_their_radicals_and_never_held_out(folder, tmp_path):
+    more = tmp_path / "more"
+    undefined = [record(character, 167, 12, "") for character in "釛釚釟鐵"]
+    write_glyphs(more, [*undefined, record("姜", 38, 9, "ginger")], default_font())
+    encoders = folder / "autoencoder", str(folder / "text_encoder")
+    mix = CaptionMix(sense=0.4, radical=0.2, null=0.1, named=0.5)
+    data = LatentData(folder, (more,), *encoders, batch_size=2, mix=mix)
+    data.prepare_data()
+    data.setup("fit")
+    train, test = data.splits["train"], data.splits["test"]
+    assert "".join(one.character for one in train.records) == "金魚龍病山釛釚釟"
+    assert "".join(one.character for one in test.records) == "姜鐵他"
+    with torch.no_grad():
+        truth = make_autoencoder().encode(GlyphDataset(more).images(range(3)))
+    torch.testing.assert_close(train.latents[5:], truth, atol=1e-3, rtol=1e-3)
+    captions = {train.caption(Draw(row, seed)) for row in (5, 6, 7) for seed in range(200)}
+    assert captions == {NULL_CAPTION, "gold", "metal", "gold; metal", "gold; gold"}
+
+
 def test_a_process_that_did_not_prepare_reads_the_same(data, folder, monkeypatch):
     """Lightning lets one process of a machine prepare; the others only set up, after it."""
     monkeypatch.setattr(Autoencoder, "encode", lambda *_: pytest.fail("the cache was not used"))
     monkeypatch.setattr(TextEncoder, "forward", lambda *_: pytest.fail("the cache was not used"))
-    other = LatentData(folder, folder / "autoencoder", str(folder / "text_encoder"))
+    other = LatentData(folder, (), folder / "autoencoder", str(folder / "text_encoder"))
     other.setup("fit")
     assert other.splits["train"].latents.equal(data.splits["train"].latents)
     assert other.autoencoder.fingerprint == data.autoencoder.fingerprint
