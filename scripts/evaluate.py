@@ -25,6 +25,10 @@ def main(
         "evaluation"
     ),
     data: Data = Path(".data"),
+    more: Annotated[
+        list[Path] | None,
+        typer.Option(help="Further glyphs it learnt from, to look for copies among too."),
+    ] = None,
     device: Device = "auto",
 ) -> None:
     """Measure a model, with a floor and a ceiling beside every figure.
@@ -35,6 +39,8 @@ def main(
         python scripts/evaluate.py --quick
 
         python scripts/evaluate.py --model .runs/diffusion/export --out mine/
+
+        python scripts/evaluate.py --more .data/undefined
 
     The same model gives the same figures on the same machine. What needs
     the extra "evaluate" (an OCR engine, plots) is skipped without it, and
@@ -60,7 +66,8 @@ def main(
     skipped: dict[str, str] = {}
     ocr, lpips = extras(skipped)
     warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training
-    evaluator = Evaluator(pipe, reader, training, held_out, plan, progress_bar)
+    further = [GlyphDataset(folder) for folder in more or ()]
+    evaluator = Evaluator(pipe, reader, training, held_out, plan, progress_bar, further)
     print(f"about {evaluator.expected_seconds() / 60:.0f} minutes on {pipe.device}", flush=True)
     figures = evaluator.run(ocr, lpips)
 

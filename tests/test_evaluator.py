@@ -107,6 +107,11 @@ def test_copies_of_the_training_set_are_caught(figures):
     assert copycat["frechet"] < figures["distribution"]["training glyphs"]["floor"]["frechet"]
 
 
+def test_copies_are_looked_for_among_further_glyphs_too(splits, reader):
+    evaluator = Evaluator(make_pipeline(), reader, *splits, PLAN, more=(splits[1],))
+    assert evaluator.novelty()["floor"]["near_copies"] == 1
+
+
 def test_a_model_with_random_weights_looks_bad_everywhere(figures):
     glyphs = figures["reconstruction"]["glyphs"]["all"]
     assert glyphs["psnr"] < 15 and glyphs["iou"] < 0.5

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cached_property
 
@@ -20,32 +19,22 @@ from conditioning.radicals import radical
 from diffusion.evaluation.plan import COMMONEST, Plan
 from diffusion.evaluation.sections import (
     TIMES,
-    Advance,
+    Progress,
     adherence,
     commonest,
     distribution,
     legibility,
     losses_by_time,
+    no_progress,
     novelty,
     pooled,
     radicals_of,
     reconstruct,
     reconstruction,
+    spread,
 )
 from diffusion.evaluation.words import load_words
 from diffusion.pipeline import GlyphPipeline
-
-Progress = Callable[[str, int], AbstractContextManager[Advance]]
-
-
-def no_progress(what: str, total: int) -> AbstractContextManager[Advance]:
-    """Shows nothing."""
-    return nullcontext(lambda done: None)
-
-
-def spread(size: int, count: int) -> Tensor:
-    """`count` rows of `size`, or all where there are not so many, evenly spaced and in order."""
-    return torch.linspace(0, size - 1, min(count, size)).long()
 
 
 class Evaluator:
@@ -61,6 +50,7 @@ class Evaluator:
         training, held_out: the two splits.
         plan: how much of everything.
         progress: a bar, given a name and a total, as a context manager that yields what moves it.
+        more: further glyphs that the model learnt from, among which copies are looked for too.
     """
 
     def __init__(
@@ -71,8 +61,10 @@ class Evaluator:
         held_out: GlyphDataset,
         plan: Plan,
         progress: Progress = no_progress,
+        more: Sequence[GlyphDataset] = (),
     ) -> None:
         self.pipe, self.reader, self.plan, self.progress = pipe, reader, plan, progress
+        self.more = more
         self.training, self.held_out = training, held_out
         self.pictures: dict[str, Tensor] = {}
         count = min(plan.captions, len(held_out), len(training) // 2)
@@ -271,7 +263,11 @@ class Evaluator:
     def novelty(self) -> dict:
         """How near samples come to training glyphs, beside held-out glyphs and copies."""
         library = torch.cat(
-            [self.training.images(rows) > 0.5 for rows in self.order.sort().values.split(1024)]
+            [
+                learnt.images(rows) > 0.5
+                for learnt in (self.training, *self.more)
+                for rows in torch.arange(len(learnt)).split(1024)
+            ]
         )
         found = {}
         for name, glyphs in (

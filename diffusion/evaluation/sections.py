@@ -7,6 +7,7 @@ Glyphs are float tensors `(N, 1, 128, 128)` in [0, 1], 1 = ink, features `(N, D)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 
 import torch
@@ -26,6 +27,17 @@ NEAR_COPY = 0.8  # stroke IoU from which a glyph counts as a copy of another
 TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the denoising loss
 
 Advance = Callable[[int], object]
+Progress = Callable[[str, int], AbstractContextManager[Advance]]
+
+
+def no_progress(what: str, total: int) -> AbstractContextManager[Advance]:
+    """Shows nothing."""
+    return nullcontext(lambda done: None)
+
+
+def spread(size: int, count: int) -> Tensor:
+    """`count` rows of `size`, or all where there are not so many, evenly spaced and in order."""
+    return torch.linspace(0, size - 1, min(count, size)).long()
 
 
 # ---- reconstruction ------------------------------------------------------------------------------
