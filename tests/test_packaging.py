@@ -1,0 +1,27 @@
+"""What `pip install .` takes along is all that the programs read."""
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["setuptools"]
+PACKAGES = ("autoencoder", "conditioning", "diffusion")
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_file_of_weights_and_every_table_is_installed(package):
+    folder = ROOT / package
+    weights = {path for path in folder.glob("weights/**/*") if path.is_file()}
+    tables = {path for ending in ("*.tsv", "*.tsv.xz") for path in folder.rglob(ending)}
+    globs = SETUPTOOLS["package-data"][package]
+    installed = {path for pattern in globs for path in folder.glob(pattern)}
+    assert weights
+    assert weights | tables <= installed
+
+
+def test_every_package_is_installed():
+    found = {path.parent for name in PACKAGES for path in (ROOT / name).rglob("__init__.py")}
+    named = {ROOT / name.replace(".", "/") for name in SETUPTOOLS["packages"]}
+    assert named == found
