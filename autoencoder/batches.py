@@ -53,6 +53,8 @@ class SeededBatches(Sampler[list[Draw]]):
         seed: of the orders, and of the seeds that go with the rows.
         trainer: says the step, and which of how many processes this is; None is the first step of
             one process.
+
+    Raises ValueError, in one line, where the rows do not fill a batch of all processes.
     """
 
     def __init__(
@@ -66,6 +68,11 @@ class SeededBatches(Sampler[list[Draw]]):
         self.rows = weights if isinstance(weights, int) else len(weights)
         self.batch_size, self.seed, self.trainer = batch_size, seed, trainer
         self.rank, self.processes = process(trainer)
+        if not len(self):
+            raise ValueError(
+                f"{self.rows} glyphs fill no batch of {batch_size * self.processes}: "
+                "take a smaller --data.batch_size"
+            )
 
     def __len__(self) -> int:
         return self.rows // (self.batch_size * self.processes)
@@ -84,7 +91,7 @@ class SeededBatches(Sampler[list[Draw]]):
 
     def place(self) -> tuple[int, int]:
         """The epoch that the trainer is in, and how many of its batches are behind."""
-        if self.trainer is None or not len(self):
+        if self.trainer is None:
             return 0, 0
         # A step takes several batches under accumulation, the last of an epoch perhaps fewer.
         several = self.trainer.accumulate_grad_batches

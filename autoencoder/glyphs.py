@@ -189,6 +189,14 @@ class GlyphDataset(Dataset):
                 raise ValueError(f"{one.character!r} in glyphs.tsv is no record of a character")
         return records
 
+    def check_size(self, size: int) -> None:
+        """Raises GlyphError where the glyphs have another height and width than a model's."""
+        if self.about["size"] != size:
+            raise GlyphError(
+                f"the glyphs in {self.folder} have {self.about['size']} pixels a side, and the "
+                f"autoencoder takes {size}: draw them again with prepare_data.py --size {size}"
+            )
+
     @cached_property
     def _pixels(self) -> np.ndarray:
         return np.load(self.folder / "glyphs.npy", mmap_mode="r")

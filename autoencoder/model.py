@@ -52,6 +52,11 @@ class AutoencoderConfig:
         if self.image_size < 1 or self.image_size % (self.stem * 2 ** (levels - 1)):
             raise ValueError(f"image_size {self.image_size} does not divide into latent cells")
 
+    @property
+    def latent_size(self) -> int:
+        """Height and width of the latent grid, in cells."""
+        return self.image_size // (self.stem * 2 ** (len(self.widths) - 1))
+
 
 class Encoder(nn.Module):
     """Glyphs `(B, 1, 128, 128)` to the mean and log-variance of raw latents, `(B, 2·8, 8, 8)`."""

@@ -42,7 +42,17 @@ def pointwise(network: nn.Module) -> list[nn.Parameter]:
 
 def triangle(warmup: int, total: int) -> Callable[[int], float]:
     """A rate's factor by step: up over `warmup` steps, and down to zero at the last of `total`."""
-    return lambda step: min(1, (step + 1) / warmup) * max(0, 1 - step / total)
+    return lambda step: min(1, (step + 1) / max(1, warmup)) * max(0, 1 - step / max(1, total))
+
+
+def trapezoid(warmup: int, cooldown: float, total: int) -> Callable[[int], float]:
+    """The same with a top: up over `warmup` steps, down over the last `cooldown`, a part of all."""
+
+    def factor(step: int) -> float:
+        left = max(0.0, 1 - step / max(1, total))
+        return min(1.0, (step + 1) / max(1, warmup), left / cooldown if cooldown else 1.0)
+
+    return factor
 
 
 def scheduled(optimizer: torch.optim.Optimizer, factor: Callable[[int], float]) -> dict:
@@ -67,7 +77,7 @@ class Muon(torch.optim.Optimizer):
         adam_lr: of AdamW.
         momentum: of Muon's gradient, with Nesterov's look ahead.
         betas, eps: of AdamW.
-        weight_decay: decoupled, for the matrices alone.
+        weight_decay: decoupled, for all parameters of two dimensions or more.
         dtype: in which momentum is orthogonalised; bfloat16 where the hardware is faster in it.
     """
 
@@ -122,7 +132,7 @@ class Muon(torch.optim.Optimizer):
             size = group["lr"] * 0.2 * max(matrices.shape[1:]) ** 0.5
             updates = orthogonalize(matrices, dtype=self.dtype).unflatten(2, shape[1:])
             for parameter, update in zip(alike, updates, strict=True):
-                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                _decay(parameter, group)
                 parameter.add_(update, alpha=-size)
 
     def _adamw(self, parameters: list[nn.Parameter], group: dict) -> None:
@@ -138,4 +148,11 @@ class Muon(torch.optim.Optimizer):
             state["square"].lerp_(parameter.grad.square(), 1 - beta_2)
             mean = state["mean"] / (1 - beta_1 ** state["step"])
             square = state["square"] / (1 - beta_2 ** state["step"])
+            if parameter.ndim > 1:
+                _decay(parameter, group)
             parameter.addcdiv_(mean, square.sqrt().add_(group["eps"]), value=-group["lr"])
+
+
+def _decay(parameter: nn.Parameter, group: dict) -> None:
+    """Weight decay decoupled from the gradient (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
+    parameter.mul_(1 - group["lr"] * group["weight_decay"])

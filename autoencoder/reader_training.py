@@ -11,7 +11,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
-from autoencoder.batches import Draw, SeededBatches, seed_of
+from autoencoder.batches import Draw, SeededBatches, generator_of
 from autoencoder.glyphs import GlyphDataset, GlyphRecord
 from autoencoder.muon import Muon, muon_dtype, pointwise, scheduled, triangle
 from autoencoder.reader import RadicalReader, ReaderConfig
@@ -86,7 +86,18 @@ def classes(records: list[GlyphRecord]) -> Tensor:
     return torch.tensor([record.radical - 1 for record in records])
 
 
-def bend(glyphs: Tensor, scale: float = 0.12, shear: float = 0.1, shift: float = 0.06) -> Tensor:
+def uniform(low: float, high: float, *shape: int, generator: torch.Generator | None) -> Tensor:
+    """Numbers between two, each as likely, on the CPU."""
+    return low + (high - low) * torch.rand(shape, generator=generator)
+
+
+def bend(
+    glyphs: Tensor,
+    scale: float = 0.12,
+    shear: float = 0.1,
+    shift: float = 0.06,
+    generator: torch.Generator | None = None,
+) -> Tensor:
     """Glyphs `(B, 1, H, W)`, each stretched, sheared, turned a little and moved, at random.
 
     `scale` and `shear` bound the entries of the map's matrix around the identity, and `shift` the
@@ -94,43 +105,48 @@ def bend(glyphs: Tensor, scale: float = 0.12, shear: float = 0.1, shift: float =
     """
     count = len(glyphs)
     matrix = torch.eye(2).expand(count, 2, 2).clone()
-    matrix += torch.empty(count, 2, 2).uniform_(-1, 1) * torch.tensor(
-        [[scale, shear], [shear, scale]]
-    )
-    move = torch.empty(count, 2, 1).uniform_(-2 * shift, 2 * shift)
+    bounds = torch.tensor([[scale, shear], [shear, scale]])
+    matrix += bounds * uniform(-1, 1, count, 2, 2, generator=generator)
+    move = uniform(-2 * shift, 2 * shift, count, 2, 1, generator=generator)
     grid = F.affine_grid(torch.cat([matrix, move], dim=2), list(glyphs.shape), align_corners=False)
     return F.grid_sample(glyphs, grid.to(glyphs), align_corners=False)
 
 
-def ink(glyphs: Tensor) -> Tensor:
+def ink(glyphs: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Glyphs `(B, 1, H, W)`, each with its strokes thickened or thinned by up to a pixel a side."""
-    amount = torch.empty(len(glyphs), 1, 1, 1).uniform_(-1, 1).to(glyphs)
+    amount = uniform(-1, 1, len(glyphs), 1, 1, 1, generator=generator).to(glyphs)
     thick, thin = F.max_pool2d(glyphs, 3, 1, 1), -F.max_pool2d(-glyphs, 3, 1, 1)
     return glyphs + amount.clamp_min(0) * (thick - glyphs) - amount.clamp_max(0) * (thin - glyphs)
 
 
-def smear(glyphs: Tensor, blur: float = 2.0, noise: float = 0.15) -> Tensor:
+def smear(
+    glyphs: Tensor,
+    blur: float = 2.0,
+    noise: float = 0.15,
+    generator: torch.Generator | None = None,
+) -> Tensor:
     """Glyphs `(B, 1, H, W)`, each blurred and speckled at random, still in [0, 1].
 
     `blur` is the largest width, in pixels, and `noise` the largest standard deviation.
     """
     count = len(glyphs)
-    sigma = torch.empty(count, 1).uniform_(0.1, blur)
+    sigma = uniform(0.1, blur, count, 1, generator=generator)
     radius = math.ceil(2 * blur)
     taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma).square())
     taps = (taps / taps.sum(dim=1, keepdim=True)).to(glyphs)  # (B, K)
     x = glyphs.transpose(0, 1)  # (1, B, H, W): a group of the convolution for each glyph
     x = F.conv2d(x, taps[:, None, None, :], padding=(0, radius), groups=count)
     x = F.conv2d(x, taps[:, None, :, None], padding=(radius, 0), groups=count)
-    speckle = torch.empty(count, 1, 1, 1).uniform_(0, noise).to(glyphs)
-    return (x.transpose(0, 1) + speckle * torch.randn_like(glyphs)).clamp(0, 1)
+    speckle = uniform(0, noise, count, 1, 1, 1, generator=generator)
+    speckle = speckle * torch.randn(glyphs.shape, generator=generator)
+    return (x.transpose(0, 1) + speckle.to(glyphs)).clamp(0, 1)
 
 
-def vary(glyphs: Tensor) -> Tensor:
-    """All of it, and half of the glyphs smeared."""
-    glyphs = ink(bend(glyphs))
-    smeared = (torch.rand(len(glyphs), 1, 1, 1) < 0.5).to(glyphs.device)
-    return torch.where(smeared, smear(glyphs), glyphs)
+def vary(glyphs: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """All of it, and half of the glyphs smeared; None is the global generator."""
+    glyphs = ink(bend(glyphs, generator=generator), generator)
+    smeared = (torch.rand(len(glyphs), 1, 1, 1, generator=generator) < 0.5).to(glyphs.device)
+    return torch.where(smeared, smear(glyphs, generator=generator), glyphs)
 
 
 class ReaderModule(LightningModule):
@@ -177,8 +193,8 @@ class ReaderModule(LightningModule):
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         glyphs, labels = batch
         step, rank = self.trainer.global_step, self.trainer.global_rank
-        torch.manual_seed(seed_of(self.hparams.seed, step, batch_idx, rank))
-        logits = self.reader(vary(glyphs)).float()
+        generator = generator_of(self.hparams.seed, step, batch_idx, rank)
+        logits = self.reader(vary(glyphs, generator)).float()
         loss = F.cross_entropy(logits, labels, label_smoothing=self.hparams.smoothing)
         self.log("train/loss", loss, prog_bar=True)
         return loss

@@ -94,7 +94,7 @@ def character_reader() -> Callable[[Tensor], list[str]]:
     Raises ImportError, which says what to install, without rapidocr-onnxruntime.
     """
     if importlib.util.find_spec("rapidocr_onnxruntime") is None:
-        raise ImportError("rapidocr-onnxruntime is not installed: pip install tianshu[evaluate]")
+        raise ImportError("rapidocr-onnxruntime is not installed: pip install -e '.[evaluate]'")
     from rapidocr_onnxruntime import RapidOCR
 
     engine = RapidOCR()

@@ -63,6 +63,9 @@ class GlyphData(LightningDataModule):
         held_out = {record.character for record in self.test.records}
         self.sources = [self.train]
         self.sources += [GlyphDataset(folder, without=held_out) for folder in self.hparams.more]
+        if self.trainer:
+            for source in self.sources:
+                source.check_size(self.trainer.lightning_module.autoencoder.config.image_size)
 
     def _loader(self, dataset: Dataset, **options) -> DataLoader:
         workers = self.hparams.num_workers
@@ -245,7 +248,7 @@ def latent_statistics(
     for start in range(0, len(dataset), batch_size):
         indices = range(start, min(start + batch_size, len(dataset)))
         glyphs = dataset.images(indices).to(next(autoencoder.parameters()).device)
-        raw = autoencoder.encode_raw(glyphs)[0].double()
+        raw = autoencoder.encode_raw(glyphs)[0].cpu().double()  # which MPS has not
         count += raw[:, 0].numel()
         total += raw.sum(dim=(0, 2, 3))
         squares += raw.square().sum(dim=(0, 2, 3))

@@ -102,10 +102,16 @@ class DistillationData(lightning.LightningDataModule):
 
         Raises:
             FileNotFoundError: WordNet is missing.
-            ValueError: the teacher or wordfreq is missing.
+            ValueError: the teacher or wordfreq is missing, or there are several processes or
+                batches a step, whose order `LengthBatches` does not know.
         """
         if self.tokenizer is not None:
             return
+        if self.trainer and self.trainer.world_size * self.trainer.accumulate_grad_batches > 1:
+            raise ValueError(
+                "the text encoder is trained by one process, a batch a step: leave out "
+                "--trainer.devices, --trainer.num_nodes and --trainer.accumulate_grad_batches"
+            )
         teacher = Teacher(self.cache)
         captions, held_out = self.captions()
         held_out = list(dict.fromkeys(held_out))

@@ -9,6 +9,7 @@ from torch import Tensor
 from diffusion.process import Network, column
 from diffusion.samplers import Denoise
 
+ROUNDING = 1e-6  # of times in float32
 Words = tuple[Tensor, Tensor]  # embedding (B, N, D) and mask (B, N)
 
 
@@ -73,7 +74,7 @@ def classifier_free(
 
     def denoise(x_t: Tensor, t: Tensor) -> Tensor:
         low, high = interval
-        now = scale if low <= float(t[0]) <= high else 1.0
+        now = scale if low - ROUNDING <= float(t[0]) <= high + ROUNDING else 1.0
         if now == 0:
             return away(x_t, t)
         if now == 1 and alone:

@@ -140,10 +140,14 @@ class LatentData(LightningDataModule):
     def prepare_data(self) -> None:
         self.autoencoder = Autoencoder.from_pretrained(self.hparams.autoencoder)
         self.text_encoder = TextEncoder.from_pretrained(self.hparams.text_encoder)
+        if self.trainer:  # which asks too, but after the minutes that the caches take
+            self.trainer.lightning_module.check_encoders(self.autoencoder, self.text_encoder)
         glyphs = GlyphDataset(self.hparams.folder)
         held_out = {record.character for record in glyphs.records if record.split == "test"}
         self.sources = [glyphs]
         self.sources += [GlyphDataset(folder, without=held_out) for folder in self.hparams.more]
+        for source in self.sources:
+            source.check_size(self.autoencoder.config.image_size)
         self.records = [record for source in self.sources for record in source.records]
         self.folder.mkdir(parents=True, exist_ok=True)
         self.build_latents()

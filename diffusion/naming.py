@@ -42,7 +42,17 @@ class CaptionMix:
     named: float = 0.0
 
     def __post_init__(self) -> None:
-        """Raises ValueError, in one line, for a length that no batch can have."""
+        """Raises ValueError, in one line, for a length that no batch has, or impossible shares."""
+        shares = {
+            name: getattr(self, name)
+            for name in ("sense", "radical", "null", "gloss", "kind", "named")
+        }
+        for name, share in shares.items():
+            if not 0 <= share <= 1:
+                raise ValueError(f"a share of {share:g} for {name}: take 0 to 1")
+        whole = sum(shares.values()) - self.named
+        if whole > 1 + 1e-9:
+            raise ValueError(f"the shares of captions come to {whole:g}: at most 1")
         if not 1 <= self.longest <= LONGEST:
             raise ValueError(f"captions of {str(self.longest)[:20]} tokens: take 1 to {LONGEST}")
 

@@ -22,7 +22,7 @@ def expected_counts(
 
     Returns:
         texts, each once, and counts `(len(texts), 214)`: what a `CaptionMix` comes to on average,
-        its empty captions aside.
+        but for its empty captions, its names of radicals before others, and its longest length.
     """
     counts: dict[tuple[str, int], float] = {}
     for record in records:

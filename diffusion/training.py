@@ -15,7 +15,7 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
 from autoencoder.batches import draw_for, randn, step_generator
-from autoencoder.muon import Muon, muon_dtype, scheduled
+from autoencoder.muon import Muon, muon_dtype, scheduled, trapezoid
 from diffusion.dit import DiTConfig
 from diffusion.folders import DENOISERS, load_denoiser
 from diffusion.pipeline import GlyphPipeline
@@ -67,7 +67,7 @@ class DiffusionModule(LightningModule):
             dearer: it pays from some 4,096 tokens a step on.
         learning_rate: of Muon.
         adam_learning_rate: of AdamW, for the rest, or for all.
-        weight_decay: of the matrices.
+        weight_decay: of all weights that are matrices, decoupled from their gradients.
         warmup_steps: steps until both rates have risen to their peak.
         cooldown: part of the steps, at the end, over which both fall to zero.
         start: folder of a denoiser to start from, whose kind and settings then count; after its
@@ -112,7 +112,7 @@ class DiffusionModule(LightningModule):
 
     def on_fit_start(self) -> None:
         data = self.trainer.datamodule
-        self.check_widths(data.autoencoder, data.text_encoder)
+        self.check_encoders(data.autoencoder, data.text_encoder)
         self.denoiser.config = replace(
             self.denoiser.config,
             autoencoder=data.autoencoder.fingerprint,
@@ -123,17 +123,20 @@ class DiffusionModule(LightningModule):
         if self.hparams.compile:
             self.predict = torch.compile(self.predict, dynamic=False)
 
-    def check_widths(self, autoencoder: Autoencoder, text_encoder: TextEncoder) -> None:
+    def check_encoders(self, autoencoder: Autoencoder, text_encoder: TextEncoder) -> None:
         """Raises ValueError where the denoiser cannot read what these encoders make."""
-        settings = self.denoiser.config
-        for name, mine, made in (
-            ("text_width", settings.text_width, text_encoder.dim),
-            ("latent_channels", settings.latent_channels, autoencoder.config.latent_channels),
+        for name, made in (
+            ("text_width", text_encoder.dim),
+            ("latent_channels", autoencoder.config.latent_channels),
+            ("latent_size", autoencoder.config.latent_size),
         ):
+            mine = getattr(self.denoiser.config, name)
             if mine != made:
+                advice = f"set --model.{self.hparams.denoiser}.{name} {made}"
+                if self.hparams.start:
+                    advice = "name the encoders that it was trained with, or start from nothing"
                 raise ValueError(
-                    f"the denoiser has a {name} of {mine} and its encoder makes {made}: "
-                    f"set --model.{self.hparams.denoiser}.{name} {made}"
+                    f"the denoiser has a {name} of {mine} and its encoder makes {made}: {advice}"
                 )
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], batch_idx: int) -> Tensor:
@@ -197,12 +200,7 @@ class DiffusionModule(LightningModule):
             dtype=muon_dtype(self.trainer.precision),
         )
         total = self.trainer.estimated_stepping_batches
-
-        def factor(step: int) -> float:
-            left = max(0.0, 1 - step / total)
-            return min(1.0, (step + 1) / h.warmup_steps, left / h.cooldown)
-
-        return scheduled(optimizer, factor)
+        return scheduled(optimizer, trapezoid(h.warmup_steps, h.cooldown, total))
 
     def on_fit_end(self) -> None:
         if self.trainer.is_global_zero and not self.trainer.interrupted:

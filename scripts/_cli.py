@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from diffusion import GlyphPipeline
 
+LARGEST_GRID = 4096  # glyphs: 64 x 64, about as large as picture viewers open without complaint
+
 
 def run(*mains: Callable[..., None], about: str | None = None) -> None:
     """Makes a function's signature a command line, runs it and exits.
@@ -56,7 +58,7 @@ def process() -> tuple[int, int]:
 
 def check_device(device: str) -> None:
     """Raises ValueError for what is no name of a device."""
-    if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", device):
+    if not re.fullmatch(r"auto|cpu|mps(:0)?|cuda(:\d+)?", device):
         raise ValueError(f'no device "{device}": name auto, cpu, cuda, cuda:1 or mps')
 
 

@@ -16,6 +16,7 @@ Device = Annotated[
 ]
 Data = Annotated[Path, typer.Option(help="The glyphs that prepare_data.py drew.")]
 Seed = Annotated[int, typer.Option(help="Seed of the first glyph; each next one adds 1.")]
+NoiseSeed = Annotated[int, typer.Option(help="Seed of the noise that all glyphs share.")]
 Steps = Annotated[
     int, typer.Option(help="Calls of the network, 1 to 1000: more are finer and slower.")
 ]

@@ -1,4 +1,4 @@
-"""The command line that the three trainings share: Lightning's own, with `fit` understood."""
+"""The command line that the trainings share: Lightning's own, with `fit` understood."""
 
 from __future__ import annotations
 

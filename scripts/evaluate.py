@@ -66,7 +66,8 @@ def main(
     skipped: dict[str, str] = {}
     ocr, lpips = extras(skipped)
     warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training
-    further = [GlyphDataset(folder) for folder in more or ()]
+    unseen = {record.character for record in held_out.records}
+    further = [GlyphDataset(folder, without=unseen) for folder in more or ()]
     evaluator = Evaluator(pipe, reader, training, held_out, plan, progress_bar, further)
     print(f"about {evaluator.expected_seconds() / 60:.0f} minutes on {pipe.device}", flush=True)
     figures = evaluator.run(ocr, lpips)

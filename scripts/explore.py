@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from _cli import (
     check_before,
+    check_device,
+    check_writable,
     load_pipeline,
     progress_bar,
     run,
@@ -17,11 +19,11 @@ from _cli import (
     save_picture,
     write_text,
 )
-from _options import Data, Device, Guidance, Model, Seed, Steps
+from _options import Data, Device, Guidance, Model, NoiseSeed, Seed, Steps
 
 from conditioning.radicals import RADICALS
 from diffusion.pictures import ANIMATED, check_ending, file_stem, labelled, sheet
-from diffusion.request import BUNDLED, GUIDANCE, STEPS, check_request
+from diffusion.request import BUNDLED, GUIDANCE, STEPS, check_model, check_request
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -178,7 +180,7 @@ def steps(
 
 def guidance(
     prompt: Prompt,
-    seed: Seed = 0,
+    seed: NoiseSeed = 0,
     out: Out = None,
     model: Model = BUNDLED,
     device: Device = "auto",
@@ -368,14 +370,17 @@ def words(
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
-    """The radicals that a prompt is taken for, and the training captions nearest to it.
+    """The radicals that a prompt is taken for, and the captions nearest to it.
 
     So that a surprising glyph can be understood:
 
         python scripts/explore.py words "jealousy"
     """
     check_request([prompt], 1, 1, GUIDANCE, "dpmpp_2m", 0)
-    check_before(out or Path("words.txt"), model, device)
+    if out:
+        check_writable(out)
+    check_device(device)
+    check_model(model)
 
     import torch
 
@@ -435,7 +440,7 @@ def require(*modules: str) -> None:
     """Raises ValueError for a module of the extra "explore" that is not installed."""
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            raise ValueError(f"there is no {module} here: pip install tianshu[explore]")
+            raise ValueError(f"there is no {module} here: pip install -e '.[explore]'")
 
 
 def beside(left: Image.Image, right: Image.Image) -> Image.Image:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from _cli import (
+    LARGEST_GRID,
     check_device,
     check_writable,
     load_pipeline,
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from diffusion import GlyphPipeline
 
 LARGEST_ANIMATION = 64  # glyphs
-LARGEST_GRID = 4096  # glyphs: 64 x 64, about as large as picture viewers open without complaint
 
 
 def main(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from _cli import (
+    LARGEST_GRID,
     check_before,
     load_pipeline,
     progress_bar,
@@ -16,7 +17,7 @@ from _cli import (
     save_animation,
     save_picture,
 )
-from _options import Device, Guidance, Model, Seed, Steps
+from _options import Device, Guidance, Model, NoiseSeed, Steps
 
 from diffusion.pictures import ANIMATED, check_ending, file_stem, labelled
 from diffusion.request import BUNDLED, GUIDANCE, STEPS, check_request
@@ -84,7 +85,7 @@ def glyphs(
     font: Annotated[
         Path | None, typer.Option(help="A Chinese font.", show_default="Noto Sans SC")
     ] = None,
-    seed: Seed = 0,
+    seed: NoiseSeed = 0,
     steps: Steps = STEPS,
     guidance: Guidance = GUIDANCE,
     out: Out = None,
@@ -113,6 +114,8 @@ def glyphs(
     check_before(target, model, device)
     if len(characters) == 4 and not animated and closed:
         raise ValueError("a square of glyphs is no walk: leave out --loop, or name a .webp")
+    if len(characters) == 4 and not animated and frames**2 > LARGEST_GRID:
+        raise ValueError(f"a square of {frames} by {frames} glyphs: take at most {LARGEST_GRID}")
 
     import torch
 
@@ -150,7 +153,7 @@ def prompts(
     frames: Frames = 9,
     loop: Loop = None,
     rate: Rate = 20,
-    seed: Seed = 0,
+    seed: NoiseSeed = 0,
     steps: Steps = STEPS,
     guidance: Guidance = GUIDANCE,
     out: Out = None,
@@ -194,7 +197,7 @@ def seeds(
     frames: Frames = 9,
     loop: Loop = None,
     rate: Rate = 20,
-    seed: Seed = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the first glyph.")] = 0,
     steps: Steps = STEPS,
     guidance: Guidance = GUIDANCE,
     out: Out = None,

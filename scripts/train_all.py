@@ -60,25 +60,46 @@ def main(
     steps["prior"] = ["train_prior.py", "--model", str(EXPORT)]
 
     begun = time.perf_counter()
+    made = {name: MADE.get(name, RUNS / name / "export" / "config.json") for name in steps}
+    checkpoints = {name: RUNS / name / "checkpoints" / "last.ckpt" for name in steps}
+    if again:  # forgotten at once, so that a call without it goes on where this one is cut off
+        for path in (*made.values(), *checkpoints.values()):
+            path.unlink(missing_ok=True)
     for name, command in steps.items():
-        made = MADE.get(name, RUNS / name / "export" / "config.json")
-        if made.exists() and not again:
-            print(f"{name}: {made} is there already", flush=True)
+        if made[name].exists():
+            print(f"{name}: {made[name]} is there already", flush=True)
             continue
-        checkpoint = RUNS / name / "checkpoints" / "last.ckpt"
-        if checkpoint.exists() and not again:
+        if checkpoints[name].exists():
             command = [*command, "--ckpt_path", "last"]
         start = time.perf_counter()
         print(f"{name}: python scripts/{' '.join(command)}", flush=True)
-        status = subprocess.run(
-            [sys.executable, str(SCRIPTS / command[0]), *command[1:]]
-        ).returncode
+        status = call([sys.executable, str(SCRIPTS / command[0]), *command[1:]])
         if status:
             raise ValueError(
                 f"{command[0]} ended with exit code {status}: put it right, call again"
             )
         print(f"{name}: {(time.perf_counter() - start) / 60:.1f} minutes", flush=True)
     print(f"all models in {RUNS}, in {(time.perf_counter() - begun) / 60:.1f} minutes")
+
+
+def call(command: list[str]) -> int:
+    """Runs a command to its end and returns its exit code.
+
+    Ctrl-C reaches the command too, which is given the time to save what it has. Raises
+    KeyboardInterrupt after that.
+    """
+    interrupted = False
+    with subprocess.Popen(command) as running:
+        while True:
+            try:
+                status = running.wait()
+                break
+            except KeyboardInterrupt:
+                interrupted = True
+    if interrupted:
+        print("call again without --again to go on from there", flush=True)
+        raise KeyboardInterrupt
+    return status
 
 
 def configured(name: str, preset: Preset) -> list[str]:

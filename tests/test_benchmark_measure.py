@@ -95,13 +95,13 @@ def test_without_diffusers_the_rest_is_measured(measured, monkeypatch):
     monkeypatch.setitem(sys.modules, "diffusers", None)
     result = measured()
     assert result.code == 0, result.err
-    assert "diffusers is not installed: pip install tianshu[benchmark]" in result.out
+    assert "diffusers is not installed: pip install -e '.[benchmark]'" in result.out
     found = json.loads(Path("benchmark/benchmark.json").read_text())
     assert found["article"] is None
     assert set(found["autoencoders"]) == {"tianshu"}
     assert found["generation"]["glyphs_per_s"] > 0
     text = Path("benchmark/benchmark.md").read_text()
-    assert "skipped: diffusers is not installed: pip install tianshu[benchmark]" in text
+    assert "skipped: diffusers is not installed: pip install -e '.[benchmark]'" in text
 
 
 @pytest.mark.parametrize(

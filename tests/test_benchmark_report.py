@@ -122,4 +122,4 @@ def test_what_was_skipped_says_so_in_every_table(results):
     for section in text.split("## ")[1:]:
         widths[section.split("\n")[0]] = {len(cells) for cells in rows(section)}
     assert all(len(each) == 1 for each in widths.values()), widths
-    assert text.count("skipped: no luck: pip install tianshu[benchmark]") == 5
+    assert text.count("skipped: no luck: pip install -e '.[benchmark]'") == 5

@@ -274,13 +274,21 @@ def test_unknown_names_are_answered_with_the_known_ones(options, message):
 
 
 @pytest.mark.parametrize(
-    ("name", "made"), [("text_width", 16), ("latent_channels", 4)], ids=["words", "latents"]
+    ("name", "made"),
+    [("text_width", 16), ("latent_channels", 4), ("latent_size", 8)],
+    ids=["words", "latents", "cells"],
 )
 def test_encoders_that_the_denoiser_cannot_read_are_refused(tmp_path, name, made):
     module = DiffusionModule(dit=replace(DENOISER, **{name: 24}))
     message = f"a {name} of 24 and its encoder makes {made}: set --model.dit.{name} {made}$"
     with pytest.raises(ValueError, match=message):
         fit(module, tmp_path, 1)
+
+
+def test_what_is_gone_on_with_gets_no_advice_that_it_cannot_take(tmp_path):
+    start = make_denoiser(config=replace(UNET, text_width=24)).save_pretrained(tmp_path)
+    with pytest.raises(ValueError, match="makes 16: name the encoders that it was trained with"):
+        fit(DiffusionModule(start=start), tmp_path, 1)
 
 
 def test_a_unet_is_gone_on_with_whatever_the_options_say(tmp_path):

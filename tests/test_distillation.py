@@ -1,6 +1,7 @@
 """The training of the text encoder: its texts, its vocabulary, its teacher, its loss, its start."""
 
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from conditioning.corpus import (
     load_definitions,
     load_synsets,
 )
-from conditioning.distillation import lessons
+from conditioning.distillation import DistillationData, lessons
 from conditioning.encoder import TextEncoder
 from conditioning.probe import probe
 from conditioning.student import (
@@ -243,6 +244,14 @@ def test_a_small_distillation_beats_its_start():
             loss.backward()
             optimizer.step()
     assert held_out(student) > fitted + 0.02
+
+
+@pytest.mark.parametrize("one", [(2, 1), (1, 2)])
+def test_several_processes_or_batches_a_step_are_refused(one):
+    data = DistillationData()
+    data.trainer = SimpleNamespace(world_size=one[0], accumulate_grad_batches=one[1])
+    with pytest.raises(ValueError, match="by one process, a batch a step"):
+        data.setup("fit")
 
 
 def test_the_probe_finds_what_is_there_and_nothing_else():

@@ -178,7 +178,7 @@ def test_what_is_not_installed_is_named(look, data, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda n: None if n == "umap" else find(n))
     result = look("map", "--data", data)
     assert result.code == 2
-    assert "there is no umap here: pip install tianshu[explore]" in result.err
+    assert "there is no umap here: pip install -e '.[explore]'" in result.err
     assert files() == []
 
 

@@ -77,6 +77,10 @@ def test_outside_the_interval_the_words_are_followed_plainly(predict, inputs):
     ):
         found = classifier_free(predict, words, negative, 3, interval=interval)(x_t, t)
         assert found.equal(truth)
+    for end in (0.1, 0.6, 0.7, 0.9):  # ends that float32 rounds down, or up
+        now = torch.full_like(t, end)
+        found = classifier_free(predict, words, negative, 3, interval=(end, end))(x_t, now)
+        assert not found.equal(conditional(predict, words)(x_t, now))
     for scale in (0.0, 3.0):  # to follow nothing is guidance too, and ends with the interval
         found = classifier_free(predict, words, negative, scale, interval=(0.6, 1))(x_t, t)
         assert found.equal(plain)

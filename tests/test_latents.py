@@ -8,7 +8,7 @@ from conftest import make_autoencoder, make_text_encoder
 
 from autoencoder import Autoencoder
 from autoencoder.batches import Draw
-from autoencoder.fonts import default_font
+from autoencoder.fonts import GlyphError, default_font
 from autoencoder.glyphs import GlyphDataset, record, write_glyphs
 from conditioning import TextEncoder
 from diffusion import latents, naming
@@ -309,3 +309,25 @@ def test_a_process_that_did_not_prepare_reads_the_same(data, folder, monkeypatch
 def test_a_length_that_no_batch_can_have_is_refused(longest):
     with pytest.raises(ValueError, match="tokens: take 1 to 512"):
         CaptionMix(longest=longest)
+
+
+@pytest.mark.parametrize(
+    ("shares", "said"),
+    [
+        ({"sense": 0.6, "kind": 0.3, "radical": 0.2}, "come to 1.2: at most 1"),
+        ({"gloss": -0.1}, "a share of -0.1 for gloss"),
+        ({"named": 1.5}, "a share of 1.5 for named"),
+        ({"null": float("nan")}, "a share of nan for null"),
+    ],
+)
+def test_shares_that_are_none_are_refused(shares, said):
+    CaptionMix(sense=0.6, kind=0.2, radical=0.1, null=0.1, named=1)
+    with pytest.raises(ValueError, match=said):
+        CaptionMix(**shares)
+
+
+def test_glyphs_of_another_size_than_the_autoencoder_s_are_refused(tmp_path, folder):
+    write_glyphs(tmp_path, RECORDS, default_font(), size=64)
+    data = LatentData(tmp_path, (), folder / "autoencoder", str(folder / "text_encoder"))
+    with pytest.raises(GlyphError, match=r"64 pixels a side, and the autoencoder takes 128: draw"):
+        data.prepare_data()

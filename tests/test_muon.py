@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from autoencoder.muon import Muon, muon_dtype, orthogonalize
+from autoencoder.muon import Muon, muon_dtype, orthogonalize, trapezoid, triangle
 
 
 def random(*shape, seed=0):
@@ -102,7 +102,8 @@ def test_the_rest_is_torchs_adamw():
     ours = [nn.Parameter(random(*s, seed=i)) for i, s in enumerate(shapes)]
     theirs = [nn.Parameter(w.detach().clone()) for w in ours]
     optimizer = Muon([], ours, adam_lr=0.01, betas=(0.9, 0.99), weight_decay=0.5)
-    reference = torch.optim.AdamW(theirs, lr=0.01, betas=(0.9, 0.99), weight_decay=0)
+    vectors, matrices = {"params": theirs[:1], "weight_decay": 0}, {"params": theirs[1:]}
+    reference = torch.optim.AdamW([vectors, matrices], 0.01, betas=(0.9, 0.99), weight_decay=0.5)
     for step in range(20):
         for i, (a, b) in enumerate(zip(ours, theirs, strict=True)):
             a.grad = 10.0 ** (i - 2) * random(*a.shape, seed=50 * step + i)
@@ -111,6 +112,16 @@ def test_the_rest_is_torchs_adamw():
         reference.step()
         for a, b in zip(ours, theirs, strict=True):
             torch.testing.assert_close(a, b, atol=1e-6, rtol=0)
+
+
+def test_rates_rise_stay_and_fall_and_need_neither_a_rise_nor_a_fall():
+    assert [triangle(2, 4)(step) for step in range(5)] == [0.5, 0.75, 0.5, 0.25, 0]
+    assert [trapezoid(2, 0.5, 8)(step) for step in range(9)] == [
+        0.5, 1, 1, 1, 1, 0.75, 0.5, 0.25, 0,
+    ]  # fmt: skip
+    assert [triangle(0, 2)(step) for step in range(3)] == [1, 0.5, 0]
+    assert [trapezoid(0, 0, 2)(step) for step in range(3)] == [1, 1, 1]
+    assert triangle(0, 0)(0) == trapezoid(0, 0.5, 0)(0) == 1  # a trainer of no steps asks once
 
 
 def test_a_schedule_scales_both_rates_and_a_saved_state_goes_on_the_same():

@@ -1,11 +1,30 @@
 """All trainings in a row: which commands, in which order, and what is left out the second time."""
 
+import os
+import signal
 import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from conftest import SCRIPTS
+
+
+class Ended:
+    """As much as is asked of a process that has ended."""
+
+    def __init__(self, code):
+        self.code = code
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def wait(self):
+        return self.code
 
 
 @pytest.fixture
@@ -17,7 +36,7 @@ def calls(monkeypatch):
         name = Path(command[1]).name
         seen.append([name, *command[2:]])
         if name == pretend.fails:
-            return SimpleNamespace(returncode=1)
+            return Ended(1)
         part = name.removeprefix("train_").removesuffix(".py")
         elsewhere = {
             "prepare_data": Path(".data/glyphs.json"),
@@ -26,10 +45,10 @@ def calls(monkeypatch):
         made = elsewhere.get(part, Path(".runs") / part / "export" / "config.json")
         made.parent.mkdir(parents=True, exist_ok=True)
         made.write_text("{}")
-        return SimpleNamespace(returncode=0)
+        return Ended(0)
 
     pretend.fails = None
-    monkeypatch.setattr(subprocess, "run", pretend)
+    monkeypatch.setattr(subprocess, "Popen", pretend)
     return SimpleNamespace(seen=seen, pretend=pretend)
 
 
@@ -84,3 +103,36 @@ def test_the_text_encoder_that_ships_will_do(script, calls):
     assert script("train_all.py", "--no-text-encoder").code == 0
     assert "train_text_encoder.py" not in [command[0] for command in calls.seen]
     assert "--data.text_encoder" not in calls.seen[-2]
+
+
+def test_a_second_beginning_that_was_cut_off_goes_on_too(script, calls):
+    assert script("train_all.py").code == 0
+    checkpoint = Path(".runs/diffusion/checkpoints/last.ckpt")
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_bytes(b"of the first time")
+    calls.pretend.fails = "train_diffusion.py"
+    assert script("train_all.py", "--again").code == 2
+    assert not checkpoint.exists()
+    calls.pretend.fails = None
+    calls.seen.clear()
+    assert script("train_all.py").code == 0
+    assert [command[0] for command in calls.seen] == ["train_diffusion.py", "train_prior.py"]
+    assert "--ckpt_path" not in calls.seen[0]
+
+
+def test_ctrl_c_waits_until_the_training_has_saved(tmp_path):
+    training = "import signal, time; signal.signal(2, lambda *_: None); print('on', flush=True); "
+    training += "signal.pause(); time.sleep(1); open('saved', 'w')"
+    program = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); from train_all import call; "
+    program += f"call([sys.executable, '-c', {training!r}])"
+    both = subprocess.Popen(
+        [sys.executable, "-c", program],
+        cwd=tmp_path, text=True, start_new_session=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert both.stdout.readline() == "on\n"
+    os.killpg(both.pid, signal.SIGINT)
+    said, error = both.communicate(timeout=30)
+    assert (tmp_path / "saved").exists()
+    assert "call again" in said
+    assert "KeyboardInterrupt" in error and both.returncode != 0

@@ -13,7 +13,7 @@ from diffusion.dit import DiTConfig
 from diffusion.request import GUIDANCE
 from diffusion.unet import GROUPS, UNetConfig
 
-EXTRA = "pip install tianshu[benchmark]"
+EXTRA = "pip install -e '.[benchmark]'"
 
 # The glyffuser's conditional network as its article lists it; the notebook that goes with it,
 # "glyffuser conditional.ipynb" of https://github.com/yue-here/glyffuser, has all but the text

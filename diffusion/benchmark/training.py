@@ -16,7 +16,7 @@ from diffusion.denoiser import DenoiserConfig
 from diffusion.pipeline import GlyphPipeline
 from diffusion.process import PROCESSES, denoising_loss, logit_normal_times
 
-WORDS = 24  # tokens of a training batch, which is padded to its longest caption
+WORDS = 24  # tokens of a training batch, as `CaptionMix.longest` pads them all
 
 
 @dataclass(frozen=True)

@@ -168,7 +168,7 @@ def plot(figures: Mapping, path: str | Path) -> None:
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise ImportError("matplotlib is not installed: pip install tianshu[evaluate]") from None
+        raise ImportError("matplotlib is not installed: pip install -e '.[evaluate]'") from None
     adherence = figures["adherence"]
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)

@@ -38,8 +38,9 @@ def under(denoise: Denoise, own: Process, other: Process) -> Denoise:
         return denoise
 
     def translated(x_t: Tensor, t: Tensor) -> Tensor:
-        there = time_of(own, other.log_snr(t.double()))
-        scale = (own.alpha(there) + own.sigma(there)) / (other.alpha(t) + other.sigma(t))
+        exact = t.cpu().double()  # which not every device has
+        there = time_of(own, other.log_snr(exact))
+        scale = (own.alpha(there) + own.sigma(there)) / (other.alpha(exact) + other.sigma(exact))
         return denoise(column(scale.to(x_t), x_t) * x_t, there.to(t))
 
     return translated
