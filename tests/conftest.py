@@ -266,3 +266,19 @@ def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     monkeypatch.setattr(others, "ARTICLE_UNET", others.ARTICLE_UNET | unet)
     monkeypatch.setattr(others, "AUTOENCODER_KL", others.AUTOENCODER_KL | kl)
+
+
+class Ended:
+    """As much as is asked of a process that has ended."""
+
+    def __init__(self, code):
+        self.code = code
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        return None
+
+    def wait(self):
+        return self.code

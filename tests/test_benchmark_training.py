@@ -13,6 +13,7 @@ from diffusion.benchmark import timing
 from diffusion.benchmark.others import PixArt, article_training
 from diffusion.benchmark.training import rated, stage_one, stage_two
 from diffusion.dit import DiT
+from diffusion.training import DiffusionModule
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers' own
 
@@ -22,16 +23,17 @@ CPU = torch.device("cpu")
 def test_both_stages_are_trained_as_by_their_own_scripts(tiny_pipeline):
     one = stage_one(tiny_pipeline, 2)
     two = stage_two(DiT, DENOISER, 2, CPU, muon=True)
-    module = AutoencoderModule(tiny_pipeline.autoencoder.config, LossConfig(perceptual="edges"))
-    module.trainer = SimpleNamespace(precision="32-true", estimated_stepping_batches=10)
-    theirs = module.configure_optimizers()["optimizer"].param_groups[0]["params"]
-    for training, matrices in (
-        (one, theirs),
-        (two, two.network.hidden_matrices()),
-    ):
+    modules = (
+        AutoencoderModule(tiny_pipeline.autoencoder.config, LossConfig(perceptual="edges")),
+        DiffusionModule(dit=DENOISER, muon=True),
+    )
+    for training, module in zip((one, two), modules, strict=True):
+        module.trainer = SimpleNamespace(precision="32-true", estimated_stepping_batches=10)
+        theirs = module.configure_optimizers()["optimizer"].param_groups
         groups = training.optimizer.param_groups
         assert isinstance(training.optimizer, Muon)
-        assert [p.shape for p in groups[0]["params"]] == [p.shape for p in matrices]
+        for mine, other in zip(groups, theirs, strict=True):
+            assert [p.shape for p in mine["params"]] == [p.shape for p in other["params"]]
         learns = {id(p) for group in groups for p in group["params"]}
         assert learns == {id(p) for p in training.network.parameters()}
 

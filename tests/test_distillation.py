@@ -203,6 +203,9 @@ def test_batches_hold_each_text_once_and_pad_little():
     first, again = list(batches), list(batches)
     assert first == again
     assert len(first) == len(batches)
+    batches.done = 5  # a training that was cut off there
+    assert list(batches) == first[5:]
+    batches.done = 0
     assert sorted(row for rows in first for row in rows) == list(range(1000))
     assert sum(len(rows) * int(lengths[rows].max()) for rows in first) < 1.1 * int(lengths.sum())
     batches.epoch = 1

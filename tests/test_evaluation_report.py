@@ -95,6 +95,6 @@ def test_plots_are_drawn(tmp_path):
 
 def test_a_plot_without_matplotlib_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(ImportError, match=r"pip install tianshu\[evaluate\]"):
+    with pytest.raises(ImportError, match=r"pip install -e '\.\[evaluate\]'"):
         plot(FIGURES, tmp_path / "adherence.png")
     assert not list(tmp_path.iterdir())

@@ -15,8 +15,12 @@ def test_the_map_shows_both_projections(tmp_path):
     places = {"latents": points, "pixels": points[::-1]}
     titles = {"latents": "one", "pixels": "two"}
     draw_map(tmp_path / "map.png", places, [85] * 4, titles)
-    width, height = Image.open(tmp_path / "map.png").size
-    assert width == 2 * height
+    first = np.asarray(Image.open(tmp_path / "map.png").convert("RGB"))
+    assert first.shape[1] == 2 * first.shape[0]
+    draw_map(tmp_path / "map.png", places | {"pixels": points[:, ::-1] ** 2}, [85] * 4, titles)
+    left, right = np.split(np.asarray(Image.open(tmp_path / "map.png").convert("RGB")), 2, axis=1)
+    assert (left == first[:, : left.shape[1]]).all()
+    assert (right != first[:, left.shape[1] :]).any()
 
 
 def test_noising_has_a_row_for_each_process_and_depends_on_the_model(tiny_pipeline, tmp_path):

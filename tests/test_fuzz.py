@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import FEW, QUIET, TINY
+from conftest import FEW, QUIET, TINY, Ended
 from PIL import Image
 from safetensors import safe_open
 
@@ -84,8 +84,9 @@ def place(script, few_characters, training_folder, tiny_model_folder, monkeypatc
     Path("model").symlink_to(tiny_model_folder)
     Path("file").write_text("gold\nfish\n")
     Path("folder").mkdir()
-    done = SimpleNamespace(returncode=0, stdout="", stderr="")  # tour.py and train_all.py
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)
+    done = SimpleNamespace(returncode=0, stdout="", stderr="")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)  # tour.py
+    monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: Ended(0))  # train_all.py
     monkeypatch.setattr(Evaluator, "run", not_now)
     monkeypatch.setattr(benchmark, "benchmark", not_now)
     return script

@@ -305,7 +305,8 @@ def test_a_folder_without_permission_is_refused(generate):
 
 
 def test_a_stop_while_drawing_leaves_no_half_picture(generate, monkeypatch):
-    def full(self, *_, **__):
+    def full(self, path, **__):
+        Path(path).write_bytes(b"half")
         raise OSError(28, "No space left on device", "gold.png")
 
     Path("gold.png").write_bytes(b"the last one")

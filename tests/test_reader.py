@@ -8,6 +8,7 @@ from autoencoder.fonts import default_font, draw_glyph, load_font
 from autoencoder.reader import RadicalReader, ReaderConfig
 from autoencoder.storage import WeightsError
 from conditioning.captions import load_entries
+from diffusion.exploration.labels import radicals_seen
 
 TINY = ReaderConfig(widths=(8, 12), blocks=(1, 1), features=6, dropout=0.5)
 
@@ -96,3 +97,11 @@ def test_the_reader_that_ships_reads_characters_it_never_learnt_from():
     read = RadicalReader.from_pretrained().read(draw("".join(e.character for e in entries)))[0]
     truth = torch.tensor([entry.radical for entry in entries])
     assert (read == truth).double().mean() > 0.88
+
+
+def test_what_is_written_under_a_glyph_is_what_the_reader_sees():
+    font = load_font(default_font())
+    glyphs = torch.stack([torch.tensor(draw_glyph(c, font))[None] / 255 for c in "河銀"])
+    _, sure, _ = RadicalReader.from_pretrained().read(glyphs)
+    water, gold = radicals_seen(glyphs)
+    assert (water, gold) == (f"water {sure[0]:.0%}", f"gold {sure[1]:.0%}")

@@ -137,6 +137,24 @@ def test_a_signal_ends_the_step_saves_it_and_stops(train, number):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_a_weight_that_is_no_number_is_not_saved(train, monkeypatch):
+    step = DiffusionModule.training_step
+
+    def spoil(self, *arguments):
+        loss = step(self, *arguments)
+        if self.global_step == 5:
+            next(self.denoiser.parameters()).data.fill_(torch.nan)
+        return loss
+
+    monkeypatch.setattr(DiffusionModule, "training_step", spoil)
+    end = train("diffusion", "--model.out=spoilt")
+    assert end.code == 2
+    assert "a weight is not a finite number at step 6" in end.err
+    assert checkpoint("diffusion")["global_step"] == 3
+    assert not Path("spoilt").exists()
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_a_loss_that_is_no_number_stops_and_leaves_the_last_checkpoint(train, monkeypatch):
     # All is well for four steps.
     loss = DiffusionModule.loss

@@ -6,13 +6,14 @@ a few run as a process of their own, as users run them.
 
 import json
 import os
+import re
 from itertools import islice, product
 from pathlib import Path
 
 import lightning.pytorch  # noqa: F401  here, for it logs to what is stderr when first imported
 import pytest
 import torch
-from conftest import files, pixels, process
+from conftest import SCRIPTS, files, pixels, process
 from PIL import Image
 
 from autoencoder.glyphs import GlyphDataset
@@ -54,6 +55,15 @@ def test_help_teaches(script, name, taught):
     assert result.code == 0
     assert [words for words in taught if words not in result.out] == []
     assert files() == []
+
+
+@pytest.mark.parametrize("path", sorted(SCRIPTS.glob("presets/*.yaml")), ids=lambda path: path.stem)
+def test_every_preset_is_understood(script, path):
+    training = {"decoder": "autoencoder"}.get(path.stem.split("-")[0], path.stem.split("-")[0])
+    result = script(f"train_{training}.py", "--config", path, "--print_config")
+    assert result.code == 0, result.err
+    steps = re.search(r"^  max_steps: (\d+)$", path.read_text("utf-8"), re.MULTILINE)[1]
+    assert f"max_steps: {steps}" in result.out
 
 
 # ---- the whole way -------------------------------------------------------------------------------

@@ -106,5 +106,5 @@ def test_the_ocr_engine_reads_common_characters(glyphs):
 def test_an_ocr_engine_that_is_not_installed_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "rapidocr_onnxruntime", None)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ImportError, match=r"pip install tianshu\[evaluate\]"):
+    with pytest.raises(ImportError, match=r"pip install -e '\.\[evaluate\]'"):
         character_reader()

@@ -8,23 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from conftest import SCRIPTS
-
-
-class Ended:
-    """As much as is asked of a process that has ended."""
-
-    def __init__(self, code):
-        self.code = code
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *error):
-        return None
-
-    def wait(self):
-        return self.code
+from conftest import SCRIPTS, Ended
 
 
 @pytest.fixture
@@ -121,8 +105,9 @@ def test_a_second_beginning_that_was_cut_off_goes_on_too(script, calls):
 
 
 def test_ctrl_c_waits_until_the_training_has_saved(tmp_path):
-    training = "import signal, time; signal.signal(2, lambda *_: None); print('on', flush=True); "
-    training += "signal.pause(); time.sleep(1); open('saved', 'w')"
+    training = "import signal, time; told = []; signal.signal(2, lambda *_: told.append(1)); "
+    training += "print('on', flush=True); [time.sleep(0.05) for _ in iter(lambda: len(told), 1)]; "
+    training += "time.sleep(1); open('saved', 'w')"
     program = f"import sys; sys.path.insert(0, {str(SCRIPTS)!r}); from train_all import call; "
     program += f"call([sys.executable, '-c', {training!r}])"
     both = subprocess.Popen(
@@ -130,9 +115,13 @@ def test_ctrl_c_waits_until_the_training_has_saved(tmp_path):
         cwd=tmp_path, text=True, start_new_session=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
-    assert both.stdout.readline() == "on\n"
-    os.killpg(both.pid, signal.SIGINT)
-    said, error = both.communicate(timeout=30)
+    try:
+        assert both.stdout.readline() == "on\n"
+        os.killpg(both.pid, signal.SIGINT)
+        said, error = both.communicate(timeout=60)
+    finally:
+        if both.poll() is None:
+            os.killpg(both.pid, signal.SIGKILL)
     assert (tmp_path / "saved").exists()
     assert "call again" in said
     assert "KeyboardInterrupt" in error and both.returncode != 0
