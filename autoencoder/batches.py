@@ -84,10 +84,11 @@ class SeededBatches(Sampler[list[Draw]]):
             order = torch.randperm(self.rows, generator=generator)
         else:
             order = choose(self.weights, self.rows, generator)
+        seeds = np.random.SeedSequence((self.seed, epoch)).generate_state(self.rows, np.uint64) >> 1
         size = self.batch_size * self.processes
         for start in range(done * size, len(self) * size, size):
             places = range(start + self.rank, start + size, self.processes)
-            yield [Draw(int(order[i]), seed_of(self.seed, epoch, i)) for i in places]
+            yield [Draw(int(order[i]), int(seeds[i])) for i in places]
 
     def place(self) -> tuple[int, int]:
         """The epoch that the trainer is in, and how many of its batches are behind."""

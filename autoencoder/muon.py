@@ -121,38 +121,39 @@ class Muon(torch.optim.Optimizer):
         for parameter in parameters:
             by_shape[parameter.shape].append(parameter)
         for shape, alike in by_shape.items():  # matrices of one shape go together
-            updates = []
-            for parameter in alike:
-                state = self.state[parameter]
-                if not state:
-                    state["momentum"] = torch.zeros_like(parameter)
-                state["momentum"].lerp_(parameter.grad, 1 - group["momentum"])
-                updates.append(parameter.grad.lerp(state["momentum"], group["momentum"]))
+            gradients = [parameter.grad for parameter in alike]
+            momenta = self._moments(alike, "momentum")
+            torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+            updates = torch._foreach_lerp(gradients, momenta, group["momentum"])
             matrices = torch.stack(updates).flatten(2)  # (K, M, N)
             size = group["lr"] * 0.2 * max(matrices.shape[1:]) ** 0.5
             updates = orthogonalize(matrices, dtype=self.dtype).unflatten(2, shape[1:])
-            for parameter, update in zip(alike, updates, strict=True):
-                _decay(parameter, group)
-                parameter.add_(update, alpha=-size)
+            torch._foreach_mul_(alike, 1 - group["lr"] * group["weight_decay"])
+            torch._foreach_add_(alike, list(updates.unbind()), alpha=-size)
 
     def _adamw(self, parameters: list[nn.Parameter], group: dict) -> None:
+        if not parameters:
+            return
         beta_1, beta_2 = group["betas"]
+        means, squares = self._moments(parameters, "mean"), self._moments(parameters, "square")
         for parameter in parameters:
-            state = self.state[parameter]
-            if not state:
-                state["step"] = 0
-                state["mean"] = torch.zeros_like(parameter)
-                state["square"] = torch.zeros_like(parameter)
-            state["step"] += 1
-            state["mean"].lerp_(parameter.grad, 1 - beta_1)
-            state["square"].lerp_(parameter.grad.square(), 1 - beta_2)
-            mean = state["mean"] / (1 - beta_1 ** state["step"])
-            square = state["square"] / (1 - beta_2 ** state["step"])
-            if parameter.ndim > 1:
-                _decay(parameter, group)
-            parameter.addcdiv_(mean, square.sqrt().add_(group["eps"]), value=-group["lr"])
+            self.state[parameter]["step"] = self.state[parameter].get("step", 0) + 1
+        steps = [self.state[parameter]["step"] for parameter in parameters]
+        gradients = [parameter.grad for parameter in parameters]
+        torch._foreach_lerp_(means, gradients, 1 - beta_1)
+        torch._foreach_lerp_(squares, torch._foreach_mul(gradients, gradients), 1 - beta_2)
+        divisors = torch._foreach_div(squares, [1 - beta_2**step for step in steps])
+        torch._foreach_sqrt_(divisors)
+        torch._foreach_add_(divisors, group["eps"])
+        matrices = [parameter for parameter in parameters if parameter.ndim > 1]
+        if matrices:
+            torch._foreach_mul_(matrices, 1 - group["lr"] * group["weight_decay"])
+        sizes = [-group["lr"] / (1 - beta_1**step) for step in steps]
+        torch._foreach_addcdiv_(parameters, means, divisors, sizes)
 
-
-def _decay(parameter: nn.Parameter, group: dict) -> None:
-    """Weight decay decoupled from the gradient (Loshchilov and Hutter 2019, arXiv:1711.05101)."""
-    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+    def _moments(self, parameters: list[nn.Parameter], name: str) -> list[Tensor]:
+        """The running averages of this name, which begin at zero."""
+        for parameter in parameters:
+            if name not in self.state[parameter]:
+                self.state[parameter][name] = torch.zeros_like(parameter)
+        return [self.state[parameter][name] for parameter in parameters]

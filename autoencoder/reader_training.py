@@ -108,8 +108,9 @@ def bend(
     bounds = torch.tensor([[scale, shear], [shear, scale]])
     matrix += bounds * uniform(-1, 1, count, 2, 2, generator=generator)
     move = uniform(-2 * shift, 2 * shift, count, 2, 1, generator=generator)
-    grid = F.affine_grid(torch.cat([matrix, move], dim=2), list(glyphs.shape), align_corners=False)
-    return F.grid_sample(glyphs, grid.to(glyphs), align_corners=False)
+    maps = torch.cat([matrix, move], dim=2).to(glyphs)
+    grid = F.affine_grid(maps, list(glyphs.shape), align_corners=False)
+    return F.grid_sample(glyphs, grid, align_corners=False)
 
 
 def ink(glyphs: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -230,6 +230,7 @@ class AutoencoderModule(LightningModule):
         if not self.trainer.is_global_zero or self.trainer.interrupted:
             return
         if not self.hparams.decoder_only or self.hparams.average:
+            self.autoencoder.to(self.trainer.strategy.root_device)  # Lightning has put it aside
             mean, std = latent_statistics(self.autoencoder, self.trainer.datamodule.train)
             self.autoencoder.config = replace(
                 self.autoencoder.config,

@@ -219,9 +219,10 @@ class DistillationModule(lightning.LightningModule):
         data = self.trainer.datamodule
         # A checkpoint brings its own table; the minute that fitting takes would be lost.
         resumed = self.trainer.ckpt_path is not None
-        table = torch.zeros_like(data.pieces) if resumed else data.starting_table()
         own = self.hparams
-        self.student = create_student(table, own.layers, own.heads, own.hidden, own.seed)
+        with torch.device("cpu"):  # where the data and its generators are; Lightning moves it on
+            table = torch.zeros_like(data.pieces) if resumed else data.starting_table()
+            self.student = create_student(table, own.layers, own.heads, own.hidden, own.seed)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Token ids and mask `(B, N)` to one embedding a text `(B, D)`."""

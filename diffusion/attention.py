@@ -27,7 +27,7 @@ def set_backend(name: str) -> None:
         if not torch.cuda.is_available():
             raise ValueError("xFormers needs a CUDA device, and there is none: use sdpa")
         try:
-            import xformers.ops  # noqa: F401
+            from xformers.ops import memory_efficient_attention  # noqa: F401
         except ImportError:
             raise ValueError("xFormers is not installed: pip install xformers") from None
     _backend = name
@@ -37,7 +37,7 @@ def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Te
     """Scaled dot-product attention, `(B, L, H, C)` for queries and `(B, N, H, C)` for the rest.
 
     `mask` `(B, N)` is True where a key is real; a row of it must hold at least one True. Returns
-    `(B, L, H, C)`.
+    `(B, L, H, C)`. Raises ValueError where xFormers has no kernel for what it is given.
     """
     return (_xformers if _backend == "xformers" else _sdpa)(q, k, v, mask)
 
@@ -70,7 +70,10 @@ def _xformers(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
 
     # Under autocast a norm leaves float32 beside bfloat16, which its kernels do not mix.
     q, k = q.to(v), k.to(v)
-    return memory_efficient_attention(q, k, v, attn_bias=_bias(q, mask))
+    try:
+        return memory_efficient_attention(q, k, v, attn_bias=_bias(q, mask))
+    except NotImplementedError:  # its long report of each kernel
+        raise ValueError(f"xFormers has no kernel for {q.dtype} on {q.device}: use sdpa") from None
 
 
 def _bias(q: Tensor, mask: Tensor | None) -> Tensor | None:

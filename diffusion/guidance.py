@@ -82,8 +82,9 @@ def classifier_free(
         x_0 = both(torch.cat([x_t[rows], x_t]), torch.cat([t[rows], t]))
         positive, nothing = x_0.split([len(rows), len(x_t)])
         # Written as a weighted sum, so that a weight of 0 or 1 leaves each prediction as it is.
-        parts = column(now * shares, x_t)
-        total = torch.zeros_like(column(t, x_t)).index_add(0, rows, parts)
-        return ((1 - total) * nothing).index_add(0, rows, parts * positive)
+        # By index_put, whose sums on CUDA are always in one order, unlike those of index_add.
+        parts, where = column(now * shares, x_t), (rows,)
+        total = torch.zeros_like(column(t, x_t)).index_put(where, parts, accumulate=True)
+        return ((1 - total) * nothing).index_put(where, parts * positive, accumulate=True)
 
     return denoise

@@ -27,54 +27,67 @@ from diffusion.pipeline import NULL_CAPTION
 
 
 class WordCache:
-    """Embeddings of many texts, `(N, D)` each, one after another in one half-precision array."""
+    """Embeddings of many texts, `(N, D)` each, one after another in one half-precision tensor.
 
-    def __init__(self, tokens: np.ndarray, offsets: np.ndarray, texts: list[str]) -> None:
+    Args:
+        tokens: all of them, `(sum of N, D)`.
+        offsets: where each text begins, and where the last ends, `(texts + 1,)`.
+        texts: their names.
+    """
+
+    def __init__(self, tokens: Tensor, offsets: Tensor, texts: list[str]) -> None:
         self.tokens, self.offsets = tokens, offsets
         self.index = {text: i for i, text in enumerate(texts)}
-
-    def batch(self, texts: list[str], multiple: int) -> tuple[Tensor, Tensor]:
-        """Embedding `(B, N, D)` float32 and mask `(B, N)`, N rounded up to a multiple."""
-        rows = [self.index[text] for text in texts]
-        lengths = [self.length(text) for text in texts]
-        longest = -(-max(lengths) // multiple) * multiple
-        embedding = torch.zeros(len(rows), longest, self.tokens.shape[1])
-        for i, (row, length) in enumerate(zip(rows, lengths, strict=True)):
-            start = self.offsets[row]
-            embedding[i, :length] = torch.from_numpy(self.tokens[start : start + length]).float()
-        mask = torch.arange(longest) < torch.tensor(lengths)[:, None]
-        return embedding, mask
+        self.lengths: list[int] = offsets.diff().tolist()
 
     def length(self, text: str) -> int:
         """Tokens of a text, the end token included."""
-        row = self.index[text]
-        return int(self.offsets[row + 1] - self.offsets[row])
+        return self.lengths[self.index[text]]
+
+    def batch(self, rows: Tensor, longest: int) -> tuple[Tensor, Tensor]:
+        """Embedding `(B, longest, D)` float32 and mask `(B, longest)` of the texts at `rows`."""
+        places = self.offsets[rows, None] + torch.arange(longest, device=rows.device)
+        mask = places < self.offsets[rows + 1, None]
+        embedding = self.tokens[places.clamp_max(len(self.tokens) - 1)].float()
+        return embedding * mask[..., None], mask
+
+    def to(self, device: torch.device) -> WordCache:
+        """Moves the embeddings, and returns the cache."""
+        self.tokens, self.offsets = self.tokens.to(device), self.offsets.to(device)
+        return self
 
 
 class LatentDataset(Dataset):
-    """Latents of a split's glyphs with a caption each: by a `Draw` one of the mix, else the whole.
+    """Rows of latents with a caption each: by a `Draw` one of the mix, else the whole.
 
-    Without a mix its items go by row, and every caption is the whole one.
+    Without a mix its items go by number, and every caption is the whole one.
+
+    Args:
+        rows: where the latents of each record lie among all.
+        records: what is known of the glyphs.
+        words: all texts that the mix can ask for.
+        mix: which caption of a glyph comes how often.
+        more: English that no definition has.
     """
 
     def __init__(
         self,
-        latents: Tensor,
+        rows: list[int],
         records: list,
         words: WordCache,
         mix: CaptionMix | None,
         more: MoreWords = NO_MORE_WORDS,
     ) -> None:
-        self.latents, self.records, self.words, self.mix = latents, records, words, mix
+        self.rows, self.records, self.words, self.mix = rows, records, words, mix
         self.more = more
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, draw: Draw | int) -> tuple[Tensor, str]:
-        if self.mix is None:  # a plain row
-            return self.latents[draw], self.records[draw].caption
-        return self.latents[draw.row], self.caption(draw)
+    def __getitem__(self, draw: Draw | int) -> tuple[int, str]:
+        if self.mix is None:  # a plain number
+            return self.rows[draw], self.records[draw].caption
+        return self.rows[draw.row], self.caption(draw)
 
     def caption(self, draw: Draw) -> str:
         """The caption that the mix and the seed of the draw say."""
@@ -106,7 +119,8 @@ class LatentDataset(Dataset):
 class LatentData(LightningDataModule):
     """Latents with their words, cached in `<folder>/cache` under the hashes of what made them.
 
-    A batch is latents `(B, 8, 8, 8)`, embedding `(B, N, D)` and mask `(B, N)`.
+    A batch is latents `(B, 8, 8, 8)`, embedding `(B, N, D)` and mask `(B, N)`. Both caches lie as
+    a whole on the device that trains, so that a step waits for no copy of them.
 
     Args:
         folder: the glyphs that `scripts/prepare_data.py` drew.
@@ -140,8 +154,11 @@ class LatentData(LightningDataModule):
     def prepare_data(self) -> None:
         self.autoencoder = Autoencoder.from_pretrained(self.hparams.autoencoder)
         self.text_encoder = TextEncoder.from_pretrained(self.hparams.text_encoder)
-        if self.trainer:  # which asks too, but after the minutes that the caches take
+        if self.trainer:
+            # The module asks too, but after the minutes that the caches take.
             self.trainer.lightning_module.check_encoders(self.autoencoder, self.text_encoder)
+            for encoder in (self.autoencoder, self.text_encoder):
+                encoder.to(self.trainer.strategy.root_device)
         glyphs = GlyphDataset(self.hparams.folder)
         held_out = {record.character for record in glyphs.records if record.split == "test"}
         self.sources = [glyphs]
@@ -157,7 +174,7 @@ class LatentData(LightningDataModule):
     def setup(self, stage: str) -> None:
         if not hasattr(self, "sources"):  # a process other than the first of its machine
             self.prepare_data()
-        latents, self.words = self.build_latents(), self.build_words()
+        self.latents, self.words = self.build_latents(), self.build_words()
         self.splits = {}
         for split, mix, count in (
             ("train", self.mix, len(self.records)),
@@ -165,9 +182,7 @@ class LatentData(LightningDataModule):
         ):
             rows = [row for row in range(count) if self.records[row].split == split]
             records = [self.records[row] for row in rows]
-            self.splits[split] = LatentDataset(
-                latents[rows], records, self.words, mix, self.more_words
-            )
+            self.splits[split] = LatentDataset(rows, records, self.words, mix, self.more_words)
 
     def build_latents(self) -> Tensor:
         """Latents of all sources, in the order of `records`, from the cache or made now."""
@@ -179,10 +194,22 @@ class LatentData(LightningDataModule):
         texts = all_captions(self.records, self.more_words, named=self.mix.named > 0)
         return build_words(texts, self.text_encoder, self.folder)
 
-    def collate(self, samples: list[tuple[Tensor, str]]) -> tuple[Tensor, Tensor, Tensor]:
-        """Stacks latents, and looks the captions' embeddings up."""
-        latents, captions = zip(*samples, strict=True)
-        return torch.stack(latents), *self.words.batch(captions, self.mix.longest)
+    def collate(self, samples: list[tuple[int, str]]) -> tuple[Tensor, Tensor, int]:
+        """Rows of latents and of texts, `(B,)` each, and the number of tokens to pad texts to."""
+        rows, captions = zip(*samples, strict=True)
+        texts = [self.words.index[caption] for caption in captions]
+        longest = max(self.words.lengths[text] for text in texts)
+        padded = -(-longest // self.mix.longest) * self.mix.longest  # few lengths, few compilations
+        return torch.tensor(rows), torch.tensor(texts), padded
+
+    def on_after_batch_transfer(
+        self, batch: tuple[Tensor, Tensor, int], dataloader_idx: int = 0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The latents and the words of the rows of `collate`, where those have come to."""
+        rows, texts, padded = batch
+        if self.latents.device != rows.device:  # in the first step
+            self.latents, self.words = self.latents.to(rows.device), self.words.to(rows.device)
+        return self.latents[rows], *self.words.batch(texts, padded)
 
     def train_dataloader(self) -> DataLoader:
         own, samples = self.hparams, self.splits["train"]
@@ -228,10 +255,11 @@ def build_latents(glyphs: GlyphDataset, autoencoder: Autoencoder, folder: Path) 
     @torch.no_grad()
     def make() -> dict[str, np.ndarray]:
         starts = range(0, len(glyphs), 64)
-        batches = [
-            autoencoder.encode(glyphs.images(range(s, min(s + 64, len(glyphs))))).half()
-            for s in track(starts, "latents")
-        ]
+        device = next(autoencoder.parameters()).device
+        batches = []
+        for start in track(starts, "latents"):
+            images = glyphs.images(range(start, min(start + 64, len(glyphs))))
+            batches.append(autoencoder.encode(images.to(device)).half().cpu())
         return {"latents": torch.cat(batches).numpy()}
 
     return torch.from_numpy(_cached(path, make)["latents"]).float()
@@ -249,7 +277,7 @@ def build_words(texts: list[str], encoder: TextEncoder, folder: Path) -> WordCac
                 warnings.filterwarnings("ignore", "caption longer")
                 embedding, mask = encoder(batch)
             for text, vectors, real in zip(batch, embedding, mask, strict=True):
-                tokens[text] = vectors[real].half().numpy()
+                tokens[text] = vectors[real].half().cpu().numpy()
         lengths = [len(tokens[text]) for text in texts]
         return {
             "tokens": np.concatenate([tokens[text] for text in texts]),
@@ -257,4 +285,4 @@ def build_words(texts: list[str], encoder: TextEncoder, folder: Path) -> WordCac
         }
 
     arrays = _cached(folder / f"words-{_key(texts, encoder.fingerprint)}.npz", make)
-    return WordCache(arrays["tokens"], arrays["offsets"], texts)
+    return WordCache(torch.from_numpy(arrays["tokens"]), torch.from_numpy(arrays["offsets"]), texts)

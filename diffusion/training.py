@@ -53,6 +53,10 @@ class EMA(WeightAveraging):
         # Lightning makes the copy before the model has moved to its device, and would leave it.
         self._average_model.to(pl_module.device)
 
+    def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # Lightning does so where a training ends, but not where one goes on from its last step.
+        self._copy_average_to_current(pl_module)
+
 
 class DiffusionModule(LightningModule):
     """Trains a denoiser and writes it to `out`, with the encoders it needs where not the shipped.

@@ -12,4 +12,4 @@ from _training import train
 from autoencoder.reader_training import ReaderData, ReaderModule
 
 if __name__ == "__main__":
-    train(ReaderModule, ReaderData, "reader", max_epochs=14, check_val_every_n_epoch=2)
+    train(ReaderModule, ReaderData, "reader", devices=1, max_epochs=14, check_val_every_n_epoch=2)

@@ -88,6 +88,7 @@ if __name__ == "__main__":
         UnihanDistillationData,
         "text_encoder",
         callbacks=(RadicalProbe(),),
+        devices=1,
         max_epochs=4,
         gradient_clip_val=1.0,
         reload_dataloaders_every_n_epochs=1,

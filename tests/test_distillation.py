@@ -16,7 +16,7 @@ from conditioning.corpus import (
     load_definitions,
     load_synsets,
 )
-from conditioning.distillation import DistillationData, lessons
+from conditioning.distillation import DistillationData, DistillationModule, lessons
 from conditioning.encoder import TextEncoder
 from conditioning.probe import probe
 from conditioning.student import (
@@ -247,6 +247,19 @@ def test_a_small_distillation_beats_its_start():
             loss.backward()
             optimizer.step()
     assert held_out(student) > fitted + 0.02
+
+
+def test_a_student_is_made_where_its_data_is_whatever_device_lightning_prefers():
+    """Lightning makes models under its device: on CUDA the CPU's generators would not do there."""
+    meaning = torch.randn(6, 12, generator=torch.Generator().manual_seed(0))
+    data = DistillationData()
+    data.pieces, data.frequencies = meaning, torch.full((6,), 1 / 6)
+    data.tokens, data.targets = [torch.tensor([3, 1]), torch.tensor([4, 5, 1])], meaning[3:5]
+    module = DistillationModule(layers=1, heads=2, hidden=8)
+    module.trainer = SimpleNamespace(datamodule=data, ckpt_path=None)
+    with torch.device("meta"):
+        module.configure_model()
+    assert {weight.device.type for weight in module.student.parameters()} == {"cpu"}
 
 
 @pytest.mark.parametrize("one", [(2, 1), (1, 2)])

@@ -4,7 +4,6 @@ import math
 from collections import Counter
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from conftest import make_prior, make_text_encoder
@@ -95,8 +94,8 @@ def test_counts_are_what_draws_of_captions_come_to():
     mix = CaptionMix(sense=0.3, radical=0.15, null=0.1, gloss=0.2, kind=0.1)
     texts, counts = expected_counts(RECORDS, mix, MORE)
     words = all_captions(RECORDS, MORE)
-    cache = WordCache(np.zeros((len(words), 1)), np.arange(len(words) + 1), words)
-    samples = LatentDataset(torch.zeros(3, 1), RECORDS, cache, mix, MORE)
+    cache = WordCache(torch.zeros(len(words), 1), torch.arange(len(words) + 1), words)
+    samples = LatentDataset([0, 1, 2], RECORDS, cache, mix, MORE)
     draws = 4000
     seen = Counter(
         (samples.caption(Draw(row, seed)), RECORDS[row].radical)

@@ -114,6 +114,17 @@ def test_a_run_killed_again_and_again_ends_as_one_that_was_not(train, stage):
     assert whole["lr_schedulers"] == parts["lr_schedulers"]
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_that_goes_on_from_its_last_step_exports_the_same(train):
+    """As one does that was killed at its export: the average, and not the last weights."""
+    options = "--trainer.max_steps=12", "--model.out"
+    assert train("diffusion", *options, "whole").code == 0
+    assert checkpoint("diffusion")["global_step"] == 12
+    assert train("diffusion", *options, "again", "--ckpt_path", "last").code == 0
+    a, b = weights("whole"), weights("again")
+    assert all(a[name].equal(b[name]) for name in a)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.filterwarnings("ignore")
 def test_a_signal_ends_the_step_saves_it_and_stops(train, number):
