@@ -215,3 +215,9 @@ class GlyphDataset(Dataset):
         """The glyphs at `indices`, float32 (B, 1, size, size) in [0, 1]."""
         pixels = self._pixels[self._rows[np.asarray(indices)]]
         return torch.from_numpy(pixels).unsqueeze(1).float().div_(255)
+
+
+def load_more(folders: Iterable[str | Path], held_out: Iterable[GlyphRecord]) -> list[GlyphDataset]:
+    """Further folders of glyphs to learn from, without the characters that are held out."""
+    unseen = {record.character for record in held_out}
+    return [GlyphDataset(folder, without=unseen) for folder in folders]

@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from autoencoder.batches import Draw, SeededBatches, generator_of
-from autoencoder.glyphs import GlyphDataset, GlyphRecord
+from autoencoder.glyphs import GlyphDataset, GlyphRecord, load_more
 from autoencoder.muon import Muon, muon_dtype, pointwise, scheduled, triangle
 from autoencoder.reader import RadicalReader, ReaderConfig
 
@@ -46,10 +46,8 @@ class ReaderData(LightningDataModule):
         )
         counts = classes(self.train.records).bincount(minlength=ReaderConfig.radicals)
         self.commonest = counts.argsort(descending=True, stable=True)[:COMMONEST]
-        held_out = {record.character for record in self.test.records}
-        self.sources = [Source(self.train)]
-        for folder in self.hparams.more:
-            self.sources.append(Source(GlyphDataset(folder, without=held_out)))
+        more = load_more(self.hparams.more, self.test.records)
+        self.sources = [Source(glyphs) for glyphs in (self.train, *more)]
 
     def train_dataloader(self) -> DataLoader:
         glyphs = Drawn(self.sources)

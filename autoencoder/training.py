@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from autoencoder.batches import Draw, SeededBatches, choose, draw_for, randn, step_generator
-from autoencoder.glyphs import GlyphDataset
+from autoencoder.glyphs import GlyphDataset, load_more
 from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss, shrink
 from autoencoder.model import Autoencoder, AutoencoderConfig
 from autoencoder.muon import Muon, muon_dtype, pointwise, scheduled, triangle
@@ -60,9 +60,7 @@ class GlyphData(LightningDataModule):
     def setup(self, stage: str) -> None:
         self.train = GlyphDataset(self.hparams.folder, "train")
         self.test = GlyphDataset(self.hparams.folder, "test")
-        held_out = {record.character for record in self.test.records}
-        self.sources = [self.train]
-        self.sources += [GlyphDataset(folder, without=held_out) for folder in self.hparams.more]
+        self.sources = [self.train, *load_more(self.hparams.more, self.test.records)]
         if self.trainer:
             for source in self.sources:
                 source.check_size(self.trainer.lightning_module.autoencoder.config.image_size)

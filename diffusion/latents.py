@@ -18,7 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from autoencoder import Autoencoder
 from autoencoder.batches import Draw, SeededBatches
-from autoencoder.glyphs import GlyphDataset
+from autoencoder.glyphs import GlyphDataset, load_more
 from conditioning import TextEncoder
 from conditioning.dictionaries import load_common
 from conditioning.radicals import radical
@@ -160,9 +160,8 @@ class LatentData(LightningDataModule):
             for encoder in (self.autoencoder, self.text_encoder):
                 encoder.to(self.trainer.strategy.root_device)
         glyphs = GlyphDataset(self.hparams.folder)
-        held_out = {record.character for record in glyphs.records if record.split == "test"}
-        self.sources = [glyphs]
-        self.sources += [GlyphDataset(folder, without=held_out) for folder in self.hparams.more]
+        held_out = [record for record in glyphs.records if record.split == "test"]
+        self.sources = [glyphs, *load_more(self.hparams.more, held_out)]
         for source in self.sources:
             source.check_size(self.autoencoder.config.image_size)
         self.records = [record for source in self.sources for record in source.records]

@@ -50,7 +50,7 @@ def main(
     check_writable(out, folder=True)
     check_model(model)
     # Imported late: torch takes seconds, and --help needs none of it.
-    from autoencoder.glyphs import GlyphDataset
+    from autoencoder.glyphs import GlyphDataset, load_more
     from autoencoder.reader import RadicalReader
     from diffusion.evaluation.evaluator import Evaluator
     from diffusion.evaluation.plan import COMMONEST, QUICK, Plan
@@ -66,8 +66,7 @@ def main(
     skipped: dict[str, str] = {}
     ocr, lpips = extras(skipped)
     warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training
-    unseen = {record.character for record in held_out.records}
-    further = [GlyphDataset(folder, without=unseen) for folder in more or ()]
+    further = load_more(more or (), held_out.records)
     evaluator = Evaluator(pipe, reader, training, held_out, plan, progress_bar, further)
     print(f"about {evaluator.expected_seconds() / 60:.0f} minutes on {pipe.device}", flush=True)
     figures = evaluator.run(ocr, lpips)
