@@ -1,4 +1,4 @@
-"""The caches: never stale, never made twice, and true to the encoders; and the mix of captions."""
+"""The caches: never stale, never made twice, and true to the encoders."""
 
 from collections import Counter
 
@@ -11,15 +11,14 @@ from autoencoder.batches import Draw
 from autoencoder.fonts import GlyphError, default_font
 from autoencoder.glyphs import GlyphDataset, record, write_glyphs
 from conditioning import TextEncoder
-from diffusion import latents, naming
+from diffusion import latents
 from diffusion.latents import (
     NULL_CAPTION,
     LatentData,
-    LatentDataset,
     build_latents,
     build_words,
 )
-from diffusion.naming import NO_MORE_WORDS, CaptionMix, MoreWords, all_captions, captions_of
+from diffusion.naming import CaptionMix
 
 RECORDS = [
     record("金", 167, 8, "gold; metal; money"),
@@ -127,100 +126,6 @@ def test_a_stop_half_way_leaves_no_cache(tmp_path, tiny_text_encoder, monkeypatc
     assert build_words(["gold"], tiny_text_encoder, tmp_path).length("gold") == 2
 
 
-def test_what_a_glyph_may_be_called():
-    assert captions_of(RECORDS[0]) == {
-        "caption": ["gold; metal; money"],
-        "sense": ["gold", "metal", "money"],
-        "radical": ["gold", "metal"],
-        "gloss": [],
-        "kind": [],
-    }
-    more = MoreWords({"金": ("golden", "Au")}, {167: ("zinc",), 104: ()})
-    assert captions_of(RECORDS[0], more)["gloss"] == ["golden", "Au"]
-    assert captions_of(RECORDS[0], more)["kind"] == ["zinc"]
-    assert set(all_captions(RECORDS, more)) - set(all_captions(RECORDS)) == {"golden", "Au", "zinc"}
-    texts = all_captions(RECORDS)
-    assert len(texts) == len(set(texts))
-    assert texts[0] == NULL_CAPTION == ""
-    for one in RECORDS:
-        assert {text for kind in captions_of(one).values() for text in kind} <= set(texts)
-
-
-def draws(words, mix, count=4000, more=NO_MORE_WORDS):
-    """How often each caption of the fourth glyph is drawn."""
-    dataset = LatentDataset([7], [RECORDS[3]], words, mix, more)
-    return Counter(dataset[Draw(0, seed)][1] for seed in range(count))
-
-
-@pytest.fixture
-def words(tmp_path, tiny_text_encoder):
-    return build_words(all_captions(RECORDS), tiny_text_encoder, tmp_path)
-
-
-def test_captions_come_as_often_as_the_mix_says(words):
-    counts = draws(words, CaptionMix(0.3, 0.2, 0.1))
-    names = captions_of(RECORDS[3])["radical"]
-    expected = Counter({"illness, sickness; disease": 0.4, NULL_CAPTION: 0.1})
-    for sense in ("illness, sickness", "disease"):
-        expected[sense] += 0.3 / 2
-    for name in names:
-        expected[name] += 0.2 / len(names)
-    assert set(counts) == set(expected)
-    for text, share in expected.items():
-        assert counts[text] / 4000 == pytest.approx(share, abs=0.03), text
-
-
-@pytest.mark.parametrize(
-    "kind, more",
-    [
-        ("gloss", MoreWords(glosses={"病": ("ill", "fault")})),
-        ("kind", MoreWords(kinds={104: ("ill", "fault")})),
-    ],
-)
-def test_glosses_and_kinds_come_where_there_are_some(tmp_path, tiny_text_encoder, kind, more):
-    words = build_words(all_captions(RECORDS, more), tiny_text_encoder, tmp_path)
-    mix = CaptionMix(sense=0, radical=0, null=0.2, **{kind: 0.5})
-    counts = draws(words, mix)  # without any, the whole caption has their share
-    assert set(counts) == {"illness, sickness; disease", NULL_CAPTION}
-    assert counts[NULL_CAPTION] / 4000 == pytest.approx(0.2, abs=0.03)
-    counts = draws(words, mix, more=more)
-    assert counts["ill"] / 4000 == pytest.approx(0.25, abs=0.03)
-    assert counts["fault"] / 4000 == pytest.approx(0.25, abs=0.03)
-    assert counts[NULL_CAPTION] / 4000 == pytest.approx(0.2, abs=0.03)
-
-
-def test_captions_have_the_name_of_their_radical_before_them_as_often_as_asked(
-    tmp_path, tiny_text_encoder
-):
-    words = build_words(all_captions(RECORDS, named=True), tiny_text_encoder, tmp_path)
-    counts = draws(words, CaptionMix(sense=0, radical=0.4, null=0.2, named=0.25))
-    whole, names = RECORDS[3].caption, captions_of(RECORDS[3])["radical"]
-    for text, share in [(whole, 0.4), *((name, 0.4 / len(names)) for name in names)]:
-        assert counts[text] / 4000 == pytest.approx(0.75 * share, abs=0.03), text
-        assert counts[f"{names[0]}; {text}"] / 4000 == pytest.approx(0.25 * share, abs=0.03), text
-    assert counts[NULL_CAPTION] / 4000 == pytest.approx(0.2, abs=0.03)
-    assert sum(counts.values()) == 4000 and len(counts) == 2 * (1 + len(names)) + 1
-
-
-def test_a_caption_that_a_name_would_make_too_long_stays_without(tmp_path, tiny_text_encoder):
-    words = build_words(all_captions(RECORDS, named=True), tiny_text_encoder, tmp_path)
-    whole = RECORDS[3].caption
-    mix = CaptionMix(sense=0, radical=0, null=0, named=1, longest=words.length(whole))
-    assert set(draws(words, mix)) == {whole}
-
-
-def test_more_words_are_read_only_where_they_are_asked_for(monkeypatch):
-    for name in ("load_glosses", "load_kinds"):
-        monkeypatch.setattr(naming, name, lambda: pytest.fail("not asked for"))
-    assert MoreWords.load(CaptionMix()) == MoreWords({}, {})
-
-
-def test_a_kind_that_the_evaluation_asks_for_goes_with_all_its_words(monkeypatch):
-    kinds = {104: (("flu", "influenza"), ("asthma",), ("swimmer's itch",)), 196: (("penguins",),)}
-    monkeypatch.setattr(naming, "load_kinds", lambda: kinds)
-    assert MoreWords.load(CaptionMix(kind=0.1)).kinds == {104: ["asthma"], 196: []}
-
-
 def test_common_characters_are_seen_oftener(data, monkeypatch):
     monkeypatch.setattr(latents, "load_common", lambda: {"金", "魚"})
     data.hparams.common = 4.0
@@ -234,21 +139,6 @@ def test_common_characters_are_seen_oftener(data, monkeypatch):
     assert sum(seen[i] for i, yes in enumerate(often) if yes) / sum(seen.values()) == pytest.approx(
         4 * sum(often) / (4 * sum(often) + len(often) - sum(often)), abs=0.04
     )
-
-
-def test_a_caption_too_long_gives_way_to_its_senses(words):
-    whole, length = RECORDS[3].caption, words.length(RECORDS[3].caption)
-    mix = {"sense": 0.0, "radical": 0.0, "null": 0.5}
-    assert set(draws(words, CaptionMix(**mix, longest=length))) == {whole, NULL_CAPTION}
-    counts = draws(words, CaptionMix(**mix, longest=length - 1))
-    assert set(counts) == {"illness, sickness", "disease", NULL_CAPTION}
-    assert counts[NULL_CAPTION] / 4000 == pytest.approx(0.5, abs=0.03)
-    assert counts["disease"] / 4000 == pytest.approx(0.25, abs=0.03)
-
-
-def test_without_a_mix_a_glyph_has_its_whole_caption(words):
-    dataset = LatentDataset(list(range(10, 18)), RECORDS, words, None)
-    assert [dataset[i] for i in range(8)] == [(10 + i, r.caption) for i, r in enumerate(RECORDS)]
 
 
 def test_a_batch_is_latents_with_their_own_words(data, folder):
@@ -307,27 +197,6 @@ def test_a_process_that_did_not_prepare_reads_the_same(data, folder, monkeypatch
     assert other.splits["train"].rows == data.splits["train"].rows
     assert other.autoencoder.fingerprint == data.autoencoder.fingerprint
     assert other.text_encoder.fingerprint == data.text_encoder.fingerprint
-
-
-@pytest.mark.parametrize("longest", [0, 513, int("9" * 300)])
-def test_a_length_that_no_batch_can_have_is_refused(longest):
-    with pytest.raises(ValueError, match="tokens: take 1 to 512"):
-        CaptionMix(longest=longest)
-
-
-@pytest.mark.parametrize(
-    ("shares", "said"),
-    [
-        ({"sense": 0.6, "kind": 0.3, "radical": 0.2}, "come to 1.2: at most 1"),
-        ({"gloss": -0.1}, "a share of -0.1 for gloss"),
-        ({"named": 1.5}, "a share of 1.5 for named"),
-        ({"null": float("nan")}, "a share of nan for null"),
-    ],
-)
-def test_shares_that_are_none_are_refused(shares, said):
-    CaptionMix(sense=0.6, kind=0.2, radical=0.1, null=0.1, named=1)
-    with pytest.raises(ValueError, match=said):
-        CaptionMix(**shares)
 
 
 def test_glyphs_of_another_size_than_the_autoencoder_s_are_refused(tmp_path, folder):
