@@ -24,8 +24,12 @@ class Draw(NamedTuple):
 
 
 def seed_of(*parts: int) -> int:
-    """A seed of 63 bits for a place in a training, such as (seed, epoch, position), from 0 on."""
-    return int(np.random.SeedSequence(parts).generate_state(1, np.uint64)[0]) >> 1
+    """A seed of 63 bits for a place in a training, such as (seed, epoch, position), from 0 on.
+
+    Places of different depth have different seeds: (seed, 5) has not that of (seed, 5, 0).
+    """
+    place = np.random.SeedSequence((len(parts), *parts))
+    return int(place.generate_state(1, np.uint64)[0]) >> 1
 
 
 def generator_of(*parts: int) -> torch.Generator:
@@ -103,6 +107,11 @@ class SeededBatches(Sampler[list[Draw]]):
 def process(trainer: Trainer | None) -> tuple[int, int]:
     """Which process of a training this is, from 0, and of how many."""
     return (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+
+
+def is_exporter(trainer: Trainer) -> bool:
+    """Whether this process writes the finished model: the first one of a training that counts."""
+    return trainer.is_global_zero and not (trainer.interrupted or trainer.fast_dev_run)
 
 
 def step_generator(trainer: Trainer, seed: int, batch: int) -> torch.Generator:

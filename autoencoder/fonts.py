@@ -62,21 +62,21 @@ def load_font(path: str | Path, index: int = 0, size: float = SIZE * EM) -> Font
         with TTFont(path, fontNumber=index, lazy=True) as tables:
             characters = frozenset(tables.getBestCmap() or ())
             ascent = _em_ascent(tables)
-            axes = [
-                min(max(REGULAR, axis.minValue), axis.maxValue)
+            axes = {
+                axis.axisTag: min(max(REGULAR, axis.minValue), axis.maxValue)
                 if axis.axisTag == "wght"
                 else axis.defaultValue
                 for axis in (tables["fvar"].axes if "fvar" in tables else ())
-            ]
+            }
         # The basic layout: one character needs no shaping, and Raqm is not installed everywhere.
         face = ImageFont.truetype(path, size, index, layout_engine=ImageFont.Layout.BASIC)
     except Exception as error:  # a damaged file can make fontTools fail in any way
         raise GlyphError(f"{path} is not a font that can be read: {error!r}") from None
     if axes:
         # Left alone, a variable font draws its default instance, in Noto Sans SC the Thin one.
-        face.set_variation_by_axes(axes)
+        face.set_variation_by_axes(list(axes.values()))
     family, style = face.getname()
-    name = f"{family} at weight {REGULAR}" if axes else f"{family} {style}"
+    name = f"{family} at weight {axes['wght']:g}" if "wght" in axes else f"{family} {style}"
     return Font(face, name, characters, ascent)
 
 

@@ -49,6 +49,10 @@ class AutoencoderConfig:
             raise ValueError("latent_mean and latent_std need one number a latent channel")
         if min(self.latent_channels, self.stem, *self.widths) < 1:
             raise ValueError("latent_channels, stem and widths must be at least 1")
+        if min(*self.encoder_blocks, *self.decoder_blocks) < 0:
+            raise ValueError("encoder_blocks and decoder_blocks must be at least 0")
+        if min(self.latent_std) <= 0:
+            raise ValueError("latent_std must be above 0")
         if self.image_size < 1 or self.image_size % (self.stem * 2 ** (levels - 1)):
             raise ValueError(f"image_size {self.image_size} does not divide into latent cells")
 

@@ -41,7 +41,7 @@ def pointwise(network: nn.Module) -> list[nn.Parameter]:
 
 
 def triangle(warmup: int, total: int) -> Callable[[int], float]:
-    """A rate's factor by step: up over `warmup` steps, and down to zero at the last of `total`."""
+    """A rate's factor by step: up over `warmup` steps, down to zero after the last of `total`."""
     return lambda step: min(1, (step + 1) / max(1, warmup)) * max(0, 1 - step / max(1, total))
 
 

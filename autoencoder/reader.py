@@ -49,6 +49,10 @@ class ReaderConfig:
             raise ValueError("widths and blocks must be of one length")
         if min(self.radicals, self.stem, self.features, self.image_size, *self.widths) < 1:
             raise ValueError("the sizes of a reader must be at least 1")
+        if min(self.blocks) < 0:
+            raise ValueError("blocks must be at least 0")
+        if not 0 <= self.dropout < 1:
+            raise ValueError(f"dropout of {self.dropout}: take 0 or more, and less than 1")
         if self.image_size % (self.stem * 2 ** len(self.widths)):
             raise ValueError(f"image_size {self.image_size} does not halve often enough")
 

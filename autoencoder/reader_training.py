@@ -11,7 +11,7 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
-from autoencoder.batches import Draw, SeededBatches, generator_of
+from autoencoder.batches import Draw, SeededBatches, generator_of, is_exporter
 from autoencoder.glyphs import GlyphDataset, GlyphRecord, load_more
 from autoencoder.muon import Muon, muon_dtype, pointwise, scheduled, triangle
 from autoencoder.reader import RadicalReader, ReaderConfig
@@ -154,7 +154,7 @@ class ReaderModule(LightningModule):
     Args:
         config: the network.
         learning_rate: of Muon, for the pointwise convolutions, at its peak; it rises over
-            `warmup_steps` and falls to zero at the last step of the trainer.
+            `warmup_steps` and falls in a line, to zero after the last step.
         adam_learning_rate: of AdamW, for the rest, in the same way.
         weight_decay: of the matrices.
         smoothing: part of the labels spread over all radicals.
@@ -225,5 +225,5 @@ class ReaderModule(LightningModule):
         return scheduled(optimizer, triangle(self.hparams.warmup_steps, total))
 
     def on_fit_end(self) -> None:
-        if self.trainer.is_global_zero and not self.trainer.interrupted:
+        if is_exporter(self.trainer):
             print(f"wrote {self.reader.save_pretrained(self.hparams.out)}")

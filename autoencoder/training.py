@@ -12,7 +12,15 @@ from lightning.pytorch import LightningDataModule, LightningModule
 from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
-from autoencoder.batches import Draw, SeededBatches, choose, draw_for, randn, step_generator
+from autoencoder.batches import (
+    Draw,
+    SeededBatches,
+    choose,
+    draw_for,
+    is_exporter,
+    randn,
+    step_generator,
+)
 from autoencoder.glyphs import GlyphDataset, load_more
 from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss, shrink
 from autoencoder.model import Autoencoder, AutoencoderConfig
@@ -134,7 +142,7 @@ class AutoencoderModule(LightningModule):
         config: the network.
         loss: the weights of the loss's terms.
         learning_rate: of Muon, for the pointwise convolutions, at its peak; it rises over
-            `warmup_steps` and falls to zero at the last step of the trainer.
+            `warmup_steps` and falls in a line, to zero after the last step.
         adam_learning_rate: of AdamW, for the rest, in the same way.
         warmup_steps: steps until the peak.
         start: folder of an autoencoder to start from, whose settings then replace `config`.
@@ -225,7 +233,7 @@ class AutoencoderModule(LightningModule):
         return scheduled(optimizer, triangle(self.hparams.warmup_steps, total))
 
     def on_fit_end(self) -> None:
-        if not self.trainer.is_global_zero or self.trainer.interrupted:
+        if not is_exporter(self.trainer):
             return
         if not self.hparams.decoder_only or self.hparams.average:
             self.autoencoder.to(self.trainer.strategy.root_device)  # Lightning has put it aside
@@ -252,4 +260,4 @@ def latent_statistics(
         total += raw.sum(dim=(0, 2, 3))
         squares += raw.square().sum(dim=(0, 2, 3))
     mean = total / count
-    return mean.cpu(), (squares / count - mean**2).sqrt().cpu()
+    return mean, (squares / count - mean**2).clamp_min(1e-12).sqrt()  # a dead channel's is 0

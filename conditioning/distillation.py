@@ -147,7 +147,8 @@ class DistillationData(lightning.LightningDataModule):
         occurrences = torch.zeros(self.vocabulary)
         words = list(counts)
         for encoding, word in zip(tokenizer.encode_batch(words), words, strict=True):
-            occurrences[encoding.ids[:-1]] += counts[word]
+            pieces = torch.tensor(encoding.ids[:-1])
+            occurrences.index_add_(0, pieces, torch.full((len(pieces),), float(counts[word])))
         return tokenizer, occurrences / occurrences.sum()
 
     def _tokens(self, texts: Sequence[str]) -> list[Tensor]:
@@ -265,9 +266,9 @@ class DistillationModule(lightning.LightningModule):
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
 
-    def on_train_end(self) -> None:
+    def on_fit_end(self) -> None:
         """Write the finished encoder to `out`."""
-        if self.trainer.fast_dev_run:
+        if self.trainer.interrupted or self.trainer.fast_dev_run:
             return
         encoder = TextEncoder(deepcopy(self.student).cpu(), self.trainer.datamodule.tokenizer)
         encoder.save_pretrained(self.hparams.out)

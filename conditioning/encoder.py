@@ -129,7 +129,9 @@ class TextEncoder(nn.Module):
         finally:
             if bars:
                 logging.enable_progress_bar()
-        return cls(model, tokenizer, max_tokens or settings.get("max_tokens", DEFAULT_MAX_TOKENS))
+        if max_tokens is None:
+            max_tokens = settings.get("max_tokens", DEFAULT_MAX_TOKENS)
+        return cls(model, tokenizer, max_tokens)
 
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json, tokenizer.json and model.safetensors (float16) into `folder`.

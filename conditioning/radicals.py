@@ -263,8 +263,8 @@ def find_radical(text: str) -> Radical:
     ValueError, in one line, where there is none.
     """
     asked = text.strip().casefold()
-    if asked.isdecimal():
-        return radical(int(asked[:9]))
+    if asked.isdecimal() and len(asked) <= 9:
+        return radical(int(asked))
     found = [one for one in RADICALS if asked in (*one.names, *one.forms)]
     if not found:
         raise ValueError(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -68,6 +70,7 @@ def classifier_free(
         weights = [1.0] * len(owner)
     alone = owner == list(range(len(negative[0]))) and set(weights) == {1.0}
     rows = torch.tensor(owner, device=words[0].device)
+    turns = [torch.tensor(turn, device=words[0].device) for turn in _turns(owner)]
     shares = words[0].new_tensor(weights)
     plain, away = conditional(predict, words), conditional(predict, negative)
     both = conditional(predict, join(words, negative))
@@ -82,9 +85,25 @@ def classifier_free(
         x_0 = both(torch.cat([x_t[rows], x_t]), torch.cat([t[rows], t]))
         positive, nothing = x_0.split([len(rows), len(x_t)])
         # Written as a weighted sum, so that a weight of 0 or 1 leaves each prediction as it is.
-        # By index_put, whose sums on CUDA are always in one order, unlike those of index_add.
-        parts, where = column(now * shares, x_t), (rows,)
-        total = torch.zeros_like(column(t, x_t)).index_put(where, parts, accumulate=True)
-        return ((1 - total) * nothing).index_put(where, parts * positive, accumulate=True)
+        # In turns, so that the sum of each sample has one order, with threads and on a card too.
+        parts, total = column(now * shares, x_t), torch.zeros_like(column(t, x_t))
+        for turn in turns:
+            total[rows[turn]] += parts[turn]
+        x_0 = (1 - total) * nothing
+        for turn in turns:
+            x_0[rows[turn]] += parts[turn] * positive[turn]
+        return x_0
 
     return denoise
+
+
+def _turns(owner: list[int]) -> list[list[int]]:
+    """The first row of each owner, then the second of those that have one, and so on."""
+    seen: Counter[int] = Counter()
+    turns: list[list[int]] = []
+    for row, sample in enumerate(owner):
+        if seen[sample] == len(turns):
+            turns.append([])
+        turns[seen[sample]].append(row)
+        seen[sample] += 1
+    return turns

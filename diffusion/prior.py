@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -76,7 +77,8 @@ class RadicalPrior(nn.Module):
     def choose(self, pooled: Tensor, seed: int, sharpness: float = SHARPNESS) -> int:
         """A radical, 1 to 214, drawn with a seed from what one text `(D,)` makes likely."""
         chances = self.probabilities(pooled[None], sharpness)[0].cpu().cumsum(dim=0)  # (214,)
-        draw = torch.rand((), generator=torch.Generator().manual_seed(seed))
+        # Not by torch's generator, whose first numbers of this seed become the noise.
+        draw = np.random.Generator(np.random.PCG64(seed)).random()
         return 1 + min(int((chances <= draw).sum()), len(chances) - 1)
 
     @property

@@ -27,6 +27,7 @@ def expected_counts(
     counts: dict[tuple[str, int], float] = {}
     for record in records:
         kinds = captions_of(record, more)
+        kinds["caption"] = kinds["caption"] or kinds["radical"]  # as a `LatentDataset` has it
         left = 1 - mix.null
         shares = {}
         for name in ("sense", "radical", "gloss", "kind"):

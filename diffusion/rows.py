@@ -34,7 +34,7 @@ def row_by_row(network: Network, size: int) -> Network:
             of_length = (lengths == length).nonzero().flatten()
             for rows, filled in _parts(of_length, size):
                 words = embedding[filled, :length], mask[filled, :length]
-                out[rows] = network(x_t[filled], t[filled], *words)[: len(rows)]
+                out[rows] = network(x_t[filled], t[filled], *words)[: len(rows)].to(out)
         return out
 
     return predict

@@ -14,7 +14,7 @@ from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
-from autoencoder.batches import draw_for, randn, step_generator
+from autoencoder.batches import draw_for, is_exporter, randn, step_generator
 from autoencoder.muon import Muon, muon_dtype, scheduled, trapezoid
 from diffusion.dit import DiTConfig
 from diffusion.folders import DENOISERS, load_denoiser
@@ -190,7 +190,7 @@ class DiffusionModule(LightningModule):
         """The denoiser as it is now, with the encoders it is trained on."""
         data = self.trainer.datamodule
         pipeline = GlyphPipeline(data.autoencoder, data.text_encoder, self.denoiser)
-        return pipeline.to(self.device)  # the encoders made the caches on the CPU
+        return pipeline.to(self.device)  # the encoders are where the caches were made
 
     def configure_optimizers(self) -> dict:
         h = self.hparams
@@ -207,5 +207,5 @@ class DiffusionModule(LightningModule):
         return scheduled(optimizer, trapezoid(h.warmup_steps, h.cooldown, total))
 
     def on_fit_end(self) -> None:
-        if self.trainer.is_global_zero and not self.trainer.interrupted:
+        if is_exporter(self.trainer):
             print(f"wrote {self.pipeline().save_pretrained(self.hparams.out)}")

@@ -2,7 +2,7 @@
 
 Convolutions look around at each resolution on the way down to the coarsest and back up, where what
 was seen on the way down comes in again. Time and the mean word shift and scale every block
-(Dhariwal and Nichol 2021, https://arxiv.org/abs/2105.05233, section 3.3), and every cell attends to
+(Dhariwal and Nichol 2021, https://arxiv.org/abs/2105.05233, section 3.1), and every cell attends to
 every word, as in Stable Diffusion (Rombach et al. 2022, https://arxiv.org/abs/2112.10752).
 """
 

@@ -37,12 +37,21 @@ class TrainingCLI(LightningCLI):
         )
 
     def before_instantiate_classes(self) -> None:
-        """Raises ValueError for more processes than any machine has, before they are started."""
+        """Raises ValueError, before anything is started, for what no training here can do.
+
+        More processes than any machine has, and weights in 16 bits.
+        """
         trainer = self.config[self.subcommand].trainer
         for name, most in MOST_PROCESSES.items():
             value = str(getattr(trainer, name))
             if value.isdecimal() and int(value) > most:
                 raise ValueError(f"--trainer.{name} {value}: at most {most:,}")
+        if trainer.precision in ("16-true", "bf16-true"):
+            mixed = trainer.precision.replace("true", "mixed")
+            raise ValueError(
+                f"--trainer.precision {trainer.precision}: an average of weights needs float32 "
+                f"ones; take {mixed}, which computes in 16 bits all the same"
+            )
 
 
 class WholeConfig(SaveConfigCallback):
@@ -76,7 +85,7 @@ def train(
             "init_args": {"save_dir": str(root), "name": "logs"},
         },
         "callbacks": [*callbacks, Safety()],  # what it saves has the average of its step
-        "use_distributed_sampler": False,  # ours know of the other processes
+        "use_distributed_sampler": False,  # ours for training know of the other processes
         "num_sanity_val_steps": 0,
         "log_every_n_steps": 10,
         **trainer,

@@ -49,9 +49,9 @@ class UnihanDistillationData(DistillationData):
 class RadicalProbe(Callback):
     """Prints, at the end, how well radicals can be read from the student and from its teacher."""
 
-    def on_fit_end(self, trainer: Trainer, module: LightningModule) -> None:
-        """Probe the encoder as it was written to disk."""
-        if trainer.fast_dev_run:
+    def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
+        """Probe the encoder as it was written to disk, at the end of the fit."""
+        if stage != "fit" or trainer.interrupted or trainer.fast_dev_run:
             return
         encoder = TextEncoder.from_pretrained(module.hparams.out)
         data = trainer.datamodule

@@ -123,6 +123,21 @@ def test_a_grown_encoder_encodes_alike_and_learns_with_its_new_blocks(glyphs):
 # ---- the weights that ship -----------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"encoder_blocks": (-3, 1)}, "at least 0"),
+        ({"decoder_blocks": (1, -1)}, "at least 0"),
+        ({"latent_std": (0.0, 1.0, 1.0, 1.0)}, "above 0"),
+        ({"widths": (8,)}, "one length"),
+        ({"image_size": 100}, "does not divide"),
+    ],
+)
+def test_settings_that_make_no_autoencoder_say_why(settings, message):
+    with pytest.raises(ValueError, match=message):
+        replace(AUTOENCODER, **settings)
+
+
 def test_the_shipped_one_draws_glyphs_it_has_never_seen():
     held = [entry.character for entry in load_entries() if held_out(entry.caption)]
     glyphs = draw([c for c in held if "\u4e00" <= c <= "\u9fff"][::8][:64])

@@ -31,6 +31,7 @@ def test_seeds_are_of_their_place_alone():
     assert len(seeds) == 10_000
     assert all(0 <= seed < 2**63 for seed in seeds)
     assert seed_of(1, 2) == seed_of(1, 2)
+    assert len({seed_of(1, *[0] * depth) for depth in range(5)}) == 5
 
 
 def test_glyphs_that_fill_no_batch_are_refused():

@@ -52,6 +52,9 @@ def test_a_depthwise_convolution_is_each_channels_own_and_full_in_precision(imag
     with torch.autocast("cpu", torch.bfloat16):
         assert conv(image).equal(conv(image.float()))
         assert conv(image).dtype == torch.float32
+    half = conv.bfloat16()(image.bfloat16())
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), torch.cat(alone, dim=1), atol=0.05, rtol=0.05)
 
 
 def test_a_residual_block_whose_last_layer_is_zero_is_the_identity(image):

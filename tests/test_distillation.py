@@ -5,6 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import make_text_encoder
+from lightning.pytorch import Trainer
 from torch.nn.functional import cosine_similarity, normalize
 
 from conditioning.corpus import (
@@ -260,6 +262,46 @@ def test_a_student_is_made_where_its_data_is_whatever_device_lightning_prefers()
     with torch.device("meta"):
         module.configure_model()
     assert {weight.device.type for weight in module.student.parameters()} == {"cpu"}
+
+
+class TinyLessons(DistillationData):
+    """Four texts of a small vocabulary, and embeddings made up for them."""
+
+    def __init__(self):
+        super().__init__(batch_size=2)
+
+    def setup(self, stage=None):
+        generator = torch.Generator().manual_seed(0)
+        self.tokenizer = make_text_encoder().tokenizer
+        size = self.tokenizer.get_vocab_size()
+        self.pieces = torch.randn(size, 12, generator=generator)
+        self.frequencies = torch.full((size,), 1 / size)
+        self.tokens = self.held_out_tokens = [torch.tensor([3 + i, 1]) for i in range(4)]
+        self.targets = self.held_out_targets = self.pieces[3:7]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_run_that_goes_on_from_its_last_step_still_exports(tmp_path):
+    """As one does that was stopped in its last step, before it wrote anything."""
+
+    def fit(out, **options):
+        module = DistillationModule(layers=1, heads=2, hidden=8, out=tmp_path / out)
+        trainer = Trainer(
+            accelerator="cpu",
+            max_epochs=1,
+            default_root_dir=tmp_path,
+            logger=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            enable_checkpointing=False,
+        )
+        trainer.fit(module, datamodule=TinyLessons(), weights_only=False, **options)
+        return trainer
+
+    fit("whole").save_checkpoint(tmp_path / "last.ckpt")
+    fit("again", ckpt_path=tmp_path / "last.ckpt")
+    whole, again = (TextEncoder.from_pretrained(tmp_path / name) for name in ("whole", "again"))
+    assert whole.fingerprint == again.fingerprint
 
 
 @pytest.mark.parametrize("one", [(2, 1), (1, 2)])

@@ -230,6 +230,8 @@ def test_any_t5_in_a_folder(tmp_path):
     assert mask.all()
     assert encoder.max_tokens == 48
     assert encoder.dim == 16
+    with pytest.raises(ValueError, match="max_tokens must be at least 1, not 0"):
+        TextEncoder.from_pretrained(tmp_path, max_tokens=0)
 
 
 def one_line(error) -> str:

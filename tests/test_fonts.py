@@ -19,10 +19,11 @@ def ink(glyph: np.ndarray) -> tuple[float, float, float, float]:
     return rows[0], rows[-1], columns[0], columns[-1]
 
 
-def build_font(path, character="一", top=500, weights=None, descender=-120):
+def build_font(path, character="一", top=500, weights=None, descender=-120, axis="wght"):
     """A font of one glyph, a bar from 300 up to `top` in an em of 1000.
 
-    With `weights`, (lowest, highest), the bar grows from `top` to 300 + 2 (top - 300) between them.
+    With `weights`, (lowest, highest), the bar grows from `top` to 300 + 2 (top - 300) between them,
+    along `axis`.
     """
     pen = TTGlyphPen(None)
     for i, point in enumerate([(100, 300), (100, top), (900, top), (900, 300)]):
@@ -39,9 +40,9 @@ def build_font(path, character="一", top=500, weights=None, descender=-120):
     builder.setupPost()
     if weights:
         low, high = weights
-        builder.setupFvar([("wght", low, low, high, "Weight")], [])
+        builder.setupFvar([(axis, low, low, high, "Weight")], [])
         grow = [(0, 0), (0, top - 300), (0, top - 300), (0, 0), *[(0, 0)] * 4]
-        builder.setupGvar({"bar": [TupleVariation({"wght": (0, 1, 1)}, grow)], ".notdef": []})
+        builder.setupGvar({"bar": [TupleVariation({axis: (0, 1, 1)}, grow)], ".notdef": []})
     builder.save(path)
     return builder.font
 
@@ -108,6 +109,12 @@ def test_a_variable_font_without_400_takes_the_nearest_weight(tmp_path):
     build_font(tmp_path / "static.ttf", top=500)
     heavy, static = load_font(tmp_path / "heavy.ttf"), load_font(tmp_path / "static.ttf")
     assert np.array_equal(draw_glyph("一", heavy), draw_glyph("一", static))
+    assert heavy.name == "Bar at weight 600"
+
+
+def test_a_font_that_varies_in_something_else_has_no_weight_in_its_name(tmp_path):
+    build_font(tmp_path / "wide.ttf", weights=(100, 900), axis="wdth")
+    assert load_font(tmp_path / "wide.ttf").name == "Bar Regular"
 
 
 def test_the_em_box_comes_from_base_where_os2_does_not_tell(tmp_path):

@@ -154,6 +154,36 @@ def test_two_opposite_parts_cancel(inputs):
 
 
 @torch.no_grad()
+def test_a_conjunction_is_the_same_to_the_last_bit_in_a_crowd():
+    """More than 64 rows, which two threads share, and often enough for them to get in step."""
+    generator = torch.Generator().manual_seed(0)
+    count, parts = 43, 3
+    x_t = torch.randn(count, 8, 8, 8, generator=generator)
+    t = torch.full((count,), 0.5)
+    embedding = torch.randn(count * parts, 1, 8, generator=generator)
+    words = embedding, torch.ones(count * parts, 1, dtype=torch.bool)
+    negative = torch.zeros(count, 1, 8), torch.ones(count, 1, dtype=torch.bool)
+    owner = [sample for sample in range(count) for _ in range(parts)]
+
+    def predict(x_t, t, embedding, mask):
+        return x_t * embedding[:, 0, :, None, None]
+
+    def alone(i):
+        rows = slice(parts * i, parts * (i + 1))
+        mine = pick(words, rows), pick(negative, slice(i, i + 1))
+        return classifier_free(predict, *mine, 4.0, [0] * parts)(x_t[[i]], t[[i]])
+
+    expected = torch.cat([alone(i) for i in range(count)])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        together = classifier_free(predict, words, negative, 4.0, owner)
+        assert all(together(x_t, t).equal(expected) for _ in range(50))
+    finally:
+        torch.set_num_threads(threads)
+
+
+@torch.no_grad()
 @pytest.mark.parametrize("turned", [False, True])
 def test_join_pads_with_what_is_never_seen(tiny_denoiser, inputs, turned):
     x_t, t, words, negative = inputs

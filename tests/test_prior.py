@@ -56,6 +56,20 @@ def test_a_seed_chooses_the_same_again_and_leaves_the_global_state(prior, pooled
     assert prior.choose(pooled[1], 2**63 - 1) in range(1, 215)
 
 
+def test_the_radical_of_a_seed_says_nothing_of_its_noise(pooled):
+    """Radicals alike in chance, and the first two numbers of noise: their size is no guide."""
+    prior, count = RadicalPrior(TINY), 2000
+    with torch.no_grad():
+        prior.layers[-1].weight.zero_()
+        prior.layers[-1].bias.zero_()
+    chosen = torch.tensor([prior.choose(pooled[0], seed) for seed in range(count)])
+    noise = torch.stack(
+        [torch.randn(64, generator=torch.Generator().manual_seed(seed)) for seed in range(count)]
+    )
+    together = torch.stack([chosen.float(), *noise.square().T])
+    assert torch.corrcoef(together)[0, 1:].abs().max() < 5 / math.sqrt(count)
+
+
 def test_the_limit_of_sharpness_is_the_first_guess(prior, pooled):
     first = int(prior(pooled)[2].argmax()) + 1
     assert {prior.choose(pooled[2], seed, sharpness=1e4) for seed in range(50)} == {first}
@@ -85,6 +99,7 @@ RECORDS = [
     record("釦", 167, 11, "button; to plate with gold"),
     record("鵝", 196, 18, "goose"),
     record("鷺", 196, 24, "heron; egret; stork"),
+    record("𪈘", 196, 27, ""),
 ]
 MORE = MoreWords({"鵝": ["goose (Anser)"]}, {196: ["penguin", "swan", "raptor"]})
 
@@ -95,11 +110,11 @@ def test_counts_are_what_draws_of_captions_come_to():
     texts, counts = expected_counts(RECORDS, mix, MORE)
     words = all_captions(RECORDS, MORE)
     cache = WordCache(torch.zeros(len(words), 1), torch.arange(len(words) + 1), words)
-    samples = LatentDataset([0, 1, 2], RECORDS, cache, mix, MORE)
+    samples = LatentDataset([0, 1, 2, 3], RECORDS, cache, mix, MORE)
     draws = 4000
     seen = Counter(
         (samples.caption(Draw(row, seed)), RECORDS[row].radical)
-        for row in range(3)
+        for row in range(len(RECORDS))
         for seed in range(draws)
     )
     assert set(texts) == {text for text, _ in seen} - {""}
@@ -108,7 +123,7 @@ def test_counts_are_what_draws_of_captions_come_to():
             expected = float(row[number - 1])
             deviation = math.sqrt(draws * expected)
             assert abs(seen[text, number] - draws * expected) <= 5 * deviation + 1, text
-    assert float(counts.sum()) == pytest.approx(3 * (1 - mix.null))
+    assert float(counts.sum()) == pytest.approx(len(RECORDS) * (1 - mix.null))
 
 
 def test_where_words_say_nothing_the_prior_is_how_often_a_radical_is():

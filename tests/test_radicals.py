@@ -83,7 +83,9 @@ def test_every_name_and_form_finds_a_radical_of_it():
                    for text in (*r.names, *r.forms))  # fmt: skip
 
 
-@pytest.mark.parametrize("asked", ["", "gossip", "0", "215", "9" * 5000, "x" * 5000, "金属"])
+@pytest.mark.parametrize(
+    "asked", ["", "gossip", "0", "215", "9" * 5000, "0000000149", "x" * 5000, "金属"]
+)
 def test_what_is_no_radical_is_one_line(asked):
     with pytest.raises(ValueError) as error:
         find_radical(asked)

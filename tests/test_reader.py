@@ -63,6 +63,8 @@ def test_a_folder_gives_the_same_reader_back(tiny_reader, noise, tmp_path):
     [
         ({"blocks": (1,)}, "one length"),
         ({"features": 0}, "at least 1"),
+        ({"blocks": (-1, 3)}, "at least 0"),
+        ({"dropout": 1.0}, "dropout of 1.0"),
         ({"image_size": 100}, "does not halve"),
     ],
 )

@@ -125,6 +125,13 @@ def test_a_run_that_goes_on_from_its_last_step_exports_the_same(train):
     assert all(a[name].equal(b[name]) for name in a)
 
 
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.filterwarnings("ignore")
+def test_a_trial_of_one_step_writes_no_model(train, stage):
+    assert train(stage, "--model.out=trial", "--trainer.fast_dev_run=true").code == 0
+    assert not Path("trial").exists()
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.filterwarnings("ignore")
 def test_a_signal_ends_the_step_saves_it_and_stops(train, number):
