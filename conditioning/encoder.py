@@ -234,14 +234,22 @@ class TextEncoder(nn.Module):
         encodings = self.tokenizer.encode_batch(texts)
         return [self._fit(text, code) for text, code in zip(texts, encodings, strict=True)]
 
+    def unknown(self, text: str) -> list[str]:
+        """The parts of a text that no token stands for, such as characters of another script."""
+        code = self.tokenizer.encode(text.encode("utf-8", "replace").decode("utf-8"))
+        nothing = self.tokenizer.token_to_id("<unk>")
+        places = zip(code.ids, code.offsets, strict=True)
+        return [text[first:last] for token, (first, last) in places if token == nothing]
+
     def _fit(self, text: str, encoding: Encoding) -> list[int]:
         ids = encoding.ids if encoding.ids[-1:] == [self.end] else [*encoding.ids, self.end]
         if len(ids) <= self.max_tokens:
             return ids
         cut = encoding.offsets[self.max_tokens - 1][0]
         cut = 1 + text.rfind(" ", 0, cut + 1)  # a word cut in half counts as lost
+        lost = text[cut:] if len(text) - cut <= 60 else f"{text[cut : cut + 57]}..."
         warnings.warn(
-            f"caption longer than {self.max_tokens} tokens, these words are lost: {text[cut:]!r}",
+            f"caption longer than {self.max_tokens} tokens, these words are lost: {lost!r}",
             stacklevel=2,
         )
         return [*ids[: self.max_tokens - 1], self.end]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -184,11 +185,16 @@ class GlyphPipeline:
         """Words to embeddings, and those to the guided `denoise(x_t, t) -> x_0` of samplers.
 
         One text for each of the latents that it will be called with, and for each text, if not 1
-        each, the `weights` of its parts around `AND`; the rest as in a call.
+        each, the `weights` of its parts around `AND`; the rest as in a call. Warns of words that
+        the text encoder has no token for.
         """
         away = NULL_CAPTION if negative_prompt is None else negative_prompt
         parts = [(part, i) for i, text in enumerate(texts) for part in conjuncts(text)]
         rows = {text: i for i, text in enumerate(dict.fromkeys([*(p for p, _ in parts), away]))}
+        for unknown in filter(None, map(self.text_encoder.unknown, rows)):
+            warnings.warn(
+                f"not heard, as the model reads English: {' '.join(unknown)[:60]}", stacklevel=2
+            )
         embedding, mask = self.text_encoder(list(rows), batch_size=1)  # each text once, by itself
 
         def words(texts: list[str]) -> Words:

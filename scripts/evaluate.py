@@ -44,7 +44,7 @@ def main(
 
     The same model gives the same figures on the same machine. What needs
     the extra "evaluate" (an OCR engine, plots) is skipped without it, and
-    the tables say so.
+    the tables say so. At least 129 held-out glyphs are needed.
     """
     check_device(device)
     check_writable(out, folder=True)
@@ -62,6 +62,12 @@ def main(
     start = time.perf_counter()
     training, held_out = (GlyphDataset(data, split) for split in ("train", "test"))
     pipe, reader = load_pipeline(model, device), RadicalReader.from_pretrained()
+    least = reader.config.features + 1
+    if len(held_out) < least or len(training) < 2 * least:
+        raise ValueError(
+            f"{data} has {len(held_out):,} glyphs held out and {len(training):,} to train on: "
+            f"sets to compare take at least {least} and {2 * least}"
+        )
     plan = QUICK if quick else Plan()
     skipped: dict[str, str] = {}
     ocr, lpips = extras(skipped)

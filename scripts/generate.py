@@ -138,6 +138,8 @@ def main(
     check_request(
         texts, count, steps, guidance, sampler, seed, negative, guidance_interval, eta, radical
     )
+    if negative and guidance <= 1:
+        raise ValueError(f"--negative at guidance {guidance:g} leads nowhere: take more than 1")
     total = count * len(texts)
     target, single_files = destination(out, texts, prompts_file)
     if total > LARGEST_GRID and not single_files:
@@ -182,7 +184,7 @@ def main(
             "model": pipe.denoiser.fingerprint[:12],
         }
         if single_files:
-            write_files(glyphs, target, lines, count, seed, about)
+            heard = write_files(glyphs, target, lines, count, seed, about)
         else:
             heard = write_sheet(glyphs, target, texts, seed, about)
     if animate:
@@ -192,9 +194,9 @@ def main(
     number = f"{own:,} of {total:,}" if processes > 1 else f"{total:,}"
     noun = "glyph" if total == 1 else "glyphs"
     print(f"wrote {name}: {number} {noun} from seed {seed} on, in {seconds:.1f} s")
-    if not single_files and radical == AUTO and pipe.prior:
-        for words, times in Counter(heard).most_common(12):
-            print(f"{times:>4} × {words}")
+    if radical == AUTO and pipe.prior:
+        for words, times in heard.most_common(12):
+            print(f"{times:>4} × {words if len(words) <= 80 else f'{words[:77]}...'}")
 
 
 def destination(out: str | None, texts: list[str], file: str | None) -> tuple[Path, bool]:
@@ -203,7 +205,9 @@ def destination(out: str | None, texts: list[str], file: str | None) -> tuple[Pa
     Raises ValueError for a name that is neither, and OSError where nothing can be written.
     """
     if not out and file:
-        target, folder = Path("glyphs" if file == "-" else Path(file).stem), True
+        listed = Path("glyphs.txt" if file == "-" else file)
+        target = Path(listed.stem if listed.suffix else f"{listed.name}-glyphs")
+        folder = True
     elif not out:
         target, folder = Path(file_stem("-".join(texts)) + ".png"), False
     else:
@@ -248,15 +252,17 @@ def write_files(
     count: int,
     seed: int,
     about: dict,
-) -> None:
-    """One PNG a glyph, `<line>-<seed>.png`, written as it is drawn."""
-    digits, numbers = len(str(max(lines))), list(lines)
+) -> Counter[str]:
+    """One PNG a glyph, `<line>-<seed>.png`, written as it is drawn; returns what was heard."""
+    digits, numbers, all_heard = len(str(max(lines))), list(lines), Counter[str]()
     for place, image, heard in glyphs:
+        all_heard[heard] += 1
         line = numbers[place // count]
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{line:0{digits}}-{seed + place}.png"
         own = {"prompt": lines[line], "heard": heard, "seed": seed + place}
         write_png(image, path, own | about)
+    return all_heard
 
 
 def write_sheet(
@@ -265,8 +271,8 @@ def write_sheet(
     texts: list[str],
     seed: int,
     about: dict,
-) -> list[str]:
-    """All glyphs in one PNG, prompt after prompt; returns what each of them heard."""
+) -> Counter[str]:
+    """All glyphs in one PNG, prompt after prompt; returns what was heard."""
     _, images, heard = zip(*glyphs, strict=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     prompts = {
@@ -276,7 +282,7 @@ def write_sheet(
         "seed": seed,
     }
     write_png(sheet(images, blocks=len(texts)), path, prompts | about)
-    return list(heard)
+    return Counter(heard)
 
 
 def write_animation(

@@ -107,7 +107,10 @@ def glyphs(
     Under each glyph: the radical that a reader sees, and how sure it is.
     """
     if len(characters) not in (2, 4):
-        raise ValueError(f"{len(characters)} characters: give two, or four for a square")
+        several = "characters" if len(characters) > 1 else "word; a space goes between characters"
+        raise ValueError(f"{len(characters)} {several}: give two, or four for a square")
+    if prompt and through is not Through.diffusion:
+        raise ValueError("--prompt belongs to --through diffusion")
     check_time(time)
     check_request([prompt or "-"], 1, steps, guidance, SAMPLER, seed)
     target, animated, closed = destination(out, "-".join(characters), loop)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from _cli import progress_bar, run
+from _cli import check_writable, progress_bar, run
 from _options import Data
 
 from diffusion.request import check_model
@@ -36,6 +36,7 @@ def main(
     captions, and one that would do for sixty everyday words.
     """
     check_model(model)
+    check_writable(model / "prior", folder=True)
 
     import torch
 
@@ -43,11 +44,13 @@ def main(
     from conditioning import TextEncoder
     from diffusion.evaluation.sections import pooled
     from diffusion.evaluation.words import load_words
+    from diffusion.folders import load_denoiser
     from diffusion.naming import MoreWords
     from diffusion.prior import PriorConfig
     from diffusion.prior_training import MIX, expected_counts, fit_prior
 
     warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training
+    load_denoiser(model)  # raises where it is another model's folder
     records = GlyphDataset(data, "train").records
     unseen = GlyphDataset(data, "test").records
     words = load_words()
@@ -64,12 +67,12 @@ def main(
         guesses = (prior(questions).argmax(dim=1) + 1).tolist()
     right = [guess == record.radical for guess, record in zip(guesses, unseen, strict=False)]
     fit = [guess in words[word] for guess, word in zip(guesses[len(unseen) :], words, strict=True)]
+    written = prior.save_pretrained(model / "prior")
     print(f"texts   {len(texts):,} for {len(records):,} glyphs")
-    print(
-        f"guessed {sum(right) / len(right):.3f} of {len(right):,} held-out captions, "
-        f"{sum(fit) / len(fit):.3f} of {len(fit)} everyday words"
-    )
-    print(f"wrote   {prior.save_pretrained(model / 'prior')}")
+    for guessed, what in ((right, "held-out captions"), (fit, "everyday words")):
+        if guessed:
+            print(f"guessed {sum(guessed) / len(guessed):.3f} of {len(guessed):,} {what}")
+    print(f"wrote   {written}")
 
 
 if __name__ == "__main__":

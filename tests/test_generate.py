@@ -40,7 +40,7 @@ def test_one_prompt_is_a_square_named_after_it(generate):
     assert result.code == 0, result.err
     assert files() == ["sea-monster.png"]
     assert "wrote sea-monster.png: 16 glyphs from seed 0 on" in result.out
-    assert result.err == ""  # no bar where stderr is no terminal
+    assert "drawing" not in result.err  # no bar where stderr is no terminal
     image = Image.open("sea-monster.png")
     assert (image.format, image.mode) == ("PNG", "L")
     assert image.size == (MARGIN + 4 * (128 + MARGIN),) * 2
@@ -80,6 +80,11 @@ def test_what_the_prior_took_the_words_for_is_said(script):
     said, *heard = result.out.splitlines()
     assert said.startswith("wrote heron.png: 2 glyphs")
     assert heard == ["   2 × bird; heron"]
+    Path("words").write_text("heron\n")
+    options = "--count", 1, "--steps", 1, "--device", "cpu"
+    said, *heard = script("generate.py", "--prompts-file", "words", *options).out.splitlines()
+    assert said.startswith("wrote words-glyphs/: 1 glyph ")
+    assert heard == ["   1 × bird; heron"]
 
 
 def test_a_grid_and_single_files_hold_the_same_glyphs(generate):
@@ -190,6 +195,17 @@ def test_a_long_caption_warns_in_one_line(generate):
     assert len(files()[0]) <= 64
 
 
+def test_what_the_model_cannot_read_is_said(generate):
+    assert "not heard" not in generate("gold", "--count", 2).err
+    for arguments, said in (
+        (("gold 金魚", "fish"), "金魚"),
+        (("gold", "--negative", "水"), "水"),
+    ):
+        result = generate(*arguments, "--count", 17, "--out", "x.png")  # in several batches
+        assert result.code == 0
+        assert result.err == f"warning: not heard, as the model reads English: {said}\n"
+
+
 # ---- what is refused -----------------------------------------------------------------------------
 
 
@@ -236,6 +252,7 @@ def damaged(folder, what, model):
         (("gold", "--guidance-interval", 0.9), "--guidance-interval"),
         (("gold", "--animate", "gold.png"), "end the name in .gif, .webp, .mp4"),
         (("gold", "--animate", "x.gif", "--count", 65), "65 glyphs in an animation: take 64"),
+        (("gold", "--negative", "fish", "--guidance", 1), "leads nowhere: take more than 1"),
         (("gold", "--eta", 0.5), "eta belongs to the sampler ddim"),
         (("gold", "--sampler", "ddim", "--eta", 2), "take 0 to 1"),
         (("gold", "--attention", "flash"), 'no attention "flash"'),

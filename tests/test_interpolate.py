@@ -120,6 +120,8 @@ def test_an_edit_begins_with_the_character_and_moves_away(walk):
     ("arguments", "said"),
     [
         (("glyphs", "明", "草", "河"), "3 characters: give two, or four"),
+        (("glyphs", "明草"), "a space goes between characters"),
+        (("glyphs", "明", "草", "--prompt", "water"), "belongs to --through diffusion"),
         (("glyphs", "明", "草", "--time", 2), "a time of 2: take 0"),
         (("glyphs", "明", "草", "--time", "nan"), "a time of nan"),
         (("glyphs", "明", "x\U0001f409"), "no glyph for"),

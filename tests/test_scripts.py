@@ -168,6 +168,12 @@ def test_from_font_to_glyphs_by_the_command_lines(script, few_characters, wordne
     made = succeed("train_prior.py", "--model", "model", "--data", "data", "--epochs", 1)
     assert "of 16 held-out captions" in made
     assert "wrote   model/prior" in made
+    other = script("train_prior.py", "--model", "autoencoder", "--data", "data")
+    assert other.code == 2, other.out
+    assert not Path("autoencoder/prior").exists()
+    few = script("evaluate.py", "--data", "data", "--model", "model", "--out", "ev")
+    assert few.code == 2, few.out
+    assert "sets to compare take at least 129 and 258" in few.err
     options = "--count", 2, "--steps", 2, "--model", "model", "--device", "cpu"
     succeed("generate.py", "gold", "dragon", *options, "--out", "glyphs/")
     succeed("generate.py", "gold AND dragon", *options, "--model", "unet", "--sampler", "ddpm")
