@@ -39,7 +39,8 @@ def look(script, tiny_model_folder):
 
 def written(result, *names):
     assert result.code == 0, result.err
-    assert result.err == ""
+    # The tiny model knows few words.
+    assert all(line.startswith("warning: not heard") for line in result.err.splitlines())
     assert files() == sorted(names)
     assert all(name in result.out for name in names)
     return Image.open(names[-1]) if names[-1].endswith("png") else None
