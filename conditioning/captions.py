@@ -81,6 +81,11 @@ def _number(radical_strokes: str) -> int:
     return int(re.match(r"\d+", radical_strokes).group())
 
 
+def shortened(text: str, most: int = 60) -> str:
+    """A text of at most `most` characters to show in a message, cut off where it is longer."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
 def senses(caption: str) -> list[str]:
     """The glosses of a caption: its parts between semicolons, outside parentheses."""
     return [part for part in _split(caption, ";") if part]

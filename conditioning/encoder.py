@@ -15,6 +15,8 @@ from safetensors.torch import load_file, save
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 
+from conditioning.captions import shortened
+
 if TYPE_CHECKING:
     from transformers import T5EncoderModel
 
@@ -229,14 +231,13 @@ class TextEncoder(nn.Module):
         for caption in captions:
             if not isinstance(caption, str):
                 raise TypeError(f"a caption must be a string, not {type(caption).__name__}")
-        # A lone surrogate is a legal str but no legal text, and the tokenizer would refuse it.
-        texts = [text.encode("utf-8", "replace").decode("utf-8") for text in captions]
+        texts = [_legal(caption) for caption in captions]
         encodings = self.tokenizer.encode_batch(texts)
         return [self._fit(text, code) for text, code in zip(texts, encodings, strict=True)]
 
     def unknown(self, text: str) -> list[str]:
         """The parts of a text that no token stands for, such as characters of another script."""
-        code = self.tokenizer.encode(text.encode("utf-8", "replace").decode("utf-8"))
+        code = self.tokenizer.encode(_legal(text))
         nothing = self.tokenizer.token_to_id("<unk>")
         places = zip(code.ids, code.offsets, strict=True)
         return [text[first:last] for token, (first, last) in places if token == nothing]
@@ -247,12 +248,17 @@ class TextEncoder(nn.Module):
             return ids
         cut = encoding.offsets[self.max_tokens - 1][0]
         cut = 1 + text.rfind(" ", 0, cut + 1)  # a word cut in half counts as lost
-        lost = text[cut:] if len(text) - cut <= 60 else f"{text[cut : cut + 57]}..."
+        lost = shortened(text[cut:])
         warnings.warn(
             f"caption longer than {self.max_tokens} tokens, these words are lost: {lost!r}",
             stacklevel=2,
         )
         return [*ids[: self.max_tokens - 1], self.end]
+
+
+def _legal(text: str) -> str:
+    """The text without lone surrogates, which are a legal str, and which no tokenizer takes."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _digest(config: str, tokenizer: str, weights: Mapping[str, Tensor]) -> str:

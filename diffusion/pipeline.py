@@ -15,6 +15,7 @@ from torch import Tensor
 
 from autoencoder import Autoencoder
 from conditioning import TextEncoder
+from conditioning.captions import shortened
 from conditioning.radicals import RADICALS, Radical, find_radical
 from diffusion.denoiser import Denoiser
 from diffusion.folders import load_parts, save_parts
@@ -193,7 +194,8 @@ class GlyphPipeline:
         rows = {text: i for i, text in enumerate(dict.fromkeys([*(p for p, _ in parts), away]))}
         for unknown in filter(None, map(self.text_encoder.unknown, rows)):
             warnings.warn(
-                f"not heard, as the model reads English: {' '.join(unknown)[:60]}", stacklevel=2
+                f"not heard, as the model reads English: {shortened(' '.join(unknown))}",
+                stacklevel=2,
             )
         embedding, mask = self.text_encoder(list(rows), batch_size=1)  # each text once, by itself
 

@@ -6,6 +6,7 @@ import re
 import sys
 from pathlib import Path
 
+from conditioning.captions import shortened
 from conditioning.radicals import find_radical
 
 BUNDLED = Path(__file__).parent / "weights"
@@ -87,8 +88,9 @@ def conjuncts(prompt: str) -> list[str]:
     """
     parts = [part.strip() for part in re.split(r"(?<!\S)AND(?!\S)", prompt)]
     if len(parts) > 1 and not all(parts):
-        shown = prompt if len(prompt) <= 60 else f"{prompt[:57]}..."
-        raise ValueError(f'one side of AND is empty in "{shown}": write "sickness AND fire"')
+        raise ValueError(
+            f'one side of AND is empty in "{shortened(prompt)}": write "sickness AND fire"'
+        )
     return parts if len(parts) > 1 else [prompt]
 
 

@@ -23,6 +23,7 @@ from _cli import (
 )
 from _options import Device, Guidance, Model, Seed, Steps
 
+from conditioning.captions import shortened
 from diffusion.pictures import ANIMATED, check_ending, file_stem, sheet, write_png
 from diffusion.request import (
     AUTO,
@@ -196,7 +197,7 @@ def main(
     print(f"wrote {name}: {number} {noun} from seed {seed} on, in {seconds:.1f} s")
     if radical == AUTO and pipe.prior:
         for words, times in heard.most_common(12):
-            print(f"{times:>4} × {words if len(words) <= 80 else f'{words[:77]}...'}")
+            print(f"{times:>4} × {shortened(words, 80)}")
 
 
 def destination(out: str | None, texts: list[str], file: str | None) -> tuple[Path, bool]:
@@ -205,9 +206,9 @@ def destination(out: str | None, texts: list[str], file: str | None) -> tuple[Pa
     Raises ValueError for a name that is neither, and OSError where nothing can be written.
     """
     if not out and file:
-        listed = Path("glyphs.txt" if file == "-" else file)
-        target = Path(listed.stem if listed.suffix else f"{listed.name}-glyphs")
-        folder = True
+        target, folder = Path("glyphs" if file == "-" else Path(file).stem), True
+        if target.is_file():  # the list itself, where its name has no ending
+            target = Path(f"{target}-glyphs")
     elif not out:
         target, folder = Path(file_stem("-".join(texts)) + ".png"), False
     else:

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Trainer
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
@@ -75,6 +76,20 @@ DENOISER = DiTConfig(
 UNET = UNetConfig(
     latent_channels=4, widths=(16, 32), blocks=1, head_width=8, features=32, text_width=16
 )
+
+
+def quiet_trainer(folder: Path, **options) -> Trainer:
+    """A trainer on the CPU that says nothing and keeps nothing, but for what `options` say."""
+    quiet = {
+        "accelerator": "cpu",
+        "default_root_dir": folder,
+        "logger": False,
+        "enable_checkpointing": False,
+        "enable_model_summary": False,
+        "enable_progress_bar": False,
+        "num_sanity_val_steps": 0,
+    }
+    return Trainer(**(quiet | options))
 
 
 def shake(module: nn.Module, seed: int = 0, scale: float = 0.1) -> nn.Module:

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import AUTOENCODER, make_autoencoder
-from lightning.pytorch import LightningDataModule, Trainer
+from conftest import AUTOENCODER, make_autoencoder, quiet_trainer
+from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from autoencoder import Autoencoder
@@ -41,6 +41,17 @@ class Glyphs:
 @pytest.fixture
 def glyphs():
     return torch.rand(5, 1, 128, 128, generator=torch.Generator().manual_seed(0))
+
+
+def test_a_dead_channel_can_still_be_normalised(tiny_autoencoder, glyphs):
+    head = tiny_autoencoder.encoder.layers[-1]
+    with torch.no_grad():
+        head.weight[1], head.bias[1] = 0.0, 0.3
+    mean, std = latent_statistics(tiny_autoencoder, Glyphs(glyphs))
+    tiny_autoencoder.config = replace(
+        AUTOENCODER, latent_mean=tuple(mean.tolist()), latent_std=tuple(std.tolist())
+    )
+    assert tiny_autoencoder.encode(glyphs).abs().max() < 100
 
 
 def test_measured_statistics_make_latents_zero_mean_and_unit_variance(tiny_autoencoder, glyphs):
@@ -161,15 +172,7 @@ def train_on(tmp_path):
             out=tmp_path / "out",
             **options,
         )
-        trainer = Trainer(
-            accelerator="cpu",
-            max_steps=4,
-            logger=False,
-            default_root_dir=tmp_path,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-        )
+        trainer = quiet_trainer(tmp_path, max_steps=4, num_sanity_val_steps=2)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             trainer.fit(module, datamodule=TinyData())

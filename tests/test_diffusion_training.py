@@ -6,8 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import DENOISER, UNET, make_autoencoder, make_denoiser, make_text_encoder
-from lightning.pytorch import LightningDataModule, Trainer
+from conftest import (
+    DENOISER,
+    UNET,
+    make_autoencoder,
+    make_denoiser,
+    make_text_encoder,
+    quiet_trainer,
+)
+from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
 from autoencoder.muon import Muon
@@ -108,17 +115,7 @@ class TinyData(LightningDataModule):
 
 def fit(module, folder, steps, callbacks=(), **options):
     """Trains for some steps; returns the trainer."""
-    trainer = Trainer(
-        accelerator="cpu",
-        max_steps=steps,
-        callbacks=list(callbacks),
-        default_root_dir=folder,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=False,
-        num_sanity_val_steps=0,
-        **{"logger": False, **options},
-    )
+    trainer = quiet_trainer(folder, max_steps=steps, callbacks=list(callbacks), **options)
     trainer.fit(module, datamodule=TinyData())
     return trainer
 

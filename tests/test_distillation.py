@@ -5,8 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import make_text_encoder
-from lightning.pytorch import Trainer
+from conftest import make_text_encoder, quiet_trainer
 from torch.nn.functional import cosine_similarity, normalize
 
 from conditioning.corpus import (
@@ -286,15 +285,7 @@ def test_a_run_that_goes_on_from_its_last_step_still_exports(tmp_path):
 
     def fit(out, **options):
         module = DistillationModule(layers=1, heads=2, hidden=8, out=tmp_path / out)
-        trainer = Trainer(
-            accelerator="cpu",
-            max_epochs=1,
-            default_root_dir=tmp_path,
-            logger=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            enable_checkpointing=False,
-        )
+        trainer = quiet_trainer(tmp_path, max_epochs=1)
         trainer.fit(module, datamodule=TinyLessons(), weights_only=False, **options)
         return trainer
 

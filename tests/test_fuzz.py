@@ -162,6 +162,7 @@ def test_argument_lists_are_carried_out_or_refused(place, name):
     ("option", "said"),
     [
         ("--trainer.devices=1000000000", "at most 1,024"),
+        ("--trainer.precision=bf16-true", "take bf16-mixed"),
         ("--trainer.num_nodes=1000000000", "at most 65,536"),
         ("--data.num_workers=1000000000", "take 0 to 256"),
         ("--trainer.accumulate_grad_batches=0", "at least 1"),

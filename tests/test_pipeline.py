@@ -79,6 +79,16 @@ def test_real_weights_draw_the_same_bits_in_any_company():
     assert beside.equal(alone)
 
 
+@torch.no_grad()
+def test_under_autocast_it_draws_nearly_the_same():
+    pipe = GlyphPipeline.from_pretrained()
+    options = {"num_inference_steps": 2, "output_type": "pt"}
+    plain = pipe("gold", **options).images
+    with torch.autocast("cpu", torch.bfloat16):
+        rough = pipe("gold", **options).images.float()
+    assert (plain - rough).abs().mean() < 0.05
+
+
 def test_both_sides_of_and_matter_and_their_order_does_not(draw):
     both = draw("gold AND fish")
     assert same(both, draw("fish AND gold"))

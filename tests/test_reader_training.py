@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from lightning.pytorch import Trainer
+from conftest import quiet_trainer
 
 from autoencoder.fonts import default_font
 from autoencoder.glyphs import GlyphDataset, GlyphRecord, write_glyphs
@@ -146,17 +146,7 @@ def test_a_few_glyphs_are_learnt_and_new_ones_read(data, tmp_path, seeded, capsy
     module = ReaderModule(
         TINY, learning_rate=1e-2, adam_learning_rate=5e-3, warmup_steps=5, out=tmp_path / "out"
     )
-    trainer = Trainer(
-        accelerator="cpu",
-        max_steps=60,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        default_root_dir=tmp_path,
-        check_val_every_n_epoch=20,
-        num_sanity_val_steps=0,
-    )
+    trainer = quiet_trainer(tmp_path, max_steps=60, check_val_every_n_epoch=20)
     trainer.fit(module, datamodule=data)
     reader = RadicalReader.from_pretrained(tmp_path / "out")
     assert reader.read(data.train.images(range(15)))[0].tolist() == [
