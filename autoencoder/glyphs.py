@@ -194,7 +194,7 @@ class GlyphDataset(Dataset):
         if self.about["size"] != size:
             raise GlyphError(
                 f"the glyphs in {self.folder} have {self.about['size']} pixels a side, and the "
-                f"autoencoder takes {size}: draw them again with prepare_data.py --size {size}"
+                f"model takes {size}: draw them again with prepare_data.py --size {size}"
             )
 
     @cached_property

@@ -47,6 +47,9 @@ class ReaderData(LightningDataModule):
         counts = classes(self.train.records).bincount(minlength=ReaderConfig.radicals)
         self.commonest = counts.argsort(descending=True, stable=True)[:COMMONEST]
         more = load_more(self.hparams.more, self.test.records)
+        if self.trainer:
+            for glyphs in (self.train, *more):
+                glyphs.check_size(self.trainer.lightning_module.reader.config.image_size)
         self.sources = [Source(glyphs) for glyphs in (self.train, *more)]
 
     def train_dataloader(self) -> DataLoader:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conditioning.radicals import radical
+from conditioning.tables import read_lines
 from conditioning.unihan import read_files, read_unihan
 
 Cleaned = tuple[str, tuple[str, ...]]  # what `clean` returns
@@ -73,6 +74,34 @@ def load_undefined(source: Path | None = None) -> list[Entry]:
         Entry(character, "", _number(radical_strokes), int(strokes))
         for character, definition, radical_strokes, strokes in read_files(source)
         if not definition
+    ]
+
+
+def load_captions(path: str | Path, source: Path | None = None) -> list[Entry]:
+    """Captions of one's own, in code point order, from a file with one a line.
+
+    A line is a character, a tab, and English; several lines of one character are its senses. What
+    is not in the table that ships has its radical from Unihan's text files, as in `build_unihan`.
+
+    Raises ValueError, in one line, for another line, and for characters that Unihan's files lack.
+    """
+    captions: dict[str, list[str]] = {}
+    for number, line in read_lines(path).items():
+        character, _, caption = map(str.strip, line.partition("\t"))
+        if len(character) != 1 or not caption or "\t" in caption:
+            raise ValueError(f"line {number} of {path} is not a character, a tab and its caption")
+        captions.setdefault(character, []).append(caption)
+    rows = {row[0]: row for row in read_unihan()}
+    if captions.keys() - rows:
+        rows |= {row[0]: row for row in read_files(source)}
+    if unknown := sorted(captions.keys() - rows):
+        raise ValueError(
+            f"Unihan knows no radical of {len(unknown):,} of the characters in {path}, "
+            f'such as "{unknown[0]}": leave them out'
+        )
+    return [
+        Entry(character, "; ".join(senses), _number(rows[character][2]), int(rows[character][3]))
+        for character, senses in sorted(captions.items())
     ]
 
 

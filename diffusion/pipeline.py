@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -175,6 +175,14 @@ class GlyphPipeline:
             for text, seed in zip(texts, seeds, strict=True)
         ]
 
+    def warn_of_unheard(self, texts: Iterable[str]) -> None:
+        """Warns, in a line for each text, of words that the text encoder has no token for."""
+        for unknown in filter(None, map(self.text_encoder.unknown, texts)):
+            warnings.warn(
+                f"not heard, as the model reads English: {shortened(' '.join(unknown))}",
+                stacklevel=3,
+            )
+
     def denoise(
         self,
         texts: list[str],
@@ -186,17 +194,13 @@ class GlyphPipeline:
         """Words to embeddings, and those to the guided `denoise(x_t, t) -> x_0` of samplers.
 
         One text for each of the latents that it will be called with, and for each text, if not 1
-        each, the `weights` of its parts around `AND`; the rest as in a call. Warns of words that
-        the text encoder has no token for.
+        each, the `weights` of its parts around `AND`; the rest as in a call. Warns of what is
+        not heard.
         """
         away = NULL_CAPTION if negative_prompt is None else negative_prompt
         parts = [(part, i) for i, text in enumerate(texts) for part in conjuncts(text)]
         rows = {text: i for i, text in enumerate(dict.fromkeys([*(p for p, _ in parts), away]))}
-        for unknown in filter(None, map(self.text_encoder.unknown, rows)):
-            warnings.warn(
-                f"not heard, as the model reads English: {shortened(' '.join(unknown))}",
-                stacklevel=2,
-            )
+        self.warn_of_unheard(rows)
         embedding, mask = self.text_encoder(list(rows), batch_size=1)  # each text once, by itself
 
         def words(texts: list[str]) -> Words:

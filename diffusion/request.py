@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-import sys
 from pathlib import Path
 
 from conditioning.captions import shortened
 from conditioning.radicals import find_radical
+from conditioning.tables import read_lines
 
 BUNDLED = Path(__file__).parent / "weights"
 STEPS, GUIDANCE, SAMPLER = 12, 4.0, "dpmpp_2m"  # what a call takes unless told otherwise
@@ -100,18 +100,9 @@ def read_prompts(path: str | Path) -> dict[int, str]:
     Raises OSError for a file that cannot be read, ValueError for one without prompts or in another
     encoding.
     """
-    stdin = str(path) == "-"
-    name = "stdin" if stdin else path
-    data = sys.stdin.buffer.read() if stdin else Path(path).read_bytes()
-    try:
-        text = data.decode("utf-8-sig")  # with or without the mark that Windows puts first
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise ValueError(f"line {line} of {name} is not UTF-8: save the file as UTF-8") from None
-    # Not splitlines, which counts a line more than an editor does at a form feed, say.
-    lines = {i: line.strip() for i, line in enumerate(re.split(r"\r\n|\r|\n", text), 1)}
-    prompts = {i: line for i, line in lines.items() if line}
+    prompts = read_lines(path)
     if not prompts:
+        name = "stdin" if str(path) == "-" else path
         raise ValueError(f"no prompts in {name}: write one a line")
     return prompts
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -82,9 +83,11 @@ def check_before(target: Path, model: Path, device: str) -> None:
 
 
 def save_picture(image: Image.Image, target: Path, pipe: GlyphPipeline) -> None:
-    """Writes a picture with the model that drew it, and says so."""
+    """Writes a picture with the model and the command that drew it, and says so."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    write_png(image, target, {"Software": "Tianshu", "model": pipe.denoiser.fingerprint[:12]})
+    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    model = pipe.denoiser.fingerprint[:12]
+    write_png(image, target, {"command": command, "Software": "Tianshu", "model": model})
     print(f"wrote {target}: {image.width}×{image.height}")
 
 

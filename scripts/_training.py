@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from argparse import ArgumentError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,7 +93,8 @@ def train(
     }
     if len(sys.argv) < 2 or sys.argv[1] not in SUBCOMMANDS:
         sys.argv.insert(1, "fit")
-    about = {"description": sys.modules["__main__"].__doc__}
+    # A mistake in the options is raised: by itself jsonargparse prints all hundred of them first.
+    about = {"description": sys.modules["__main__"].__doc__, "exit_on_error": False}
     with one_line_errors(), lost_processes(), bad_settings():
         TrainingCLI(
             module,
@@ -101,17 +103,17 @@ def train(
             trainer_defaults=defaults,
             save_config_callback=WholeConfig,
             save_config_kwargs={"save_to_log_dir": False},
-            parser_kwargs=dict.fromkeys(SUBCOMMANDS, about),
+            parser_kwargs=dict.fromkeys(SUBCOMMANDS, about) | {"exit_on_error": False},
             seed_everything_default=0,
         )
 
 
 @contextmanager
 def bad_settings() -> Iterator[None]:
-    """Raises ValueError for what Lightning calls a misconfiguration, and for numbers beyond it."""
+    """Raises ValueError for a mistake in the options and for what Lightning cannot do with them."""
     try:
         yield
-    except (MisconfigurationException, OverflowError) as error:
+    except (ArgumentError, MisconfigurationException, OverflowError) as error:
         raise ValueError(str(error)) from error
 
 

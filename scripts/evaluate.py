@@ -62,6 +62,8 @@ def main(
     start = time.perf_counter()
     training, held_out = (GlyphDataset(data, split) for split in ("train", "test"))
     pipe, reader = load_pipeline(model, device), RadicalReader.from_pretrained()
+    for glyphs in (training, held_out):
+        glyphs.check_size(pipe.autoencoder.config.image_size)
     least = reader.config.features + 1
     if len(held_out) < least or len(training) < 2 * least:
         raise ValueError(

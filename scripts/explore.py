@@ -80,6 +80,7 @@ def map(  # the verb's name
     count = len(glyphs) if limit is None else min(limit, len(glyphs))
     rows = np.linspace(0, len(glyphs) - 1, count).astype(int)
     pipe = load_pipeline(model, device)
+    glyphs.check_size(pipe.autoencoder.config.image_size)
     small, latents, kinds, thumbnails = [], [], [], []
     with torch.inference_mode(), progress_bar("encoding", count) as advance:
         for part in np.array_split(rows, -(-count // 64)):
@@ -132,9 +133,13 @@ def noising(
     glyphs = GlyphDataset(data)
     rows = np.linspace(0, len(glyphs) - 1, min(points, len(glyphs))).astype(int)
     pipe = load_pipeline(model, device)
-    with torch.inference_mode():
-        parts = [glyphs.images(part).to(pipe.device) for part in np.array_split(rows, 10)]
-        x_0 = torch.cat([pipe.autoencoder.encode(part) for part in parts])
+    glyphs.check_size(pipe.autoencoder.config.image_size)
+    latents = []
+    with torch.inference_mode(), progress_bar("encoding", len(rows)) as advance:
+        for part in np.array_split(rows, -(-len(rows) // 64)):
+            latents.append(pipe.autoencoder.encode(glyphs.images(part).to(pipe.device)))
+            advance(len(part))
+    x_0 = torch.cat(latents)
     noise = pipe.randn([seed + i for i in range(len(x_0))])()
     target.parent.mkdir(parents=True, exist_ok=True)
     with progress_bar("scores", len(TIMES) * len(PROCESSES) * len(x_0)) as advance:
@@ -333,6 +338,7 @@ def neighbours(
 
     glyphs = GlyphDataset(data)
     pipe = load_pipeline(model, device)
+    glyphs.check_size(pipe.autoencoder.config.image_size)
     with progress_bar("drawing", count * steps) as advance:
         drawn = pipe(
             prompt,
@@ -393,6 +399,7 @@ def words(
         characters[entry.caption] = characters.get(entry.caption, "") + entry.character
     captions = list(characters)
     pipe = load_pipeline(model, device)
+    pipe.warn_of_unheard([prompt])
     with progress_bar("reading", len(captions) + 1) as advance:
         texts = [prompt, *captions]
         asked, known = pooled(pipe.text_encoder, texts, advance).split([1, len(captions)])

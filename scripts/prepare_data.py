@@ -32,6 +32,13 @@ def main(
     size: Annotated[
         int, typer.Option(help="Width and height of a glyph in pixels. The models here expect 128.")
     ] = 128,
+    captions: Annotated[
+        Path | None,
+        typer.Option(
+            help="A text file of your own captions: a character, a tab and English a line.",
+            show_default="Unihan's definitions",
+        ),
+    ] = None,
     undefined: Annotated[
         bool,
         typer.Option(
@@ -66,15 +73,26 @@ def main(
 
     A variable font is drawn at weight 400.
 
+    Only these characters, with what you say of them, in your own font:
+
+        python scripts/prepare_data.py --captions mine.tsv --font mine.ttf
+
     What else trainings can learn from, with --data.more "[.data/undefined]":
 
         python scripts/prepare_data.py --undefined --out .data/undefined
     """
+    if captions and undefined:
+        raise ValueError("--captions and --undefined: give one of them")
     check_writable(out, folder=True)
     # Imported late: torch takes seconds, and --help needs none of it.
     from autoencoder.fonts import default_font
     from autoencoder.glyphs import held_out, record, write_glyphs
-    from conditioning.captions import load_entries, load_entries_and_counts, load_undefined
+    from conditioning.captions import (
+        load_captions,
+        load_entries,
+        load_entries_and_counts,
+        load_undefined,
+    )
     from conditioning.kinds import build_kinds
     from conditioning.unihan import build_unihan
 
@@ -84,14 +102,17 @@ def main(
     if rebuild_kinds:
         learnt = [entry.caption for entry in load_entries() if not held_out(entry.caption)]
         print(f"kinds     {build_kinds(learnt):,} meanings, table rebuilt")
-    if undefined:
-        entries, captions = load_undefined(), None
+    counts = None
+    if captions:
+        entries = load_captions(captions)
+    elif undefined:
+        entries = load_undefined()
     else:
-        entries, captions = load_entries_and_counts()
+        entries, counts = load_entries_and_counts()
     records = [record(e.character, e.radical, e.strokes, e.caption) for e in entries]
     with progress_bar("drawing", len(records)) as advance:
         glyphs = write_glyphs(out, records, font or default_font(), index, size, advance)
-    report(captions, glyphs)
+    report(counts, glyphs)
     seconds = time.perf_counter() - start
     print(f"wrote     {out}/glyphs.npy, .tsv, .json in {seconds:.0f} s")
 

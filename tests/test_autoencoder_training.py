@@ -144,6 +144,93 @@ def test_dense_glyphs_come_up_as_often_as_the_power_of_their_strokes_says():
     assert (every.amax((1, 2, 3)) == 0.5).float().mean() == 0.5  # each of them once
 
 
+def test_glyphs_are_shifted_and_composed_as_far_as_the_data_is_told():
+    """A dot in the middle: shifted it is still one, and composed it comes with another."""
+    dot = torch.zeros(1, 32, 32)
+    dot[:, 12:20, 12:20] = 1
+    for options, least, most in (
+        ({"shift": 0, "composites": 0.0}, 1, 1),
+        ({"shift": 3, "composites": 0.0}, 30, 49),
+    ):
+        data = GlyphData(batch_size=50, density=0, **options)
+        data.train = Few([dot] * 1000)
+        data.sources = [data.train]
+        drawn = torch.cat(list(data.train_dataloader()))
+        assert least <= len({glyph.numpy().tobytes() for glyph in drawn}) <= most
+        assert drawn.sum((1, 2, 3)).unique().tolist() == [64]
+        reach = options["shift"]
+        assert not drawn[..., : 12 - reach, :].any() and not drawn[..., :, 20 + reach :].any()
+    data.hparams.update(shift=0, composites=1.0)
+    drawn = torch.cat(list(data.train_dataloader()))
+    assert not (drawn == dot).all((1, 2, 3)).any()
+
+
+# ---- a step --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stepped(tiny_autoencoder, monkeypatch):
+    """Takes training steps; returns what the decoder was given in each, and the glyphs."""
+
+    def stepped(steps, glyphs, **loss):
+        module = AutoencoderModule(loss=LossConfig(perceptual="none", **loss))
+        module.autoencoder = tiny_autoencoder
+        monkeypatch.setattr(module, "log_dict", lambda *_, **__: None)
+        monkeypatch.setattr(module, "log", lambda *_, **__: None)
+        seen = []
+        decode = tiny_autoencoder.decode_raw
+        monkeypatch.setattr(
+            tiny_autoencoder, "decode_raw", lambda z: (seen.append(z.detach()), decode(z))[1]
+        )
+        trainer = {"accumulate_grad_batches": 1, "global_rank": 0, "world_size": 1}
+        for step in range(steps):
+            module._trainer = SimpleNamespace(global_step=step, **trainer)
+            assert module.training_step(glyphs, 0).isfinite()
+        return seen
+
+    return stepped
+
+
+@torch.no_grad()
+def test_the_decoder_is_given_draws_from_the_posterior(stepped, tiny_autoencoder, glyphs):
+    """Less their mean and over their deviation they are standard normal, and new at each step."""
+    mean, logvar = tiny_autoencoder.encode_raw(glyphs)
+    drawn = torch.stack(stepped(8, glyphs, equivariance=0.0))
+    noise = (drawn - mean) / (0.5 * logvar).exp()
+    assert noise.mean().abs() < 5 / noise.numel() ** 0.5
+    assert noise.var().item() == pytest.approx(1, abs=5 * (2 / noise.numel()) ** 0.5)
+    steps = torch.corrcoef(noise.flatten(1)) - torch.eye(8)
+    assert steps.abs().max() < 5 / noise[0].numel() ** 0.5
+
+
+@torch.no_grad()
+def test_some_steps_are_taken_on_smaller_grids(stepped, glyphs):
+    """EQ-VAE's part: as many as told, on grids of half the size to one cell less."""
+    sizes = [z.shape[-1] for z in stepped(200, glyphs[:1], equivariance=0.25)]
+    assert set(sizes) == {4, 5, 6, 7, 8}
+    assert sum(size < 8 for size in sizes) / 200 == pytest.approx(0.25, abs=0.12)
+    assert {z.shape[-1] for z in stepped(40, glyphs[:1], equivariance=0.0)} == {8}
+
+
+def test_rates_rise_to_their_peaks_and_fall_to_nothing(tmp_path):
+    rates = []
+    module = AutoencoderModule(
+        AUTOENCODER,
+        LossConfig(perceptual="none"),
+        learning_rate=0.004,
+        adam_learning_rate=0.002,
+        warmup_steps=2,
+        out=tmp_path / "out",
+    )
+    module.on_train_batch_start = lambda *_: rates.append(
+        [group["lr"] for group in module.optimizers().param_groups]
+    )
+    quiet_trainer(tmp_path, max_steps=4).fit(module, datamodule=TinyData())
+    factors = [0.5, 0.75, 0.5, 0.25]
+    assert [muon for muon, _ in rates] == pytest.approx([0.004 * factor for factor in factors])
+    assert [adam for _, adam in rates] == pytest.approx([0.002 * factor for factor in factors])
+
+
 # ---- from a trained one --------------------------------------------------------------------------
 
 

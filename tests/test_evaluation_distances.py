@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import sqrtm
+from scipy.spatial import KDTree
+from scipy.spatial.distance import cdist
 
 from diffusion.evaluation.distances import frechet_distance, kernel_distance, overlap
 
@@ -100,6 +102,24 @@ def test_two_draws_of_one_source_overlap():
     assert alike.density == pytest.approx(1, abs=0.1)
     assert alike.coverage == pytest.approx(1 - 1 / 2**5, abs=0.03)
     assert frechet_distance(a, b) < 0.2
+
+
+def test_overlaps_of_sets_of_two_sizes_are_those_of_scipys_trees():
+    """Each figure by its own definition, over neighbours that another implementation finds."""
+    generated, real, k = normal(90, 3, 0.8, 0.7).numpy(), normal(40, 3, seed=1).numpy(), 5
+    generated_radii = KDTree(generated).query(generated, k + 1)[0][:, -1]
+    real_radii = KDTree(real).query(real, k + 1)[0][:, -1]
+    nearest = KDTree(generated).query(real)[0]  # of the generated to each of the real
+    apart = cdist(generated, real)
+    in_real = apart <= real_radii
+    in_generated = apart <= generated_radii[:, None]
+    found = overlap(torch.from_numpy(generated), torch.from_numpy(real), k)
+    assert found.precision == pytest.approx(in_real.any(axis=1).mean())
+    assert found.density == pytest.approx(in_real.sum() / (k * 90))
+    assert found.coverage == pytest.approx(np.mean(nearest <= real_radii))
+    assert found.recall == pytest.approx(in_generated.any(axis=0).mean())
+    values = (found.precision, found.recall, found.density, found.coverage)
+    assert len(set(values)) == 4 and min(values) > 0
 
 
 def test_a_dropped_mode_costs_recall_and_coverage_and_not_precision():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import files
+from conftest import files, make_pipeline
 from PIL import Image
 
 from autoencoder.fonts import default_font
@@ -124,6 +124,38 @@ def test_words_are_also_the_radicals_that_they_are_taken_for(script, monkeypatch
     assert lines[0].endswith("鳥鸟  as a radical: bird")
     assert float(lines[0].split()[0]) > 0.5
     assert "as a radical" not in lines[-1]
+
+
+def test_words_that_are_not_heard_are_said(look, monkeypatch):
+    from conditioning import captions
+
+    few = captions.load_entries()[:5]
+    monkeypatch.setattr(captions, "load_entries", lambda: few)
+    result = look("words", "gold zeppelin")
+    assert result.code == 0
+    assert result.err == "warning: not heard, as the model reads English: zeppelin\n"
+
+
+def test_a_picture_says_what_command_drew_it(look, tiny_model_folder):
+    image = written(
+        look("steps", "dragon fish", "--count", 1, "--seed", 3), "dragon-fish-steps.png"
+    )
+    said = image.text["command"]
+    assert said.startswith("explore.py steps 'dragon fish' --count 1 --seed 3 --model ")
+    assert image.text["model"] == make_pipeline().denoiser.fingerprint[:12]
+
+
+@pytest.mark.parametrize("verb", [("map",), ("noising",), ("neighbours", "gold")], ids=str)
+def test_glyphs_of_another_size_are_refused(look, tmp_path_factory, verb):
+    for package in ("umap", "bokeh", "matplotlib"):
+        pytest.importorskip(package)
+    folder = tmp_path_factory.mktemp("small")
+    records = [GlyphRecord(c, 85, 8, "train", "a word") for c in CHARACTERS]
+    write_glyphs(folder, records, default_font(), size=64)
+    result = look(*verb, "--data", folder)
+    assert result.code == 2
+    assert result.err.count("\n") == 1
+    assert "64 pixels a side, and the model takes 128" in result.err
 
 
 def test_noising_has_a_panel_for_each_process_and_time(look, data):

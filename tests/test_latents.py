@@ -202,5 +202,5 @@ def test_a_process_that_did_not_prepare_reads_the_same(data, folder, monkeypatch
 def test_glyphs_of_another_size_than_the_autoencoder_s_are_refused(tmp_path, folder):
     write_glyphs(tmp_path, RECORDS, default_font(), size=64)
     data = LatentData(tmp_path, (), folder / "autoencoder", str(folder / "text_encoder"))
-    with pytest.raises(GlyphError, match=r"64 pixels a side, and the autoencoder takes 128: draw"):
+    with pytest.raises(GlyphError, match=r"64 pixels a side, and the model takes 128: draw"):
         data.prepare_data()

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from conftest import make_prior, make_text_encoder
@@ -45,6 +46,13 @@ def test_radicals_are_chosen_as_often_as_they_are_likely(prior, pooled):
     for number, chance in enumerate(chances.tolist(), 1):
         deviation = math.sqrt(count * chance * (1 - chance))
         assert abs(chosen[number] - count * chance) <= 5 * deviation + 1, number
+
+
+def test_a_choice_is_from_the_fourth_power_unless_told_otherwise(prior, pooled):
+    chances = prior.probabilities(pooled[:1], 4.0)[0].cumsum(dim=0)
+    for seed in range(200):
+        draw = np.random.Generator(np.random.PCG64(seed)).random()
+        assert prior.choose(pooled[0], seed) == 1 + int((chances <= draw).sum())
 
 
 def test_a_seed_chooses_the_same_again_and_leaves_the_global_state(prior, pooled):
@@ -157,6 +165,25 @@ def test_it_learns_what_goes_with_what_and_reads_embeddings_as_they_are():
     assert float((prior(fresh).argmax(dim=1) == 9 * labels).double().mean()) > 0.98
     same = fit_prior(pooled, counts, TINY, epochs=60, batch_size=100)
     assert same.fingerprint == prior.fingerprint
+
+
+def test_noise_on_the_embeddings_makes_it_less_sure():
+    """Two clusters of texts, a noise as wide as the gap between them, and the one by default."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(400) % 2
+    pooled = torch.randn(400, 16, generator=generator)
+    pooled[:, 0] = 2.0 * labels - 1 + 0.01 * torch.randn(400, generator=generator)
+    counts = torch.zeros(400, 214)
+    counts[torch.arange(400), labels] = 1.0
+    config = replace(TINY, dropout=0.0)
+
+    def sure(**noise):
+        options = {"epochs": 60, "batch_size": 100, "learning_rate": 2e-2, **noise}
+        prior = fit_prior(pooled, counts, config, **options)
+        return float(prior.probabilities(pooled).amax(dim=1).mean())
+
+    assert sure(noise=0.0) > 0.98 and sure(noise=2.0) < 0.8
+    assert sure(noise=0.0) != sure(noise=0.5) == sure()
 
 
 def test_the_one_that_ships_knows_the_names_of_common_radicals():

@@ -1,10 +1,12 @@
 """The reader's training: variations that keep what they should, and a small set learnt by heart."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from conftest import quiet_trainer
 
-from autoencoder.fonts import default_font
+from autoencoder.fonts import GlyphError, default_font
 from autoencoder.glyphs import GlyphDataset, GlyphRecord, write_glyphs
 from autoencoder.reader import RadicalReader, ReaderConfig
 from autoencoder.reader_training import ReaderData, ReaderModule, bend, ink, smear, vary
@@ -139,6 +141,54 @@ def test_a_reader_is_gone_on_with_and_not_begun_anew(tmp_path, seeded):
     assert new.training
     for a, b in zip(new.parameters(), old.parameters(), strict=True):
         torch.testing.assert_close(a, b, atol=1e-3, rtol=1e-3)  # through float16
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_labels_are_smoothed_and_glyphs_varied(squares, monkeypatch, smoothing):
+    """The loss by its definition: the rest to the label, and a part to all radicals alike."""
+    module = ReaderModule(TINY, smoothing=smoothing, seed=5)
+    seen = []
+
+    def reader(glyphs):
+        seen.append(glyphs)
+        return torch.linspace(-2, 2, 214).expand(len(glyphs), -1)
+
+    monkeypatch.setattr(module, "reader", torch.nn.Identity())
+    monkeypatch.setattr(module.reader, "forward", reader)
+    monkeypatch.setattr(module, "log", lambda *_, **__: None)
+    labels = torch.arange(64)
+    for step in (0, 0, 1):
+        module._trainer = SimpleNamespace(global_step=step, global_rank=0)
+        loss = module.training_step((squares, labels), 0)
+    log_p = torch.linspace(-2, 2, 214).log_softmax(0)
+    truth = -(1 - smoothing) * log_p[labels].mean() - smoothing * log_p.mean()
+    assert loss.item() == pytest.approx(truth.item(), rel=1e-5)
+    assert seen[0].equal(seen[1]) and not seen[0].equal(seen[2]) and not seen[0].equal(squares)
+
+
+def test_accuracy_on_the_commonest_is_of_them_alone(squares, monkeypatch):
+    """Two common radicals, one of them read right, and two rare ones, both right."""
+    module = ReaderModule(TINY)
+    logged = {}
+    monkeypatch.setattr(module, "reader", torch.nn.Identity())
+    monkeypatch.setattr(
+        module.reader, "forward", lambda _: torch.eye(214)[torch.tensor([7, 0, 3, 4])]
+    )
+    monkeypatch.setattr(module, "log", lambda name, value, **_: logged.update({name: float(value)}))
+    commonest = SimpleNamespace(commonest=torch.tensor([7, 9]))
+    module._trainer = SimpleNamespace(datamodule=commonest)
+    module.validation_step((squares[:4], torch.tensor([7, 9, 3, 4])), 0)
+    assert logged == {"val/accuracy": 0.75, "val/accuracy_commonest": 0.5}
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_glyphs_of_another_size_are_refused(data, tmp_path):
+    write_glyphs(tmp_path / "small", data.train.records, default_font(), size=64)
+    for folders in ((tmp_path / "small", ()), (tmp_path, (tmp_path / "small",))):
+        with pytest.raises(GlyphError, match=r"64 pixels a side, and the model takes 128: draw"):
+            quiet_trainer(tmp_path, max_steps=1).fit(
+                ReaderModule(TINY), datamodule=ReaderData(*folders)
+            )
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -66,6 +66,38 @@ def test_every_preset_is_understood(script, path):
     assert f"max_steps: {steps}" in result.out
 
 
+@pytest.mark.parametrize(
+    ("option", "said"),
+    [
+        (["--model.learnin_rate", "3"], "unrecognized arguments: --model.learnin_rate 3"),
+        (["--model.learning_rate", "fast"], "model.learning_rate"),
+        (["--config", "nowhere.yaml"], "nowhere.yaml"),
+        (["--data.mix.named=[1]"], "data.mix.named"),
+    ],
+    ids=str,
+)
+def test_a_mistyped_option_of_a_training_is_one_line(script, option, said):
+    result = script("train_diffusion.py", *option)
+    assert result.code == 2
+    assert result.err.startswith("error: ") and result.err.count("\n") == 1
+    assert said in result.err
+    assert files() == []
+
+
+def test_captions_of_ones_own_are_drawn(script):
+    Path("mine.tsv").write_text("明\tbright\n河\triver of mine\n", "utf-8")
+    result = script("prepare_data.py", "--captions", "mine.tsv", "--out", "data")
+    assert result.code == 0, result.err
+    records = GlyphDataset("data").records
+    assert [(one.character, one.caption) for one in records] == [
+        ("明", "bright"),
+        ("河", "river of mine"),
+    ]
+    both = script("prepare_data.py", "--captions", "mine.tsv", "--undefined")
+    assert both.code == 2
+    assert both.err == "error: --captions and --undefined: give one of them\n"
+
+
 # ---- the whole way -------------------------------------------------------------------------------
 
 NOUNS = """\

@@ -77,6 +77,21 @@ def test_the_nearest_of_many_is_the_nearest_of_all_in_every_pixel_and_shift(glyp
     assert (ranked.diff(dim=1) <= 0).all()
 
 
+def test_only_the_best_few_are_compared_in_every_pixel(glyphs):
+    """With one candidate it is the best at a quarter of the size, calculated here."""
+    chosen, references = glyphs[:12], glyphs[12:]
+    small = F.avg_pool2d((references > 0.5).float(), 4).flatten(1)
+    for glyph, index in zip(
+        chosen.split(1), nearest_by_strokes(chosen, references, candidates=1)[1], strict=True
+    ):
+        coarse = F.avg_pool2d(shifts((glyph > 0.5).float(), 4, step=4), 4).flatten(1)
+        both = coarse @ small.T
+        ratio = both / (coarse.square().sum(1)[:, None] + small.square().sum(1) - both)
+        assert index.tolist() == [int(ratio.amax(0).argmax())]
+    several, indices = nearest_by_strokes(chosen, references, candidates=2, count=5)
+    assert several.shape == indices.shape == (12, 2)
+
+
 def test_a_copy_is_found_wherever_it_has_moved(glyphs):
     moved = F.pad(glyphs[7:8], (4, -4, -3, 3))
     done = []
