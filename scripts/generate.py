@@ -83,7 +83,7 @@ def main(
         str | None,
         typer.Option(
             help="grid.png for one picture, or glyphs/ for a file a glyph.",
-            show_default="a grid named after the prompt, a folder named after the file",
+            show_default="a grid named after the prompt and the seed, or a folder after the file",
         ),
     ] = None,
     animate: Annotated[
@@ -142,7 +142,7 @@ def main(
     if negative and guidance <= 1:
         raise ValueError(f"--negative at guidance {guidance:g} leads nowhere: take more than 1")
     total = count * len(texts)
-    target, single_files = destination(out, texts, prompts_file)
+    target, single_files = destination(out, texts, prompts_file, seed)
     if total > LARGEST_GRID and not single_files:
         raise ValueError(f"{total:,} glyphs in one picture: name a folder, --out glyphs/")
     rank, processes = process()
@@ -200,7 +200,9 @@ def main(
             print(f"{times:>4} × {shortened(words, 80)}")
 
 
-def destination(out: str | None, texts: list[str], file: str | None) -> tuple[Path, bool]:
+def destination(
+    out: str | None, texts: list[str], file: str | None, seed: int
+) -> tuple[Path, bool]:
     """Where to write, and whether that is a folder of single files instead of a picture.
 
     Raises ValueError for a name that is neither, and OSError where nothing can be written.
@@ -210,7 +212,8 @@ def destination(out: str | None, texts: list[str], file: str | None) -> tuple[Pa
         if target.is_file():  # the list itself, where its name has no ending
             target = Path(f"{target}-glyphs")
     elif not out:
-        target, folder = Path(file_stem("-".join(texts)) + ".png"), False
+        another = f"-{seed}" if seed else ""  # so that it stands beside what others drew
+        target, folder = Path(f"{file_stem('-'.join(texts))}{another}.png"), False
     else:
         target = Path(out)
         folder = target.is_dir() or out.endswith(("/", os.sep)) or not target.suffix

@@ -35,6 +35,7 @@ square between four; .gif, .webp and .mp4 are an endless walk.
 
 
 SAMPLER = "dpmpp_2m"  # of all walks
+LONGEST_STRIP = 400  # glyphs: 54,408 pixels, and many programs open no more than 65,535
 
 
 class Mix(StrEnum):
@@ -113,7 +114,7 @@ def glyphs(
         raise ValueError("--prompt belongs to --through diffusion")
     check_time(time)
     check_request([prompt or "-"], 1, steps, guidance, SAMPLER, seed)
-    target, animated, closed = destination(out, "-".join(characters), loop)
+    target, animated, closed = destination(out, "-".join(characters), frames, loop)
     check_before(target, model, device)
     if len(characters) == 4 and not animated and closed:
         raise ValueError("a square of glyphs is no walk: leave out --loop, or name a .webp")
@@ -171,7 +172,7 @@ def prompts(
         python scripts/interpolate.py prompts "fire" "water"
     """
     check_request([first, last], 1, steps, guidance, SAMPLER, seed)
-    target, animated, closed = destination(out, f"{first}-{last}", loop)
+    target, animated, closed = destination(out, f"{first}-{last}", frames, loop)
     check_before(target, model, device)
     if "AND" in f"{first} {last}".split():
         raise ValueError("a conjunction on one side: give two plain prompts")
@@ -215,7 +216,7 @@ def seeds(
     """
     for each in (seed, last):
         check_request([prompt], 1, steps, guidance, SAMPLER, each)
-    target, animated, closed = destination(out, f"{prompt}-{seed}-{last}", loop)
+    target, animated, closed = destination(out, f"{prompt}-{seed}-{last}", frames, loop)
     check_before(target, model, device)
 
     import torch
@@ -258,7 +259,7 @@ def edit(
         python scripts/interpolate.py edit 明 --towards "water"
     """
     check_request([towards], 1, steps, guidance, SAMPLER, seed=0)
-    target, animated, _ = destination(out, f"{character}-{towards}", loop=False)
+    target, animated, _ = destination(out, f"{character}-{towards}", frames, loop=False)
     check_before(target, model, device)
 
     import torch
@@ -284,14 +285,18 @@ def edit(
 # ---- what they share -----------------------------------------------------------------------------
 
 
-def destination(out: Path | None, name: str, loop: bool | None) -> tuple[Path, bool, bool]:
+def destination(
+    out: Path | None, name: str, frames: int, loop: bool | None
+) -> tuple[Path, bool, bool]:
     """Where to write, whether that is an animation, and whether the walk comes back.
 
-    Raises ValueError for another ending.
+    Raises ValueError for another ending, and for a strip that is too long.
     """
     target = out or Path(file_stem(name) + ".png")
     check_ending(target, (".png", *ANIMATED))
     animated = target.suffix.lower() in ANIMATED
+    if not animated and frames > LONGEST_STRIP:
+        raise ValueError(f"{frames} glyphs in a strip: take {LONGEST_STRIP}, or name a .webp")
     return target, animated, animated if loop is None else loop
 
 

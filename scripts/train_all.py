@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -40,8 +42,8 @@ def main(
     """Make all models from nothing, one training after another.
 
     Glyphs, autoencoder, text encoder, denoiser, prior: hours on two cores, minutes on a
-    GPU. What is finished is not made again, and a training that was cut off goes
-    on from its last checkpoint:
+    GPU. It takes a C++ compiler and Debian's wordnet-base. What is finished is not made
+    again, and a training that was cut off goes on from its last checkpoint:
 
         python scripts/train_all.py
 
@@ -65,6 +67,7 @@ def main(
     if again:  # forgotten at once, so that a call without it goes on where this one is cut off
         for path in (*made.values(), *checkpoints.values()):
             path.unlink(missing_ok=True)
+    check_ready({name for name, path in made.items() if not path.exists()})
     for name, command in steps.items():
         if made[name].exists():
             print(f"{name}: {made[name]} is there already", flush=True)
@@ -80,6 +83,23 @@ def main(
             )
         print(f"{name}: {(time.perf_counter() - start) / 60:.1f} minutes", flush=True)
     print(f"all models in {RUNS}, in {(time.perf_counter() - begun) / 60:.1f} minutes")
+
+
+def check_ready(pending: set[str]) -> None:
+    """Raises ValueError, before the first hour of work, for what a later training would miss."""
+    from conditioning.corpus import WORDNET
+
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    compiled = pending & {"autoencoder", "diffusion"} and sys.platform != "win32"
+    if compiled and not shutil.which(compiler.split()[0]):
+        raise ValueError(
+            f"there is no C++ compiler {compiler}, which torch.compile needs: install one"
+        )
+    if "text_encoder" in pending and not (WORDNET / "data.noun").is_file():
+        raise ValueError(
+            f"there is no WordNet in {WORDNET}: install Debian's wordnet-base, or take the text "
+            "encoder that ships, --no-text-encoder"
+        )
 
 
 def call(command: list[str]) -> int:

@@ -130,6 +130,7 @@ def test_an_edit_begins_with_the_character_and_moves_away(walk):
         (("glyphs", "明", "草", "--out", "x.jpg"), "end the name in .png"),
         (("glyphs", "明", "草", "--frames", 1), "--frames"),
         (("glyphs", *"明草河火", "--loop"), "a square of glyphs is no walk"),
+        (("seeds", "gold", "--frames", 401), "401 glyphs in a strip: take 400, or name a .webp"),
         (("glyphs", *"明草河火", "--frames", 65), "a square of 65 by 65 glyphs: take at most 4096"),
         (("glyphs", "明", "草", "--steps", 0), "take 1 to 1000"),
         (("prompts", "gold", ""), "empty prompt"),

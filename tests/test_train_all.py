@@ -10,10 +10,20 @@ from types import SimpleNamespace
 import pytest
 from conftest import SCRIPTS, Ended
 
+from conditioning import corpus
+
 
 @pytest.fixture
-def calls(monkeypatch):
-    """The commands that would have been run; each leaves behind what its script would."""
+def calls(monkeypatch, tmp_path_factory):
+    """The commands that would have been run; each leaves behind what its script would.
+
+    What they need beforehand is there: a compiler and WordNet, or files of their names.
+    """
+    tools = tmp_path_factory.mktemp("tools")
+    for name in ("g++", "data.noun"):
+        (tools / name).touch(0o755)
+    monkeypatch.setenv("CXX", str(tools / "g++"))
+    monkeypatch.setattr(corpus, "WORDNET", tools)
     seen = []
 
     def pretend(command, **options):
@@ -33,7 +43,7 @@ def calls(monkeypatch):
 
     pretend.fails = None
     monkeypatch.setattr(subprocess, "Popen", pretend)
-    return SimpleNamespace(seen=seen, pretend=pretend)
+    return SimpleNamespace(seen=seen, pretend=pretend, tools=tools)
 
 
 NAMES = [
@@ -81,6 +91,26 @@ def test_what_is_there_is_not_made_again_and_what_was_cut_off_goes_on(script, ca
     assert script("train_all.py", "--again").code == 0
     assert [command[0] for command in calls.seen] == NAMES
     assert "--ckpt_path" not in calls.seen[-2]
+
+
+@pytest.mark.parametrize(
+    ("missing", "said", "without"),
+    [
+        ("data.noun", "install Debian's wordnet-base", "--no-text-encoder"),
+        ("g++", "which torch.compile needs: install one", None),
+    ],
+)
+def test_what_a_later_training_needs_is_missed_before_the_first(
+    script, calls, missing, said, without
+):
+    (calls.tools / missing).unlink()
+    result = script("train_all.py")
+    assert result.code == 2
+    assert said in result.err and result.err.count("\n") == 1
+    assert calls.seen == []
+    if without:
+        assert script("train_all.py", without).code == 0
+        assert script("train_all.py", without).code == 0  # nothing is pending, nothing is missed
 
 
 def test_the_text_encoder_that_ships_will_do(script, calls):

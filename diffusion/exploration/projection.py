@@ -7,8 +7,6 @@ import torch
 from einops import rearrange
 from torch import Tensor
 
-LAYOUTS = ("left-right", "top-bottom", "enclosed", "whole")
-
 
 def principal_axes(points: Tensor, count: int = 2) -> tuple[Tensor, Tensor]:
     """The mean `(D,)` of points `(N, D)` and the directions in which they vary most `(D, count)`.
