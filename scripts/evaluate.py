@@ -6,14 +6,15 @@ import json
 import time
 import warnings
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from _cli import check_device, check_writable, load_pipeline, progress_bar, run, write_text
-from _options import Data, Device, Model
+from _options import Data, Device, Guidance, Model, Steps
 
-from diffusion.request import BUNDLED, check_model
+from diffusion.request import BUNDLED, GUIDANCE, SAMPLER, STEPS, check_model, check_request
 
 
 def main(
@@ -29,6 +30,8 @@ def main(
         list[Path] | None,
         typer.Option(help="Further glyphs it learnt from, to look for copies among too."),
     ] = None,
+    steps: Steps = STEPS,
+    guidance: Guidance = GUIDANCE,
     device: Device = "auto",
 ) -> None:
     """Measure a model, with a floor and a ceiling beside every figure.
@@ -42,10 +45,13 @@ def main(
 
         python scripts/evaluate.py --more .data/undefined
 
+        python scripts/evaluate.py --quick --steps 120
+
     The same model gives the same figures on the same machine. What needs
     the extra "evaluate" (an OCR engine, plots) is skipped without it, and
     the tables say so. At least 129 held-out glyphs are needed.
     """
+    check_request(["-"], 1, steps, guidance, SAMPLER, seed=0)
     check_device(device)
     check_writable(out, folder=True)
     check_model(model)
@@ -70,7 +76,7 @@ def main(
             f"{data} has {len(held_out):,} glyphs held out and {len(training):,} to train on: "
             f"sets to compare take at least {least} and {2 * least}"
         )
-    plan = QUICK if quick else Plan()
+    plan = replace(QUICK if quick else Plan(), steps=steps, guidance_scale=guidance)
     skipped: dict[str, str] = {}
     ocr, lpips = extras(skipped)
     warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training

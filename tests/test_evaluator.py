@@ -21,6 +21,7 @@ from diffusion.evaluation.evaluator import Evaluator
 from diffusion.evaluation.plan import COMMONEST, Plan
 from diffusion.evaluation.sections import distribution
 from diffusion.evaluation.words import load_words
+from diffusion.request import STEPS
 
 PLAN = Plan(
     per_radical=1,
@@ -263,7 +264,7 @@ def refuse(message):
 
 
 def test_evaluate_writes_figures_tables_and_pictures(evaluate, figures):
-    result = evaluate("--out", "mine")
+    result = evaluate("--out", "mine", "--steps", PLAN.steps, "--guidance", PLAN.guidance_scale)
     assert result.code == 0, result.err
     assert "minutes on cpu" in result.out and "wrote mine/evaluation.json" in result.out
     written = json.loads(Path("mine/evaluation.json").read_text())
@@ -271,6 +272,7 @@ def test_evaluate_writes_figures_tables_and_pictures(evaluate, figures):
         "characters read by OCR": "no engine",
         "LPIPS": "its weights are not to be had (no network)",
     }
+    assert written["plan"]["steps"] == PLAN.steps != STEPS
     for section in ("distribution", "adherence", "novelty", "overfitting"):
         assert written[section] == figures[section]
     page = Path("mine/evaluation.md").read_text()
@@ -284,6 +286,7 @@ def test_evaluate_writes_figures_tables_and_pictures(evaluate, figures):
     ("arguments", "message"),
     [
         (["--model", "nowhere"], "no model in nowhere"),
+        (["--steps", "0"], "0 steps: take 1 to 1000"),
         (["--data", "nowhere"], "no glyphs in nowhere: run python scripts/prepare_data.py first"),
         (["--out", "taken"], "cannot write to taken: taken is not a folder"),
         (["--device", "abacus"], 'no device "abacus"'),
