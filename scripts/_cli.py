@@ -86,6 +86,7 @@ def save_picture(image: Image.Image, target: Path, pipe: GlyphPipeline) -> None:
     """Writes a picture with the model and the command that drew it, and says so."""
     target.parent.mkdir(parents=True, exist_ok=True)
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
+    command = command.encode("utf-8", "backslashreplace").decode()  # any file name can be said
     model = pipe.denoiser.fingerprint[:12]
     write_png(image, target, {"command": command, "Software": "Tianshu", "model": model})
     print(f"wrote {target}: {image.width}×{image.height}")

@@ -1,5 +1,6 @@
 """Looking inside, by the command line: what each picture shows, and what is refused."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -143,6 +144,13 @@ def test_a_picture_says_what_command_drew_it(look, tiny_model_folder):
     said = image.text["command"]
     assert said.startswith("explore.py steps 'dragon fish' --count 1 --seed 3 --model ")
     assert image.text["model"] == make_pipeline().denoiser.fingerprint[:12]
+
+
+def test_a_picture_can_have_any_name(look):
+    name = os.fsdecode(b"\xff.png")
+    result = look("steps", "gold", "--count", 1, "--out", name)
+    assert result.code == 0, result.err
+    assert r"--out '\udcff.png'" in Image.open(name).text["command"]
 
 
 @pytest.mark.parametrize("verb", [("map",), ("noising",), ("neighbours", "gold")], ids=str)
