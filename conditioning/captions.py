@@ -83,7 +83,8 @@ def load_captions(path: str | Path, source: Path | None = None) -> list[Entry]:
     A line is a character, a tab, and English; several lines of one character are its senses. What
     is not in the table that ships has its radical from Unihan's text files, as in `build_unihan`.
 
-    Raises ValueError, in one line, for another line, and for characters that Unihan's files lack.
+    Raises ValueError, in one line, for another line, for none, and for characters that Unihan's
+    files lack.
     """
     captions: dict[str, list[str]] = {}
     for number, line in read_lines(path).items():
@@ -91,6 +92,8 @@ def load_captions(path: str | Path, source: Path | None = None) -> list[Entry]:
         if len(character) != 1 or not caption or "\t" in caption:
             raise ValueError(f"line {number} of {path} is not a character, a tab and its caption")
         captions.setdefault(character, []).append(caption)
+    if not captions:
+        raise ValueError(f"no captions in {path}: write a character, a tab and English a line")
     rows = {row[0]: row for row in read_unihan()}
     if captions.keys() - rows:
         rows |= {row[0]: row for row in read_files(source)}

@@ -64,10 +64,10 @@ def main(
     begun = time.perf_counter()
     made = {name: MADE.get(name, RUNS / name / "export" / "config.json") for name in steps}
     checkpoints = {name: RUNS / name / "checkpoints" / "last.ckpt" for name in steps}
+    check_ready({name for name, path in made.items() if again or not path.exists()})
     if again:  # forgotten at once, so that a call without it goes on where this one is cut off
         for path in (*made.values(), *checkpoints.values()):
             path.unlink(missing_ok=True)
-    check_ready({name for name, path in made.items() if not path.exists()})
     for name, command in steps.items():
         if made[name].exists():
             print(f"{name}: {made[name]} is there already", flush=True)
@@ -89,7 +89,7 @@ def check_ready(pending: set[str]) -> None:
     """Raises ValueError, before the first hour of work, for what a later training would miss."""
     from conditioning.corpus import WORDNET
 
-    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     compiled = pending & {"autoencoder", "diffusion"} and sys.platform != "win32"
     if compiled and not shutil.which(compiler.split()[0]):
         raise ValueError(

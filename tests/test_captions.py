@@ -156,6 +156,7 @@ def test_captions_of_ones_own_go_with_the_radicals_of_unihan(tmp_path):
     ("text", "message"),
     [
         ("明\tbright\n河 river", "line 2 of .* is not a character, a tab and its caption"),
+        ("\n", "no captions in"),
         ("明\t", "line 1 of .* is not a character"),
         ("明月\tbright moon", "line 1 of .* is not a character"),
         ("明\tbright\tclear", "line 1 of .* is not a character"),

@@ -108,6 +108,11 @@ def test_what_a_later_training_needs_is_missed_before_the_first(
     assert result.code == 2
     assert said in result.err and result.err.count("\n") == 1
     assert calls.seen == []
+    made = Path(".runs/autoencoder/export/config.json")
+    made.parent.mkdir(parents=True)
+    made.write_text("{}")
+    assert script("train_all.py", "--again").code == 2
+    assert made.exists()  # nothing is forgotten before all is there
     if without:
         assert script("train_all.py", without).code == 0
         assert script("train_all.py", without).code == 0  # nothing is pending, nothing is missed
