@@ -68,7 +68,8 @@ def main(
     start = time.perf_counter()
     training, held_out = (GlyphDataset(data, split) for split in ("train", "test"))
     pipe, reader = load_pipeline(model, device), RadicalReader.from_pretrained()
-    for glyphs in (training, held_out):
+    further = load_more(more or (), held_out.records)
+    for glyphs in (training, *further):
         glyphs.check_size(pipe.autoencoder.config.image_size)
     least = reader.config.features + 1
     if len(held_out) < least or len(training) < 2 * least:
@@ -80,7 +81,6 @@ def main(
     skipped: dict[str, str] = {}
     ocr, lpips = extras(skipped)
     warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training
-    further = load_more(more or (), held_out.records)
     evaluator = Evaluator(pipe, reader, training, held_out, plan, progress_bar, further)
     print(f"about {evaluator.expected_seconds() / 60:.0f} minutes on {pipe.device}", flush=True)
     figures = evaluator.run(ocr, lpips)

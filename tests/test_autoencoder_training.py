@@ -170,7 +170,7 @@ def test_glyphs_are_shifted_and_composed_as_far_as_the_data_is_told():
 
 @pytest.fixture
 def stepped(tiny_autoencoder, monkeypatch):
-    """Takes training steps; returns what the decoder was given in each, and the glyphs."""
+    """Takes training steps; returns what the decoder was given in each."""
 
     def stepped(steps, glyphs, **loss):
         module = AutoencoderModule(loss=LossConfig(perceptual="none", **loss))

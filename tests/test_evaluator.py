@@ -305,7 +305,8 @@ def test_evaluate_refuses_in_one_line_and_writes_nothing(evaluate, arguments, me
 def test_evaluate_refuses_glyphs_of_another_size(evaluate, folder, tmp_path_factory):
     small = tmp_path_factory.mktemp("small")
     write_glyphs(small, GlyphDataset(folder).records, default_font(), size=64)
-    result = evaluate("--data", small)
-    assert result.code == 2
-    assert result.err.startswith("error: ") and result.err.count("\n") == 1
-    assert "64 pixels a side, and the model takes 128" in result.err
+    for option in ("--data", "--more"):
+        result = evaluate(option, small)
+        assert result.code == 2
+        assert result.err.startswith("error: ") and result.err.count("\n") == 1
+        assert "64 pixels a side, and the model takes 128" in result.err
