@@ -271,7 +271,7 @@ class DistillationModule(lightning.LightningModule):
         if self.trainer.interrupted or self.trainer.fast_dev_run:
             return
         encoder = TextEncoder(deepcopy(self.student).cpu(), self.trainer.datamodule.tokenizer)
-        encoder.save_pretrained(self.hparams.out)
+        encoder.round_table().save_pretrained(self.hparams.out)
         print(f"wrote {self.hparams.out}")
 
 

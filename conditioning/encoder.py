@@ -2,27 +2,30 @@
 
 import hashlib
 import json
-import tempfile
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import torch
 from einops import einsum, rearrange
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 
 from conditioning.captions import shortened
+from conditioning.rounding import rounded
+from conditioning.storage import (
+    check_digest,
+    eight_bit_weights,
+    first_line,
+    load_tokenizer,
+    write_files,
+)
 
 if TYPE_CHECKING:
     from transformers import T5EncoderModel
 
 BUNDLED = Path(__file__).parent / "weights"
-CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
-DIGEST = "sha256"  # of all three, among the metadata of the weights
 DEFAULT_MAX_TOKENS = 48
 TIED = "encoder.embed_tokens.weight"  # the same table as shared.weight, and so not saved twice
 # What decides an embedding besides weights, tokenizer and limit.
@@ -105,7 +108,7 @@ class TextEncoder(nn.Module):
         from transformers.utils import logging
 
         if isinstance(source, Path):
-            _check_digest(source)
+            check_digest(source)
         bars = logging.is_progress_bar_enabled()
         if isinstance(source, Path):
             logging.disable_progress_bar()  # a local file of some megabytes needs none
@@ -115,16 +118,21 @@ class TextEncoder(nn.Module):
                 raise OSError("no config.json")
             if settings.get("model_type") != "t5":
                 raise ValueError(f"it is of type {settings.get('model_type')!r}, not a T5")
-            model, report = T5EncoderModel.from_pretrained(
-                source, use_safetensors=True, dtype=torch.float32, output_loading_info=True
-            )
+            read = {"output_loading_info": True, "dtype": torch.float32}
+            if weights := eight_bit_weights(source):
+                config = T5Config.from_dict(settings)
+                model, report = T5EncoderModel.from_pretrained(
+                    None, config=config, state_dict=weights, **read
+                )
+            else:
+                model, report = T5EncoderModel.from_pretrained(source, use_safetensors=True, **read)
             if absent := set(report["missing_keys"]) - {TIED}:
                 # transformers would go on with random numbers in their place.
                 raise OSError(f"its weights lack {', '.join(sorted(absent)[:3])}")
-            tokenizer = _load_tokenizer(source)
+            tokenizer = load_tokenizer(source)
         except Exception as error:  # transformers has no class of its own for what is wrong
             raise OSError(
-                f"cannot load the text encoder {str(name or source)!r}: {_first_line(error)} "
+                f"cannot load the text encoder {str(name or source)!r}: {first_line(error)} "
                 "(a folder needs config.json, model.safetensors and tokenizer.json; "
                 "a hub name needs a network or a filled cache)"
             ) from error
@@ -135,20 +143,23 @@ class TextEncoder(nn.Module):
             max_tokens = settings.get("max_tokens", DEFAULT_MAX_TOKENS)
         return cls(model, tokenizer, max_tokens)
 
+    @torch.no_grad()
+    def round_table(self) -> Self:
+        """Round the table of tokens to eight bits, in which `save_pretrained` then writes it.
+
+        What an embedding loses is less than a hundredth of its length.
+        """
+        self.model.shared.weight.copy_(rounded(self.model.shared.weight))
+        return self
+
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json, tokenizer.json and model.safetensors (float16) into `folder`.
+
+        A table of tokens that was rounded to eight bits is written in them.
 
         Raises:
             ValueError: a weight is not finite in float16; nothing is written.
         """
-        weights = {
-            name: weight.detach().cpu().half().contiguous()
-            for name, weight in self.model.state_dict().items()
-            if name != TIED
-        }
-        for name, weight in weights.items():
-            if not weight.isfinite().all():
-                raise ValueError(f"{name} is not finite in float16, so it is not saved")
         settings = self.model.config.to_diff_dict() | {
             "architectures": ["T5EncoderModel"],
             "dtype": "float16",
@@ -156,17 +167,8 @@ class TextEncoder(nn.Module):
         }
         settings.pop("transformers_version", None)  # a file of weights does not depend on it
         config = json.dumps(settings, indent=2, sort_keys=True) + "\n"
-        tokenizer = self.tokenizer.to_str()
-        metadata = {"format": "pt", DIGEST: _digest(config, tokenizer, weights)}
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
-            # save_file would make a file that only its owner may read.
-            (Path(part) / WEIGHTS).write_bytes(save(weights, metadata))
-            (Path(part) / CONFIG).write_text(config, encoding="utf-8", newline="\n")
-            (Path(part) / TOKENIZER).write_text(tokenizer, encoding="utf-8", newline="\n")
-            for name in (CONFIG, TOKENIZER, WEIGHTS):
-                (Path(part) / name).replace(folder / name)
+        weights = {k: v for k, v in self.model.state_dict().items() if k != TIED}
+        write_files(folder, config, self.tokenizer.to_str(), weights)
 
     @property
     def fingerprint(self) -> str:
@@ -259,55 +261,3 @@ class TextEncoder(nn.Module):
 def _legal(text: str) -> str:
     """The text without lone surrogates, which are a legal str, and which no tokenizer takes."""
     return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _digest(config: str, tokenizer: str, weights: Mapping[str, Tensor]) -> str:
-    """sha256, in hex, of the three files of an encoder."""
-    digest = hashlib.sha256(f"{len(config)} {config}{tokenizer}".encode())
-    for name, weight in sorted(weights.items()):
-        digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-        digest.update(weight.numpy().tobytes())
-    return digest.hexdigest()
-
-
-def _check_digest(folder: Path) -> None:
-    """Raises OSError where the files are not as `save_pretrained` wrote them.
-
-    A model from elsewhere does not say how it was written, and is taken as it is.
-    """
-    path = folder / "model.safetensors"
-    if not path.is_file():
-        return
-    try:
-        with safe_open(path, "pt") as file:
-            written = (file.metadata() or {}).get(DIGEST)
-        if not written:
-            return
-        files = [(folder / name).read_text(encoding="utf-8") for name in (CONFIG, TOKENIZER)]
-        intact = written == _digest(*files, load_file(path))
-    except (OSError, UnicodeDecodeError, SafetensorError) as error:
-        raise OSError(f"cannot load the text encoder in {folder}: {_first_line(error)}") from error
-    if not intact:
-        raise OSError(
-            f"cannot load the text encoder in {folder}: its files are not as they were exported; "
-            "copy or export all of them again"
-        )
-
-
-def _load_tokenizer(source: str | Path) -> Tokenizer:
-    """The fast tokenizer of a folder or a hub model; raises OSError where there is none."""
-    if isinstance(source, Path) and (source / "tokenizer.json").is_file():
-        try:
-            return Tokenizer.from_file(str(source / "tokenizer.json"))
-        except Exception as error:  # the library raises no narrower class
-            raise OSError(f"tokenizer.json cannot be read: {_first_line(error)}") from error
-    from transformers import AutoTokenizer  # slow to import, and only foreign models need it
-
-    try:
-        return AutoTokenizer.from_pretrained(source).backend_tokenizer
-    except (ValueError, AttributeError, ImportError) as error:
-        raise OSError(f"no usable tokenizer: {_first_line(error)}") from error
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0].strip()

@@ -194,6 +194,25 @@ def test_float16_error_is_small(small, tmp_path):
     torch.testing.assert_close(before, after, atol=0.02, rtol=0)
 
 
+def test_a_rounded_table_takes_half_the_place_and_comes_back_exactly(small, tmp_path):
+    small.model.half().float()
+    before = small(["gold fish"])[0]
+    small.save_pretrained(tmp_path / "whole")
+    after = small.round_table()(["gold fish"])[0]
+    assert not after.equal(before)
+    assert (after - before).norm() < 0.02 * before.norm()
+    small.save_pretrained(tmp_path / "eight")
+    stored = load_file(tmp_path / "eight" / "model.safetensors")
+    assert stored["shared.codes"].dtype == torch.int8 and "shared.weight" not in stored
+    assert "shared.weight" in load_file(tmp_path / "whole" / "model.safetensors")
+    again = TextEncoder.from_pretrained(tmp_path / "eight")
+    assert again(["gold fish"])[0].equal(after)
+    assert again.fingerprint == small.fingerprint
+    again.save_pretrained(tmp_path / "again")
+    twice = load_file(tmp_path / "again" / "model.safetensors")
+    assert all(twice[name].equal(weight) for name, weight in stored.items())
+
+
 def test_weights_too_large_for_float16_are_not_saved(small, tmp_path):
     small.model.shared.weight[0, 0] = 1e6
     with pytest.raises(ValueError, match="not finite in float16"):
