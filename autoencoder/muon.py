@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule
 
 
 def orthogonalize(matrices: Tensor, steps: int = 5, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -157,3 +161,21 @@ class Muon(torch.optim.Optimizer):
             if name not in self.state[parameter]:
                 self.state[parameter][name] = torch.zeros_like(parameter)
         return [self.state[parameter][name] for parameter in parameters]
+
+
+def up_and_down(module: LightningModule, network: nn.Module) -> dict:
+    """What a training of `network` returns as its optimiser: Muon, under a `triangle`.
+
+    For the pointwise convolutions of the network, with AdamW for all else that the module has, at
+    the module's own `learning_rate`, `adam_learning_rate`, `weight_decay` and `warmup_steps`.
+    """
+    own, trainer = module.hparams, module.trainer
+    optimizer = Muon(
+        pointwise(network),
+        module.parameters(),
+        lr=own.learning_rate,
+        adam_lr=own.adam_learning_rate,
+        weight_decay=own.weight_decay,
+        dtype=muon_dtype(trainer.precision),
+    )
+    return scheduled(optimizer, triangle(own.warmup_steps, trainer.estimated_stepping_batches))

@@ -14,47 +14,33 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from autoencoder.blocks import ChannelNorm, Down, ResidualBlock
-from autoencoder.storage import check_bounds, fingerprint, read_model, write_model
+from autoencoder.storage import fingerprint, read_model, write_model
+from autoencoder.trunk import TrunkConfig, trunk
 
 BUNDLED = Path(__file__).parent / "weights" / "reader"
 
 
 @dataclass(frozen=True)
-class ReaderConfig:
+class ReaderConfig(TrunkConfig):
     """Settings of a `RadicalReader`, saved as `config.json` beside its weights.
 
     Attributes:
-        image_size: height and width of a glyph, in pixels.
         radicals: how many there are to tell apart.
-        stem: pixels on a side of the patch folded into channels at the first layer.
-        widths: channels at each resolution, finest first; each halves the one before.
-        blocks: residual blocks at each of those resolutions.
         features: of the layer before the last, which distances between glyphs are measured in.
         dropout: part of the features left out at each step of training.
     """
 
-    image_size: int = 128
     radicals: int = 214
-    stem: int = 8
-    widths: tuple[int, ...] = (128, 192)
-    blocks: tuple[int, ...] = (2, 3)
     features: int = 128
     dropout: float = 0.2
 
     def __post_init__(self) -> None:
         """Raises ValueError, in one line, for settings that make no reader."""
-        check_bounds(self)
-        if not len(self.widths) == len(self.blocks) > 0:
-            raise ValueError("widths and blocks must be of one length")
-        if min(self.radicals, self.stem, self.features, self.image_size, *self.widths) < 1:
+        super().__post_init__()
+        if min(self.radicals, self.features) < 1:
             raise ValueError("the sizes of a reader must be at least 1")
-        if min(self.blocks) < 0:
-            raise ValueError("blocks must be at least 0")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout of {self.dropout}: take 0 or more, and less than 1")
-        if self.image_size % (self.stem * 2 ** len(self.widths)):
-            raise ValueError(f"image_size {self.image_size} does not halve often enough")
 
 
 class RadicalReader(nn.Module):
@@ -67,24 +53,9 @@ class RadicalReader(nn.Module):
     def __init__(self, config: ReaderConfig | None = None) -> None:
         super().__init__()
         self.config = config = config or ReaderConfig()
-        layers: list[nn.Module] = [Down(1, config.widths[0], config.stem, kernel=3)]
-        for width, wider, blocks in zip(
-            config.widths, (*config.widths[1:], config.widths[-1]), config.blocks, strict=True
-        ):
-            layers += [ResidualBlock(width) for _ in range(blocks)]
-            layers += [ChannelNorm(width), Down(width, wider)]
-        self.layers = nn.Sequential(*layers)
-        side = config.image_size // (config.stem * 2 ** len(config.widths))
-        self.gather = nn.Linear(config.widths[-1] * side**2, config.features)
+        self.layers = trunk(config)
+        self.gather = nn.Linear(config.cells, config.features)
         self.decide = nn.Linear(config.features, config.radicals)
-        self.initialize_weights()
-
-    def initialize_weights(self) -> None:
-        """PyTorch's own, but residual branches start at zero, so that a block is the identity."""
-        for module in self.modules():
-            if isinstance(module, ResidualBlock):
-                nn.init.zeros_(module.contract.weight)
-                nn.init.zeros_(module.contract.bias)
 
     def features(self, glyphs: Tensor) -> Tensor:
         """What is seen in glyphs `(B, 1, 128, 128)`, before a radical is named: `(B, 128)`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import torch
@@ -13,8 +12,9 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from autoencoder.batches import Draw, SeededBatches, generator_of, is_exporter
 from autoencoder.glyphs import GlyphDataset, GlyphRecord, load_more
-from autoencoder.muon import Muon, muon_dtype, pointwise, scheduled, triangle
+from autoencoder.muon import up_and_down
 from autoencoder.reader import RadicalReader, ReaderConfig
+from autoencoder.variations import vary
 
 COMMONEST = 40  # radicals that have a score of their own
 
@@ -87,70 +87,6 @@ def classes(records: list[GlyphRecord]) -> Tensor:
     return torch.tensor([record.radical - 1 for record in records])
 
 
-def uniform(low: float, high: float, *shape: int, generator: torch.Generator | None) -> Tensor:
-    """Numbers between two, each as likely, on the CPU."""
-    return low + (high - low) * torch.rand(shape, generator=generator)
-
-
-def bend(
-    glyphs: Tensor,
-    scale: float = 0.12,
-    shear: float = 0.1,
-    shift: float = 0.06,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Glyphs `(B, 1, H, W)`, each stretched, sheared, turned a little and moved, at random.
-
-    `scale` and `shear` bound the entries of the map's matrix around the identity, and `shift` the
-    way that a glyph moves, as a part of its size.
-    """
-    count = len(glyphs)
-    matrix = torch.eye(2).expand(count, 2, 2).clone()
-    bounds = torch.tensor([[scale, shear], [shear, scale]])
-    matrix += bounds * uniform(-1, 1, count, 2, 2, generator=generator)
-    move = uniform(-2 * shift, 2 * shift, count, 2, 1, generator=generator)
-    maps = torch.cat([matrix, move], dim=2).to(glyphs)
-    grid = F.affine_grid(maps, list(glyphs.shape), align_corners=False)
-    return F.grid_sample(glyphs, grid, align_corners=False)
-
-
-def ink(glyphs: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Glyphs `(B, 1, H, W)`, each with its strokes thickened or thinned by up to a pixel a side."""
-    amount = uniform(-1, 1, len(glyphs), 1, 1, 1, generator=generator).to(glyphs)
-    thick, thin = F.max_pool2d(glyphs, 3, 1, 1), -F.max_pool2d(-glyphs, 3, 1, 1)
-    return glyphs + amount.clamp_min(0) * (thick - glyphs) - amount.clamp_max(0) * (thin - glyphs)
-
-
-def smear(
-    glyphs: Tensor,
-    blur: float = 2.0,
-    noise: float = 0.15,
-    generator: torch.Generator | None = None,
-) -> Tensor:
-    """Glyphs `(B, 1, H, W)`, each blurred and speckled at random, still in [0, 1].
-
-    `blur` is the largest width, in pixels, and `noise` the largest standard deviation.
-    """
-    count = len(glyphs)
-    sigma = uniform(0.1, blur, count, 1, generator=generator)
-    radius = math.ceil(2 * blur)
-    taps = torch.exp(-0.5 * (torch.arange(-radius, radius + 1) / sigma).square())
-    taps = (taps / taps.sum(dim=1, keepdim=True)).to(glyphs)  # (B, K)
-    x = glyphs.transpose(0, 1)  # (1, B, H, W): a group of the convolution for each glyph
-    x = F.conv2d(x, taps[:, None, None, :], padding=(0, radius), groups=count)
-    x = F.conv2d(x, taps[:, None, :, None], padding=(radius, 0), groups=count)
-    speckle = uniform(0, noise, count, 1, 1, 1, generator=generator)
-    speckle = speckle * torch.randn(glyphs.shape, generator=generator)
-    return (x.transpose(0, 1) + speckle.to(glyphs)).clamp(0, 1)
-
-
-def vary(glyphs: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """All of it, and half of the glyphs smeared; None is the global generator."""
-    glyphs = ink(bend(glyphs, generator=generator), generator)
-    smeared = (torch.rand(len(glyphs), 1, 1, 1, generator=generator) < 0.5).to(glyphs.device)
-    return torch.where(smeared, smear(glyphs, generator=generator), glyphs)
-
-
 class ReaderModule(LightningModule):
     """Trains a `RadicalReader` and writes it to `out` at the end.
 
@@ -216,16 +152,7 @@ class ReaderModule(LightningModule):
                 )
 
     def configure_optimizers(self) -> dict:
-        optimizer = Muon(
-            pointwise(self.reader),
-            self.reader.parameters(),
-            lr=self.hparams.learning_rate,
-            adam_lr=self.hparams.adam_learning_rate,
-            weight_decay=self.hparams.weight_decay,
-            dtype=muon_dtype(self.trainer.precision),
-        )
-        total = self.trainer.estimated_stepping_batches
-        return scheduled(optimizer, triangle(self.hparams.warmup_steps, total))
+        return up_and_down(self, self.reader)
 
     def on_fit_end(self) -> None:
         if is_exporter(self.trainer):

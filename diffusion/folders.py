@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from autoencoder import Autoencoder
+from autoencoder.recognizer import BUNDLED as BUNDLED_RECOGNIZER
+from autoencoder.recognizer import Recognizer
 from autoencoder.storage import WeightsError, read_model
 from conditioning import TextEncoder
 from diffusion.denoiser import Denoiser
@@ -14,7 +16,7 @@ from diffusion.prior import RadicalPrior
 from diffusion.unet import UNet
 
 DENOISERS: dict[str, type[Denoiser]] = {"dit": DiT, "unet": UNet}
-Parts = tuple[Autoencoder, TextEncoder, Denoiser, RadicalPrior | None]
+Parts = tuple[Autoencoder, TextEncoder, Denoiser, RadicalPrior | None, Recognizer | None]
 
 
 def load_parts(folder: str | Path) -> Parts:
@@ -36,7 +38,8 @@ def load_parts(folder: str | Path) -> Parts:
             )
         encoders.append(encoder)
     autoencoder, text_encoder = encoders
-    return autoencoder, text_encoder, denoiser, load_prior(folder, text_encoder)
+    prior = load_prior(folder, text_encoder)
+    return autoencoder, text_encoder, denoiser, prior, load_recognizer(folder, autoencoder)
 
 
 def load_denoiser(folder: str | Path) -> Denoiser:
@@ -66,26 +69,50 @@ def load_prior(folder: Path, text_encoder: TextEncoder) -> RadicalPrior | None:
     return None
 
 
+def load_recognizer(folder: Path, autoencoder: Autoencoder) -> Recognizer | None:
+    """The recogniser in the folder of a denoiser, or the one that ships; None where neither fits.
+
+    Raises WeightsError for a damaged one, and for one in the folder that takes glyphs of another
+    size than are drawn.
+    """
+    own = folder / "recognizer"
+    if not own.is_dir() and not BUNDLED_RECOGNIZER.is_dir():
+        return None
+    recognizer = Recognizer.from_pretrained(own if own.is_dir() else None)
+    if recognizer.config.image_size == autoencoder.config.image_size:
+        return recognizer
+    if own.is_dir():
+        raise WeightsError(
+            f"the recogniser in {own} takes glyphs of another size than are drawn: train it again, "
+            f"python scripts/train_recognizer.py --model.out {own}"
+        )
+    return None
+
+
 def save_parts(
     folder: str | Path,
     autoencoder: Autoencoder,
     text_encoder: TextEncoder,
     denoiser: Denoiser,
     prior: RadicalPrior | None,
+    recognizer: Recognizer | None,
 ) -> Path:
     """Writes a denoiser to a folder, and into it the other parts that do not ship."""
     folder = Path(folder)
-    parts = {"autoencoder": autoencoder, "text_encoder": text_encoder}
-    if prior is not None:
-        parts["prior"] = prior
+    parts = {
+        "autoencoder": autoencoder,
+        "text_encoder": text_encoder,
+        "prior": prior,
+        "recognizer": recognizer,
+    }
     for name, part in parts.items():
         own = folder / name  # where it exists, it is from another run
-        if own.is_dir() or not _ships(part):
+        if part is not None and (own.is_dir() or not _ships(part)):
             part.save_pretrained(own)
     return denoiser.save_pretrained(folder)
 
 
-def _ships(part: Autoencoder | TextEncoder | RadicalPrior) -> bool:
+def _ships(part: Autoencoder | TextEncoder | RadicalPrior | Recognizer) -> bool:
     """Whether it is the one that ships, in every weight and not only in what fingerprints see."""
     try:
         shipped = type(part).from_pretrained()

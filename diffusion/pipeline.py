@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from autoencoder import Autoencoder
+from autoencoder.recognizer import Match, Recognizer
 from conditioning import TextEncoder
 from conditioning.captions import shortened
 from conditioning.radicals import RADICALS, Radical, find_radical
@@ -27,6 +28,7 @@ from diffusion.request import (
     BUNDLED,
     GUIDANCE,
     NONE,
+    REDRAWS,
     SAMPLER,
     STEPS,
     check_request,
@@ -36,22 +38,29 @@ from diffusion.rows import decode_rows, row_by_row
 from diffusion.samplers import SAMPLERS, Denoise, Randn, ddim, time_steps
 
 NULL_CAPTION = ""
+OnStep = Callable[[Sequence[int], float, Tensor, Tensor], object]
 # Enough to fill a device, and few enough that a single glyph does not wait for the rest.
 ROWS, ROWS_OF_GPU = 8, 64
 
 
 @dataclass(frozen=True)
 class GlyphOutput:
-    """Glyphs in the order of the prompts, with the seed that each came from and what it heard.
+    """Glyphs in the order of the prompts, and of each what is known.
 
-    `heard` are the prompts as they reached the denoiser, "speech; gossip". `images` are PIL images
-    of mode "L", black ink on white, or with `output_type="pt"` one tensor `(count, 1, 128, 128)` in
-    [0, 1], 1 = ink.
+    Attributes:
+        images: PIL images of mode "L", black ink on white, or with `output_type="pt"` one tensor
+            `(count, 1, 128, 128)` in [0, 1], 1 = ink.
+        seeds: what each came from.
+        heard: the prompts as they reached the denoiser, "speech; gossip".
+        redrawn: how often each was drawn again.
+        matches: the character nearest to each; empty where the pipeline has no recogniser.
     """
 
     images: list[Image.Image] | Tensor
     seeds: list[int]
     heard: list[str]
+    redrawn: list[int]
+    matches: list[Match]
 
 
 class GlyphPipeline:
@@ -68,11 +77,13 @@ class GlyphPipeline:
         text_encoder: TextEncoder,
         denoiser: Denoiser,
         prior: RadicalPrior | None = None,
+        recognizer: Recognizer | None = None,
     ) -> None:
         self.autoencoder = autoencoder
         self.text_encoder = text_encoder
         self.denoiser = denoiser
         self.prior = prior
+        self.recognizer = recognizer
 
     @torch.inference_mode()
     def __call__(
@@ -88,9 +99,10 @@ class GlyphPipeline:
         guidance_interval: tuple[float, float] = (0.0, 1.0),
         eta: float = 0.0,
         radical: str = AUTO,
+        redraws: int = REDRAWS,
         batch_size: int = 16,
         progress: Callable[[int], object] = lambda glyphs: None,
-        on_step: Callable[[float, Tensor, Tensor], object] = lambda t, x_t, x_0: None,
+        on_step: OnStep = lambda rows, t, x_t, x_0: None,
     ) -> GlyphOutput:
         """Draws `num_images_per_prompt` glyphs of each prompt.
 
@@ -111,11 +123,14 @@ class GlyphPipeline:
             radical: what stands before the words: "auto" is what the prior takes them for, which
                 can differ from seed to seed, "none" is nothing; else a radical by its English name,
                 one of its forms or its number: "speech", "言", "149".
+            redraws: how often, at most, a glyph is drawn again from fresh noise of the same seed,
+                where the recogniser says that the character exists; 0 takes what comes first.
             batch_size: glyphs at a time; memory depends on it, the result does not.
             progress: called with the number of glyphs' steps done since the last call; the sum is
-                glyphs times steps.
-            on_step: called with each state of the sampler, batch after batch: the time it has come
-                to, the latents there, and the latents that were predicted on the way.
+                glyphs times steps, what is drawn again left out.
+            on_step: called with each state of the sampler, batch after batch: which glyphs of the
+                call, the time they have come to, their latents there, and the latents that were
+                predicted on the way. Glyphs drawn again come again.
 
         Raises ValueError for an argument out of its range, in one line.
         """
@@ -131,6 +146,7 @@ class GlyphPipeline:
             guidance_interval,
             eta,
             radical,
+            redraws,
         )
         if output_type not in ("pil", "pt"):
             raise ValueError(f'no output type "{output_type}": it is "pil" or "pt"')
@@ -141,17 +157,40 @@ class GlyphPipeline:
         heard = self.hear(texts, seeds, radical)
         sample = partial(ddim, eta=eta) if sampler == "ddim" else SAMPLERS[sampler]
         times = time_steps(num_inference_steps)
-        glyphs = []
-        for start in range(0, len(texts), batch_size):
-            rows = slice(start, start + batch_size)
-            denoise = self.denoise(heard[rows], negative_prompt, guidance_scale, guidance_interval)
-            randn = self.randn(seeds[rows])
+        latest = list(seeds)
+        glyphs: dict[int, Tensor] = {}
+        matches: dict[int, Match] = {}
+        redrawn = [0] * len(texts)
+
+        def draw(rows: Sequence[int], advance: Callable[[int], object]) -> None:
+            words = [heard[row] for row in rows]
+            denoise = self.denoise(words, negative_prompt, guidance_scale, guidance_interval)
+            randn = self.randn([latest[row] for row in rows])
             for t, latents, x_0 in sample(denoise, randn(), self.process, times, randn):
-                on_step(t, latents, x_0)
-                progress(len(latents))
-            glyphs.append(self.decode(latents))
-        images = torch.cat(glyphs)
-        return GlyphOutput(images if output_type == "pt" else to_pil(images), seeds, heard)
+                on_step(rows, t, latents, x_0)
+                advance(len(rows))
+            drawn = self.decode(latents)
+            glyphs.update(zip(rows, drawn, strict=True))
+            if self.recognizer is not None:
+                matches.update(zip(rows, self.match(drawn), strict=True))
+
+        for start in range(0, len(texts), batch_size):
+            draw(range(len(texts))[start : start + batch_size], progress)
+        for _ in range(redraws):
+            existing = [row for row, match in matches.items() if match.exists]
+            for row in existing:
+                latest[row] = successor(latest[row])
+                redrawn[row] += 1
+            for start in range(0, len(existing), batch_size):
+                draw(existing[start : start + batch_size], lambda glyphs: None)
+        images = torch.stack([glyphs[row] for row in range(len(texts))])
+        return GlyphOutput(
+            images if output_type == "pt" else to_pil(images),
+            seeds,
+            heard,
+            redrawn,
+            [matches[row] for row in sorted(matches)],
+        )
 
     @torch.inference_mode()
     def hear(self, texts: list[str], seeds: list[int], radical: str = AUTO) -> list[str]:
@@ -222,6 +261,11 @@ class GlyphPipeline:
         """Latents `(B, 8, 8, 8)` to glyphs `(B, 1, 128, 128)` in [0, 1], 1 = ink, on the CPU."""
         return decode_rows(self.autoencoder.decode, latents, self.rows).cpu()
 
+    def match(self, glyphs: Tensor) -> list[Match]:
+        """The character nearest to each of `(B, 1, 128, 128)` glyphs, by the recogniser."""
+        embeddings = decode_rows(self.recognizer, glyphs.to(self.device), self.rows)
+        return self.recognizer.match(embeddings.cpu())
+
     def randn(self, seeds: list[int]) -> Randn:
         """Noise `(B, 8, 8, 8)` at every call, each row from the generator of its seed."""
         config = self.denoiser.config
@@ -248,24 +292,33 @@ class GlyphPipeline:
 
     def to(self, device: torch.device | str) -> GlyphPipeline:
         """Moves all parts, and returns the pipeline."""
-        for part in (self.autoencoder, self.text_encoder, self.denoiser, self.prior):
+        parts = self.autoencoder, self.text_encoder, self.denoiser, self.prior, self.recognizer
+        for part in parts:
             if part is not None:
                 part.to(device)
         return self
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Writes the denoiser to a folder, and into it the other parts that do not ship."""
-        return save_parts(folder, self.autoencoder, self.text_encoder, self.denoiser, self.prior)
+        parts = self.autoencoder, self.text_encoder, self.denoiser, self.prior, self.recognizer
+        return save_parts(folder, *parts)
 
     @classmethod
     def from_pretrained(cls, path: str | Path | None = None) -> GlyphPipeline:
         """The pipeline of a folder that a training exported; None is the one that ships.
 
-        It has a prior where the folder has one, or where its text encoder is the one that ships.
+        It has a prior where the folder has one, or where its text encoder is the one that ships,
+        and a recogniser where the folder has one, or where that which ships takes such glyphs.
         Raises WeightsError, a ValueError, where the folder holds no model, a damaged one, or one
         that was trained with other encoders than it finds.
         """
         return cls(*load_parts(BUNDLED if path is None else path))
+
+
+def successor(seed: int) -> int:
+    """The seed of another attempt: the first number that the generator of this one gives."""
+    generator = torch.Generator().manual_seed(seed)
+    return int(torch.randint(2**63 - 1, (), generator=generator))
 
 
 def to_pil(glyphs: Tensor) -> list[Image.Image]:

@@ -11,10 +11,12 @@ from conditioning.tables import read_lines
 
 BUNDLED = Path(__file__).parent / "weights"
 STEPS, GUIDANCE, SAMPLER = 12, 4.0, "dpmpp_2m"  # what a call takes unless told otherwise
+REDRAWS = 3
 AUTO, NONE = "auto", "none"  # radicals: what the prior chooses, and no choice
 SAMPLER_NAMES = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "dpmpp_sde")  # keys of SAMPLERS
 MOST_STEPS = 1000
 MOST_GUIDANCE = 100
+MOST_REDRAWS = 1000
 MOST_GLYPHS = 1_000_000
 LONGEST_PROMPT = 10_000  # characters; a text encoder reads far fewer
 
@@ -30,6 +32,7 @@ def check_request(
     guidance_interval: tuple[float, float] = (0.0, 1.0),
     eta: float = 0.0,
     radical: str = AUTO,
+    redraws: int = REDRAWS,
 ) -> None:
     """Raises ValueError, in one line, for a request that cannot be drawn.
 
@@ -45,6 +48,7 @@ def check_request(
         guidance_interval: two times in [0, 1], the lower one first.
         eta: in [0, 1], and 0 but for the sampler `ddim`.
         radical: "auto", "none", or what `conditioning.radicals.find_radical` finds.
+        redraws: 0 to 1000.
     """
     if not prompts:
         raise ValueError('no prompt: say what to draw, for example "gold"')
@@ -76,6 +80,8 @@ def check_request(
         raise ValueError(f"eta belongs to the sampler ddim, and {sampler} has none")
     if radical not in (AUTO, NONE):
         find_radical(radical)
+    if not 0 <= redraws <= MOST_REDRAWS:
+        raise ValueError(f"{redraws} redraws: take 0 to {MOST_REDRAWS:,}")
     if not 0 <= seed <= 2**63 - total:
         raise ValueError(f"seed {seed}: take 0 to 2^63 - 1, the last glyph's seed included")
 

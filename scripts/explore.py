@@ -174,6 +174,7 @@ def steps(
                 num_inference_steps=number,
                 guidance_scale=guidance,
                 seed=seed,
+                redraws=0,
                 progress=advance,
             ).images
             for number in STEP_COUNTS
@@ -211,6 +212,7 @@ def guidance(
                         num_inference_steps=number,
                         guidance_scale=scale,
                         seed=seed,
+                        redraws=0,
                         progress=advance,
                     ).images[0]
                     for scale in SCALES
@@ -252,6 +254,7 @@ def radicals(
                 num_inference_steps=number,
                 guidance_scale=guidance,
                 seed=seed,
+                redraws=0,
                 progress=advance,
             ).images
             for number in (1, STEPS)

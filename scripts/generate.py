@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,16 +18,17 @@ from _cli import (
     process,
     progress_bar,
     run,
-    save_animation,
 )
+from _drawing import Drawn, draw, write_animation, write_files, write_sheet
 from _options import Device, Guidance, Model, Seed, Steps
 
 from conditioning.captions import shortened
-from diffusion.pictures import ANIMATED, check_ending, file_stem, sheet, write_png
+from diffusion.pictures import ANIMATED, check_ending, file_stem
 from diffusion.request import (
     AUTO,
     BUNDLED,
     GUIDANCE,
+    REDRAWS,
     SAMPLER,
     SAMPLER_NAMES,
     STEPS,
@@ -38,10 +38,7 @@ from diffusion.request import (
 )
 
 if TYPE_CHECKING:
-    from PIL import Image
     from torch import Tensor
-
-    from diffusion import GlyphPipeline
 
 LARGEST_ANIMATION = 64  # glyphs
 
@@ -76,6 +73,13 @@ def main(
             "the denoiser; else a radical by its English name, a form or a number."
         ),
     ] = AUTO,
+    redraws: Annotated[
+        int,
+        typer.Option(
+            help="How often a glyph is drawn again, at most, where it is a character that exists; "
+            "0 takes what comes first."
+        ),
+    ] = REDRAWS,
     eta: Annotated[
         float, typer.Option(help="Fresh noise in ddim: 0 is none, 1 as much as ddpm adds.")
     ] = 0.0,
@@ -137,7 +141,17 @@ def main(
     lines = read_prompts(prompts_file) if prompts_file else dict(enumerate(prompts or [], 1))
     texts = list(lines.values())
     check_request(
-        texts, count, steps, guidance, sampler, seed, negative, guidance_interval, eta, radical
+        texts,
+        count,
+        steps,
+        guidance,
+        sampler,
+        seed,
+        negative,
+        guidance_interval,
+        eta,
+        radical,
+        redraws,
     )
     if negative and guidance <= 1:
         raise ValueError(f"--negative at guidance {guidance:g} leads nowhere: take more than 1")
@@ -165,39 +179,51 @@ def main(
         "sampler": sampler,
         "eta": eta,
         "radical": radical,
+        "redraws": redraws,
         "negative_prompt": negative or "",
     }
-    states: list[Tensor] = []
+    states: dict[float, dict[int, Tensor]] = {}  # by time, then by glyph; the last attempt stays
 
-    def keep(t: float, x_t: Tensor, x_0: Tensor) -> None:
+    def keep(places: Sequence[int], t: float, x_0: Tensor) -> None:
         if animate:
-            states.append(x_0)
+            states.setdefault(t, {}).update(zip(places, x_0, strict=True))
 
     size = 16 if pipe.device.type == "cpu" else 256
     starts = range(rank * size, total, processes * size)
     own = sum(min(size, total - start) for start in starts)
     with progress_bar("drawing", own * steps) as progress:
         each = [text for text in texts for _ in range(count)]
-        glyphs = draw(pipe, each, seed, starts, size, progress=progress, on_step=keep, **settings)
+        glyphs = draw(pipe, each, seed, starts, size, keep, progress=progress, **settings)
         about = settings | {
             "guidance_interval": " ".join(map(str, guidance_interval)),
             "Software": "Tianshu",
             "model": pipe.denoiser.fingerprint[:12],
         }
         if single_files:
-            heard = write_files(glyphs, target, lines, count, seed, about)
+            drawn = write_files(glyphs, target, lines, count, about)
         else:
-            heard = write_sheet(glyphs, target, texts, seed, about)
+            drawn = write_sheet(glyphs, target, texts, about)
     if animate:
-        write_animation(states, steps, pipe, animate, blocks=len(texts))
+        write_animation(states, pipe, animate, blocks=len(texts))
     seconds = time.perf_counter() - start
     name = f"{target}/" if single_files else target
     number = f"{own:,} of {total:,}" if processes > 1 else f"{total:,}"
     noun = "glyph" if total == 1 else "glyphs"
     print(f"wrote {name}: {number} {noun} from seed {seed} on, in {seconds:.1f} s")
-    if radical == AUTO and pipe.prior:
-        for words, times in heard.most_common(12):
+    report(drawn, with_radicals=radical == AUTO and pipe.prior is not None)
+
+
+def report(drawn: list[Drawn], with_radicals: bool) -> None:
+    """Prints what was heard, and which of the glyphs exist."""
+    if with_radicals:
+        for words, times in Counter(glyph.heard for glyph in drawn).most_common(12):
             print(f"{times:>4} × {shortened(words, 80)}")
+    if again := sum(glyph.redrawn > 0 for glyph in drawn):
+        print(f"{again:>4} drawn again, since {'it exists' if again == 1 else 'they exist'}")
+    exist = [glyph.match.character for glyph in drawn if glyph.match and glyph.match.exists]
+    if exist:
+        print(f"{len(exist):>4} of them {'exists' if len(exist) == 1 else 'exist'}: ", end="")
+        print(shortened(" ".join(exist), 80))
 
 
 def destination(
@@ -231,79 +257,6 @@ def check_animation(path: Path, glyphs: int) -> None:
     if glyphs > LARGEST_ANIMATION:
         raise ValueError(f"{glyphs:,} glyphs in an animation: take {LARGEST_ANIMATION}")
     check_writable(path)
-
-
-# ---- drawing -------------------------------------------------------------------------------------
-
-
-def draw(
-    pipe: GlyphPipeline, texts: list[str], seed: int, starts: range, size: int, **settings
-) -> Iterator[tuple[int, Image.Image, str]]:
-    """Yields glyphs with their place among the texts, and what was heard, batch by batch.
-
-    Batches of `size` texts begin at each of `starts`; the glyph of the first text has the seed.
-    """
-    for start in starts:
-        batch = texts[start : start + size]
-        drawn = pipe(batch, seed=seed + start, batch_size=size, **settings)
-        yield from zip(itertools.count(start), drawn.images, drawn.heard)
-
-
-def write_files(
-    glyphs: Iterator[tuple[int, Image.Image, str]],
-    folder: Path,
-    lines: dict[int, str],
-    count: int,
-    seed: int,
-    about: dict,
-) -> Counter[str]:
-    """One PNG a glyph, `<line>-<seed>.png`, written as it is drawn; returns what was heard."""
-    digits, numbers, all_heard = len(str(max(lines))), list(lines), Counter[str]()
-    for place, image, heard in glyphs:
-        all_heard[heard] += 1
-        line = numbers[place // count]
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / f"{line:0{digits}}-{seed + place}.png"
-        own = {"prompt": lines[line], "heard": heard, "seed": seed + place}
-        write_png(image, path, own | about)
-    return all_heard
-
-
-def write_sheet(
-    glyphs: Iterator[tuple[int, Image.Image, str]],
-    path: Path,
-    texts: list[str],
-    seed: int,
-    about: dict,
-) -> Counter[str]:
-    """All glyphs in one PNG, prompt after prompt; returns what was heard."""
-    _, images, heard = zip(*glyphs, strict=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    prompts = {
-        "prompt": "\n".join(texts),
-        "heard": "\n".join(heard),
-        "num_images_per_prompt": len(images) // len(texts),
-        "seed": seed,
-    }
-    write_png(sheet(images, blocks=len(texts)), path, prompts | about)
-    return Counter(heard)
-
-
-def write_animation(
-    states: list[Tensor], steps: int, pipe: GlyphPipeline, path: Path, blocks: int
-) -> None:
-    """What was predicted at each step, one sheet a frame; `states` are batch after batch."""
-    import torch
-
-    from diffusion.pipeline import to_pil
-
-    frames = []
-    with progress_bar("animating", steps) as advance:
-        for step in range(steps):
-            latents = torch.cat(states[step::steps])
-            frames.append(sheet(to_pil(pipe.decode(latents)), blocks))
-            advance(1)
-    save_animation(frames, path, rate=8)
 
 
 if __name__ == "__main__":

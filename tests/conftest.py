@@ -146,6 +146,22 @@ def make_pipeline(seed: int = 0, config: DenoiserConfig = DENOISER) -> GlyphPipe
     return GlyphPipeline(autoencoder, text_encoder, make_denoiser(seed, config))
 
 
+@pytest.fixture
+def seeded():
+    """Chance in a test is the same each time."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield
+
+
+@pytest.fixture
+def squares():
+    """Glyphs `(64, 1, 64, 64)`, each a square in the middle."""
+    glyphs = torch.zeros(64, 1, 64, 64)
+    glyphs[..., 24:40, 24:40] = 1
+    return glyphs
+
+
 def process(name: str, *arguments: object, **options) -> subprocess.CompletedProcess:
     """Runs a script as a process of its own."""
     command = [sys.executable, str(SCRIPTS / name), *map(str, arguments)]

@@ -41,8 +41,11 @@ FIGURES = {
         "steps": {"1": 0.1, "12": 0.9},
     },
     "novelty": {
-        name: {"mean": 0.6, "highest": 0.93, "near_copies": 0.02}
-        for name in ("samples", "floor", "copycat")
+        "redrawn": 0.117,
+        "glyphs": {
+            name: {"exist": 0.031, "mean": 0.6, "highest": 0.93, "near_copies": 0.02}
+            for name in ("samples", "floor", "copycat")
+        },
     },
     "overfitting": {"times": [0.1, 0.9], "training": [0.4, 0.7], "held-out": [0.5, 0.8]},
 }

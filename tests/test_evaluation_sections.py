@@ -63,7 +63,10 @@ def test_adherence_and_the_commonest():
 
 def test_near_copies_are_those_from_the_threshold_on():
     found = novelty(torch.tensor([0.5, NEAR_COPY, 0.9, 0.7]))
+    assert found.pop("exist") is None
     assert found == pytest.approx({"mean": 0.725, "highest": 0.9, "near_copies": 0.5})
+    exist = torch.tensor([True, False, False, False])
+    assert novelty(torch.zeros(4), exist)["exist"] == 0.25
 
 
 def test_captions_keep_their_order_when_pooled(tiny_text_encoder):

@@ -13,6 +13,7 @@ from autoencoder import loss, similarity
 from autoencoder.fonts import default_font
 from autoencoder.glyphs import GlyphDataset, record, write_glyphs
 from autoencoder.reader import RadicalReader
+from autoencoder.recognizer import Recognizer
 from conditioning.captions import load_entries
 from conditioning.radicals import RADICALS
 from diffusion import GlyphPipeline
@@ -60,7 +61,14 @@ def reader():
 
 @pytest.fixture(scope="module")
 def evaluator(splits, reader):
-    return Evaluator(make_pipeline(), reader, *splits, PLAN)
+    return Evaluator(pipeline(), reader, *splits, PLAN)
+
+
+def pipeline():
+    """Random weights, and a recogniser that knows what it sees."""
+    pipe = make_pipeline()
+    pipe.recognizer = Recognizer.from_pretrained()
+    return pipe
 
 
 @pytest.fixture(scope="module")
@@ -147,7 +155,7 @@ def test_a_dropped_radical_costs_coverage(splits, reader):
 
 
 def test_copies_of_the_training_set_are_caught(figures):
-    near = figures["novelty"]
+    near = figures["novelty"]["glyphs"]
     assert near["copycat"]["near_copies"] == 1
     assert near["copycat"]["mean"] == pytest.approx(1)
     assert near["floor"]["near_copies"] < 0.5
@@ -158,7 +166,16 @@ def test_copies_of_the_training_set_are_caught(figures):
 
 def test_copies_are_looked_for_among_further_glyphs_too(splits, reader):
     evaluator = Evaluator(make_pipeline(), reader, *splits, PLAN, more=(splits[1],))
-    assert evaluator.novelty()["floor"]["near_copies"] == 1
+    assert evaluator.novelty()["glyphs"]["floor"]["near_copies"] == 1
+
+
+def test_what_exists_is_what_the_recogniser_takes_for_a_character_not_held_out(splits, reader):
+    pipe = GlyphPipeline.from_pretrained()
+    evaluator = Evaluator(pipe, reader, *splits, PLAN)
+    assert evaluator.recognized(splits[0].images(range(40))).float().mean() > 0.95
+    assert evaluator.recognized(splits[1].images(range(40))).float().mean() < 0.2
+    pipe.recognizer = None
+    assert evaluator.recognized(splits[0].images(range(2))) is None
 
 
 def test_a_model_with_random_weights_looks_bad_everywhere(figures):
@@ -197,7 +214,7 @@ def test_every_section_is_there_and_is_plain_json(figures, evaluator):
 
 
 def test_the_same_model_and_seed_give_the_same_figures(figures, splits, reader):
-    again = Evaluator(make_pipeline(), reader, *splits, PLAN)
+    again = Evaluator(pipeline(), reader, *splits, PLAN)
     assert again.distribution() == figures["distribution"]
     assert again.adherence() == figures["adherence"]
     assert again.overfitting() == figures["overfitting"]

@@ -1,5 +1,6 @@
 """generate.py: what it draws and writes, and what it refuses."""
 
+import itertools
 import json
 import os
 from inspect import signature
@@ -13,6 +14,7 @@ import pytest
 from conftest import files, pixels, process
 from PIL import Image
 
+from autoencoder.recognizer import Match, Recognizer
 from diffusion import GlyphPipeline
 from diffusion.dit import DiT
 from diffusion.pictures import GAP, MARGIN
@@ -155,6 +157,52 @@ def test_an_animation_shows_every_step_of_every_glyph(generate):
     assert f"wrote a/gold.webp: 3 frames of {picture.width}×{picture.height}" in result.out
 
 
+@pytest.fixture
+def existing(monkeypatch):
+    """Makes the recogniser take some of the glyphs that it is shown for 字, by their number."""
+
+    def existing(*numbers):
+        shown = itertools.count()
+
+        def match(self, embeddings):
+            found = [next(shown) in numbers for _ in embeddings]
+            return [Match("字", 0.95 if exists else 0.4, exists) for exists in found]
+
+        monkeypatch.setattr(Recognizer, "match", match)
+
+    return existing
+
+
+def test_what_exists_is_drawn_again_and_that_is_said(generate, existing):
+    existing(1, 3, 4)  # of 4 glyphs two, and one of those two again
+    result = generate("gold", "--count", 4, "--redraws", 1, "--out", "a.png")
+    assert "   2 drawn again, since they exist\n   1 of them exists: 字\n" in result.out
+    text = Image.open("a.png").text
+    assert text["nearest"] == "字 0.40\n字 0.95\n字 0.40\n字 0.40"
+    assert text["redraws"] == "1"
+    existing(0)
+    result = generate("gold", "--count", 1, "--out", "b/")
+    assert "   1 drawn again, since it exists\n" in result.out and "of them" not in result.out
+    assert Image.open("b/1-0.png").text["nearest"] == "字 0.40"
+    existing(0, 1)
+    result = generate("gold", "--count", 2, "--redraws", 0, "--out", "c.png")
+    assert "   2 of them exist: 字 字\n" in result.out and "again" not in result.out
+    existing()
+    assert "exist" not in generate("gold", "--count", 2, "--out", "d.png").out
+
+
+def test_an_animation_shows_the_glyphs_that_were_drawn_last(generate, existing):
+    existing(1, 17)
+    result = generate("gold", "--count", 18, "--animate", "gold.webp", "--steps", 3)
+    assert "   2 drawn again" in result.out
+    picture = np.asarray(Image.open("gold.png"), int)
+    with Image.open("gold.webp") as animation:
+        assert animation.n_frames == 3
+        animation.seek(2)
+        last = np.asarray(animation.convert("L"), int)
+    assert abs(last - picture).max() <= 1
+
+
 def test_another_seed_has_a_file_of_its_own(generate):
     for seed in (0, 7):
         assert generate("gold", "--count", 1, "--steps", 1, "--seed", seed).code == 0
@@ -261,6 +309,7 @@ def damaged(folder, what, model):
         (("gold", "--negative", "fish", "--guidance", 1), "leads nowhere: take more than 1"),
         (("gold", "--eta", 0.5), "eta belongs to the sampler ddim"),
         (("gold", "--sampler", "ddim", "--eta", 2), "take 0 to 1"),
+        (("gold", "--redraws", -1), "-1 redraws: take 0 to 1,000"),
         (("gold", "--attention", "flash"), 'no attention "flash"'),
         (("gold", "--guidance", "nan"), "take -100 to 100"),
         (("gold", "--guidance", "-inf"), "take -100 to 100"),

@@ -1,4 +1,4 @@
-"""The reader's training: variations that keep what they should, and a small set learnt by heart."""
+"""The reader's training: its data, its loss, and a small set learnt by heart."""
 
 from types import SimpleNamespace
 
@@ -9,73 +9,9 @@ from conftest import quiet_trainer
 from autoencoder.fonts import GlyphError, default_font
 from autoencoder.glyphs import GlyphDataset, GlyphRecord, write_glyphs
 from autoencoder.reader import RadicalReader, ReaderConfig
-from autoencoder.reader_training import ReaderData, ReaderModule, bend, ink, smear, vary
+from autoencoder.reader_training import ReaderData, ReaderModule
 
 TINY = ReaderConfig(widths=(16, 24), blocks=(1, 1), features=16, dropout=0.0)
-
-
-@pytest.fixture
-def seeded():
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        yield
-
-
-@pytest.fixture
-def squares():
-    glyphs = torch.zeros(64, 1, 64, 64)
-    glyphs[..., 24:40, 24:40] = 1
-    return glyphs
-
-
-def moments(glyphs):
-    """Mass, and centre (row, column) in pixels, of each glyph."""
-    place = torch.arange(glyphs.shape[-1]).float()
-    mass = glyphs.sum((1, 2, 3))
-    row = (glyphs.sum((1, 3)) * place).sum(1) / mass
-    column = (glyphs.sum((1, 2)) * place).sum(1) / mass
-    return mass, row, column
-
-
-def test_bending_by_nothing_changes_nothing(seeded, squares):
-    torch.testing.assert_close(bend(squares, 0, 0, 0), squares, atol=1e-5, rtol=0)
-
-
-def test_bending_moves_and_stretches_as_far_as_told_and_no_further(seeded, squares):
-    _, row, column = moments(bend(squares, 0, 0, shift=0.1))
-    for place in (row - 31.5, column - 31.5):
-        assert place.abs().max() <= 6.4 + 1e-3
-        assert place.min() < -3 and place.max() > 3
-    mass, row, column = moments(bend(squares, scale=0.2, shear=0, shift=0))
-    assert (row - 31.5).abs().max() < 0.05
-    assert mass.min() > 256 / 1.2**2 - 8 and mass.max() < 256 / 0.8**2 + 8
-    assert mass.min() < 230 and mass.max() > 290
-
-
-def test_ink_thickens_and_thins_by_up_to_a_pixel_a_side(seeded, squares):
-    mass, *_ = moments(ink(squares))
-    assert 14**2 <= mass.min() < 220
-    assert 18**2 >= mass.max() > 290
-
-
-def test_smearing_keeps_the_amount_of_ink_and_the_range(seeded, squares):
-    smeared = smear(squares, blur=2.0, noise=0.0)
-    mass, row, _ = moments(smeared)
-    torch.testing.assert_close(mass, torch.full((64,), 256.0), atol=0.01, rtol=0)
-    torch.testing.assert_close(row, torch.full((64,), 31.5), atol=0.01, rtol=0)
-    edges = smeared[:, 0, 32, 22]
-    assert edges.min() < 0.01 and edges.max() > 0.1  # some hardly, some much
-    noisy = smear(squares, blur=0.2, noise=0.3)
-    assert noisy.min() >= 0 and noisy.max() <= 1
-    assert noisy[:, :, :8, :8].std() > 0.05
-
-
-def test_each_glyph_is_varied_in_its_own_way_and_half_are_smeared(seeded, squares):
-    varied = vary(squares)
-    assert varied.shape == squares.shape
-    assert len({glyph.numpy().tobytes() for glyph in varied}) == 64
-    speckled = varied[:, 0, :6, :6].sum((1, 2)) > 0
-    assert 16 < int(speckled.sum()) < 48
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ from diffusion.evaluation.sections import (
     spread,
 )
 from diffusion.evaluation.words import load_words
-from diffusion.pipeline import GlyphPipeline
+from diffusion.pipeline import GlyphOutput, GlyphPipeline
 
 
 class Evaluator:
@@ -97,6 +97,7 @@ class Evaluator:
                 "text_encoder": self.pipe.text_encoder.fingerprint,
                 "prior": self.pipe.prior.fingerprint if self.pipe.prior else None,
                 "reader": self.reader.fingerprint,
+                "recognizer": self.pipe.recognizer.fingerprint if self.pipe.recognizer else None,
             },
             "reconstruction": self.reconstruction(ocr, lpips),
             "distribution": self.distribution(),
@@ -114,7 +115,7 @@ class Evaluator:
             seconds = time.perf_counter() - start
         return 1.5 * seconds / (2 * len(texts)) * self.plan.glyph_steps(len(self.held_out))
 
-    def draw(self, texts: list[str], what: str, scale: float, steps: int) -> Tensor:
+    def draw(self, texts: list[str], what: str, scale: float, steps: int) -> GlyphOutput:
         """One glyph a text."""
         with self.progress(what, len(texts) * steps) as advance:
             return self.pipe(
@@ -124,10 +125,10 @@ class Evaluator:
                 seed=self.plan.seed,
                 output_type="pt",
                 progress=advance,
-            ).images
+            )
 
     @cached_property
-    def samples(self) -> Tensor:
+    def samples(self) -> GlyphOutput:
         """A glyph for each held-out caption."""
         plan = self.plan
         return self.draw(self.captions, "held-out captions", plan.guidance_scale, plan.steps)
@@ -173,7 +174,7 @@ class Evaluator:
         """Samples among real glyphs. The floor is what other real glyphs come to."""
         samples, real, known, others = (
             self.reader.read(glyphs)[2]
-            for glyphs in (self.samples, self.real, self.known, self.others)
+            for glyphs in (self.samples.images, self.real, self.known, self.others)
         )
         return {
             "held-out glyphs": {
@@ -195,7 +196,7 @@ class Evaluator:
 
         def ask(count: int, scale: float, steps: int) -> tuple[Tensor, Tensor]:
             texts = [name for name in names for _ in range(count)]
-            glyphs = self.draw(texts, f"guidance {scale:g}, {steps} steps", scale, steps)
+            glyphs = self.draw(texts, f"guidance {scale:g}, {steps} steps", scale, steps).images
             return glyphs, self.reader.read(glyphs)[0]
 
         glyphs, read = ask(plan.per_radical, plan.guidance_scale, plan.steps)
@@ -213,7 +214,7 @@ class Evaluator:
             },
             "words": self.everyday_words(),
             "captions": {
-                "samples": adherence(self.reader.read(self.samples)[0], truth),
+                "samples": adherence(self.reader.read(self.samples.images)[0], truth),
                 "floor": adherence(guess, truth),
                 "ceiling": self.probe().top1,
             },
@@ -235,7 +236,7 @@ class Evaluator:
         """The same for words that no training caption has, each of which allows a few radicals."""
         plan, allowed = self.plan, load_words()
         texts = [word for word in allowed for _ in range(plan.per_word)]
-        glyphs = self.draw(texts, "everyday words", plan.guidance_scale, plan.steps)
+        glyphs = self.draw(texts, "everyday words", plan.guidance_scale, plan.steps).images
         self.pictures["words"] = glyphs
         read = self.reader.read(glyphs)[0].tolist()
         right = [number in allowed[word] for word, number in zip(texts, read, strict=True)]
@@ -271,18 +272,27 @@ class Evaluator:
         )
         found = {}
         for name, glyphs in (
-            ("samples", self.samples),
+            ("samples", self.samples.images),
             ("floor", self.real),
             ("copycat", self.known),
         ):
             with self.progress(f"nearest glyphs: {name}", len(glyphs)) as advance:
-                pairs = nearest_by_strokes(glyphs, library, advance=advance)
-                found[name] = [values[:, 0] for values in pairs]
-        iou, nearest = found["samples"]
-        rows = iou.argsort(descending=True)[:16]
-        pairs = torch.stack([self.samples[rows], library[nearest[rows]].float()], 1)
-        self.pictures["closest"] = pairs.flatten(0, 1)
-        return {name: novelty(iou) for name, (iou, _) in found.items()}
+                iou, nearest = nearest_by_strokes(glyphs, library, advance=advance)
+            found[name] = novelty(iou[:, 0], self.recognized(glyphs))
+            if name == "samples":
+                rows = iou[:, 0].argsort(descending=True)[:16]
+                pairs = torch.stack([glyphs[rows], library[nearest[rows, 0]].float()], 1)
+                self.pictures["closest"] = pairs.flatten(0, 1)
+        redrawn = self.samples.redrawn
+        return {"glyphs": found, "redrawn": sum(map(bool, redrawn)) / len(redrawn)}
+
+    def recognized(self, glyphs: Tensor) -> Tensor | None:
+        """Which glyphs the pipeline's recogniser takes for a character that is not held out."""
+        if (recognizer := self.pipe.recognizer) is None:
+            return None
+        known = recognizer.known.without({record.character for record in self.held_out.records})
+        likeness, _ = known.nearest(recognizer.embed(glyphs))
+        return likeness >= recognizer.config.threshold
 
     def overfitting(self) -> dict:
         """The denoising loss at `TIMES`, of training glyphs and of held-out ones."""

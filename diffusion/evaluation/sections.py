@@ -106,9 +106,13 @@ def distribution(features: Tensor, reference: Tensor) -> dict[str, float]:
     }
 
 
-def novelty(iou: Tensor) -> dict[str, float]:
-    """What stroke IoUs of glyphs with their nearest training glyph, `(N,)`, come to."""
+def novelty(iou: Tensor, exist: Tensor | None = None) -> dict[str, float | None]:
+    """What stroke IoUs of glyphs with their nearest training glyph, `(N,)`, come to.
+
+    `exist` says which of the glyphs a recogniser takes for a character, `(N,)`.
+    """
     return {
+        "exist": None if exist is None else float(exist.double().mean()),
         "mean": float(iou.mean()),
         "highest": float(iou.max()),
         "near_copies": float((iou >= NEAR_COPY).double().mean()),
