@@ -89,13 +89,13 @@ class Recognizer(nn.Module):
 
     @property
     def fingerprint(self) -> str:
-        """A hash of settings and weights, in hex."""
-        return fingerprint(self.config, self)
+        """A hash of settings, weights and known characters, in hex."""
+        return self.known.digest(fingerprint(self.config, self))
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Writes network and known characters, and returns the folder."""
         folder = write_model(folder, self.config, self)
-        self.known.save(folder / KNOWN, self.fingerprint)
+        self.known.save(folder / KNOWN, fingerprint(self.config, self))
         return folder
 
     @classmethod
@@ -106,7 +106,8 @@ class Recognizer(nn.Module):
         """
         folder = Path(BUNDLED if path is None else path)
         recognizer = read_model(folder, {RecognizerConfig: cls})
-        recognizer.known = KnownCharacters.load(folder / KNOWN, recognizer.fingerprint)
+        network = fingerprint(recognizer.config, recognizer)
+        recognizer.known = KnownCharacters.load(folder / KNOWN, network)
         return recognizer
 
 

@@ -148,11 +148,9 @@ def contrast(first: Tensor, second: Tensor, characters: Tensor, scale: Tensor) -
         scale: what cosines are multiplied with, one over the temperature.
     """
     logits = scale * first @ second.T
-    again = (characters[:, None] == characters) & ~torch.eye(len(first), dtype=bool).to(
-        logits.device
-    )
-    logits = logits.masked_fill(again, -torch.inf)
     own = torch.arange(len(first), device=logits.device)
+    again = (characters[:, None] == characters) & (own[:, None] != own)
+    logits = logits.masked_fill(again, -torch.inf)
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
 
 

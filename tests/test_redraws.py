@@ -131,6 +131,10 @@ def test_a_model_comes_with_the_recogniser_that_ships_or_one_of_its_own(tmp_path
     assert pipe.recognizer.fingerprint == shipped.recognizer.fingerprint
     pipe.save_pretrained(folder)
     assert not (folder / "recognizer").exists()
+    pipe.recognizer.known = pipe.recognizer.known.without({"金"})
+    pipe.save_pretrained(tmp_path / "fewer")
+    fewer = GlyphPipeline.from_pretrained(tmp_path / "fewer").recognizer.known
+    assert "金" not in fewer.characters and "金" in shipped.recognizer.known.characters
     pipe.recognizer = small(128)
     pipe.save_pretrained(folder)
     again = GlyphPipeline.from_pretrained(folder).recognizer
