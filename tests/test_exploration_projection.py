@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from autoencoder.fonts import default_font, draw_glyph, load_font
-from diffusion.exploration.projection import density, layouts, principal_axes, umap
+from diffusion.exploration.projection import density, principal_axes, umap
 
 
 def test_principal_axes_are_those_along_which_points_vary_most():
@@ -41,18 +40,3 @@ def test_umap_keeps_two_heaps_apart():
     centres = places[:30].mean(0), places[30:].mean(0)
     apart = np.linalg.norm(centres[0] - centres[1])
     assert apart > 3 * max(places[:30].std(), places[30:].std()) or apart > 5
-
-
-def test_layouts_are_told_from_the_ink():
-    pytest.importorskip("pylopdf_fonts_zh_cn")
-    font = load_font(default_font())
-
-    def told(characters):
-        pixels = np.stack([draw_glyph(character, font) for character in characters])
-        return layouts(torch.from_numpy(pixels)[:, None].float() / 255)
-
-    assert told("明河銅語湖們打林") == ["left-right"] * 8
-    assert told("思昌吕盅草花雷") == ["top-bottom"] * 7
-    assert told("国圍囚四") == ["enclosed"] * 4
-    assert told("大火女木小人") == ["whole"] * 6
-    assert set(told("明昌国大")) == {"left-right", "top-bottom", "enclosed", "whole"}

