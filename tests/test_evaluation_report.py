@@ -40,6 +40,13 @@ FIGURES = {
         "guidance": {"1": 0.5, "3": 0.9},
         "steps": {"1": 0.1, "12": 0.9},
     },
+    "layouts": {
+        "samples": 0.789,
+        "floor": 0.333,
+        "ceiling": 0.922,
+        "each": {"left-right": 0.9, "top-bottom": 0.7, "enclosed": 0.6},
+        "radicals": 0.812,
+    },
     "novelty": {
         "redrawn": 0.117,
         "glyphs": {
@@ -69,6 +76,9 @@ def test_the_page_has_a_floor_beside_every_figure():
     assert "| samples | held-out glyphs | 12.3 | 1.23 | 0.900 | 0.800 | 1.05 | 0.910 |" in page
     assert "The weakest of the 36: mountain 0.250, gold 0.750, water 1.00;" in page
     assert "| held-out | 0.500 | 0.800 |" in page
+    assert "each with three layouts | 0.789 | 0.333 | 0.922 |" in page
+    assert "Of the samples left-right 0.900, top-bottom 0.700, enclosed 0.600;" in page
+    assert "The layout" not in markdown(FIGURES | {"layouts": {}}, {})
     assert "read 25 of 100 held-out characters rightly, and 0.960 of those again" in page
     assert "![radicals](radicals.png)" in page
     assert "## Skipped" not in page

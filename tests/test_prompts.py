@@ -1,8 +1,8 @@
-"""Fields of a prompt: what stands behind its words."""
+"""Prompts: what stands behind their words."""
 
 import pytest
 
-from conditioning.fields import LAYOUTS, Prompt
+from conditioning.prompts import LAYOUTS, Prompt
 
 
 @pytest.mark.parametrize(
