@@ -240,12 +240,12 @@ class GlyphPipeline:
         positive = [Prompt.parse(part).texts for part, _ in parts]
         self.warn_of_unheard(dict.fromkeys([*(text for each in positive for text in each), away]))
         embedding, mask = embed(self.text_encoder, [*positive, [away]])
-        nothing = [-1] * len(texts)
+        last = [-1] * len(texts)
         network = row_by_row(self.denoiser, self.rows)
         return classifier_free(
             x_0_predictor(network, self.process, self.denoiser.config.prediction),
             (embedding[:-1], mask[:-1]),
-            (embedding[nothing], mask[nothing]),
+            (embedding[last], mask[last]),
             guidance_scale,
             [i for _, i in parts],
             weights and [weight for each in weights for weight in each],

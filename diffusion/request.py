@@ -13,7 +13,7 @@ from conditioning.tables import read_lines
 BUNDLED = Path(__file__).parent / "weights"
 STEPS, GUIDANCE, SAMPLER = 12, 4.0, "dpmpp_2m"  # what a call takes unless told otherwise
 REDRAWS = 3
-AUTO, NONE = "auto", "none"  # radicals: what the prior chooses, and no choice; layouts: no choice
+AUTO, NONE = "auto", "none"  # what the prior chooses, of radicals, and no choice
 SAMPLER_NAMES = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "dpmpp_sde")  # keys of SAMPLERS
 MOST_STEPS = 1000
 MOST_GUIDANCE = 100

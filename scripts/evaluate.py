@@ -79,11 +79,11 @@ def main(
         )
     plan = replace(QUICK if quick else Plan(), steps=steps, guidance_scale=guidance)
     skipped: dict[str, str] = {}
-    ocr, lpips = extras(skipped)
+    ocr, lpips, layouts = extras(skipped)
     warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training
     evaluator = Evaluator(pipe, reader, training, held_out, plan, progress_bar, further)
     print(f"about {evaluator.expected_seconds() / 60:.0f} minutes on {pipe.device}", flush=True)
-    figures = evaluator.run(ocr, lpips)
+    figures = evaluator.run(ocr, lpips, layouts)
 
     out.mkdir(parents=True, exist_ok=True)
     pictures = []
@@ -105,18 +105,20 @@ def main(
     print(f"wrote {out}/evaluation.json, .md and {len(pictures)} pictures in {seconds:.0f} s")
 
 
-def extras(skipped: dict[str, str]) -> tuple[Callable | None, Callable | None]:
-    """An OCR engine and LPIPS, each None where it cannot be had, with the reason in `skipped`.
+def extras(
+    skipped: dict[str, str],
+) -> tuple[Callable | None, Callable | None, dict[str, str] | None]:
+    """An OCR engine, LPIPS, and the layouts of characters.
 
-    There too, if the layouts of characters cannot be had, why.
+    Each is None where it cannot be had, with the reason in `skipped`.
     """
     from autoencoder.loss import lpips_distance
     from autoencoder.similarity import character_reader
     from conditioning.dictionaries import load_layouts
 
-    ocr = lpips = None
+    ocr = lpips = layouts = None
     try:
-        load_layouts()
+        layouts = load_layouts()
     except ValueError as error:
         skipped["layouts"] = str(error)
     try:
@@ -128,7 +130,7 @@ def extras(skipped: dict[str, str]) -> tuple[Callable | None, Callable | None]:
             lpips = lpips_distance("alex")
     except (ImportError, OSError) as error:
         skipped["LPIPS"] = f"its weights are not to be had ({error})"
-    return ocr, lpips
+    return ocr, lpips, layouts
 
 
 if __name__ == "__main__":

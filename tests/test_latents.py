@@ -12,14 +12,10 @@ from autoencoder.fonts import GlyphError, default_font
 from autoencoder.glyphs import GlyphDataset, record, write_glyphs
 from conditioning import TextEncoder
 from diffusion import latents
-from diffusion.latents import (
-    NOTHING,
-    NULL_CAPTION,
-    LatentData,
-    build_latents,
-    build_words,
-)
+from diffusion.caches import NOTHING, build_latents, build_words
+from diffusion.latents import LatentData
 from diffusion.naming import CaptionMix
+from diffusion.pipeline import NULL_CAPTION
 
 RECORDS = [
     record("金", 167, 8, "gold; metal; money"),
@@ -133,7 +129,7 @@ def test_a_stop_half_way_leaves_no_cache(tmp_path, tiny_text_encoder, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("diffusion.latents.np.savez", stop)
+        patch.setattr("diffusion.caches.np.savez", stop)
         with pytest.raises(KeyboardInterrupt):
             build_words(["gold"], tiny_text_encoder, tmp_path)
     assert not list(tmp_path.glob("*.npz"))

@@ -7,14 +7,10 @@ from test_latents import RECORDS
 
 from autoencoder.batches import Draw
 from diffusion import naming
-from diffusion.latents import NULL_CAPTION, LatentDataset, build_words
-from diffusion.naming import (
-    NO_MORE_WORDS,
-    CaptionMix,
-    MoreWords,
-    all_captions,
-    captions_of,
-)
+from diffusion.caches import build_words
+from diffusion.latents import LatentDataset
+from diffusion.naming import NO_MORE_WORDS, CaptionMix, MoreWords, all_captions, captions_of
+from diffusion.pipeline import NULL_CAPTION
 
 
 def test_what_a_glyph_may_be_called():

@@ -21,7 +21,7 @@ from conftest import (
 from autoencoder.storage import WeightsError
 from conditioning.radicals import RADICALS
 from diffusion import GlyphPipeline
-from diffusion.latents import NOTHING, build_words
+from diffusion.caches import NOTHING, build_words
 from diffusion.pipeline import NULL_CAPTION, to_pil
 from diffusion.process import PREDICTIONS, PROCESSES
 from diffusion.samplers import SAMPLERS

@@ -13,7 +13,8 @@ from autoencoder.batches import Draw
 from autoencoder.glyphs import record
 from autoencoder.storage import WeightsError
 from conditioning.radicals import RADICALS
-from diffusion.latents import LatentDataset, WordCache
+from diffusion.caches import WordCache
+from diffusion.latents import LatentDataset
 from diffusion.naming import CaptionMix, MoreWords, all_captions
 from diffusion.prior import PriorConfig, RadicalPrior
 from diffusion.prior_training import expected_counts, fit_prior

