@@ -42,7 +42,7 @@ class GlyphData(LightningDataModule):
             this power. 0 draws all alike, each once an epoch.
         shift: pixels, at most, by which a glyph is moved at random in training, up, down and
             sideways, so that strokes are met wherever they can fall on the latent grid.
-        composites: part of the training glyphs to press into one image with another, and part of
+        pressed: part of the training glyphs to press into one image with another, and part of
             those to press so once more, so that parts are met smaller and denser than in the
             characters that the data has.
         num_workers: loading processes; reading a memory map needs none.
@@ -56,7 +56,7 @@ class GlyphData(LightningDataModule):
         batch_size: int = 32,
         density: float = 1.5,
         shift: int = 4,
-        composites: float = 0.2,
+        pressed: float = 0.2,
         num_workers: int = 0,
         seed: int = 0,
     ) -> None:
@@ -83,7 +83,7 @@ class GlyphData(LightningDataModule):
         weights = strokes.double() ** own.density
         rows = weights if own.density else len(weights)
         batches = SeededBatches(rows, own.batch_size, own.seed, self.trainer)
-        varied = VariedGlyphs(ConcatDataset(self.sources), weights, own.shift, own.composites)
+        varied = VariedGlyphs(ConcatDataset(self.sources), weights, own.shift, own.pressed)
         return self._loader(varied, batch_sampler=batches)
 
     def val_dataloader(self) -> DataLoader:
@@ -91,22 +91,22 @@ class GlyphData(LightningDataModule):
 
 
 class VariedGlyphs(Dataset):
-    """Glyphs `(1, H, W)`, some composed with another and all shifted, as the seed of a draw says.
+    """Glyphs `(1, H, W)`, some pressed together with another, all shifted, as a draw's seed says.
 
     `weights` `(rows,)` says how often each is the other one; the rest is as in `GlyphData`.
     """
 
-    def __init__(self, glyphs: Dataset, weights: Tensor, shift: int, composites: float) -> None:
-        self.glyphs, self.weights, self.shift, self.composites = glyphs, weights, shift, composites
+    def __init__(self, glyphs: Dataset, weights: Tensor, shift: int, pressed: float) -> None:
+        self.glyphs, self.weights, self.shift, self.pressed = glyphs, weights, shift, pressed
 
     def __getitem__(self, draw: Draw) -> Tensor:
         generator = torch.Generator().manual_seed(draw.seed)
         glyph = self.glyphs[draw.row]
         for _ in range(2):
-            if torch.rand((), generator=generator) >= self.composites:
+            if torch.rand((), generator=generator) >= self.pressed:
                 break
             other = int(choose(self.weights, 1, generator))
-            glyph = compose(glyph, self.glyphs[other], generator)
+            glyph = press(glyph, self.glyphs[other], generator)
         return shift(glyph, self.shift, generator)
 
 
@@ -116,7 +116,7 @@ def shift(glyph: Tensor, most: int, generator: torch.Generator | None = None) ->
     return F.pad(glyph, (dx, -dx, dy, -dy))
 
 
-def compose(first: Tensor, second: Tensor, generator: torch.Generator | None = None) -> Tensor:
+def press(first: Tensor, second: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """Two glyphs `(1, H, W)` pressed into one of that size, as a scribe builds a character of two.
 
     They stand side by side or one over the other, by chance, and the first takes two to three
@@ -131,8 +131,8 @@ def compose(first: Tensor, second: Tensor, generator: torch.Generator | None = N
         F.interpolate(part[None], (room, width), mode="bilinear", antialias=True)[0]
         for part, room in ((first, cut), (second, height - cut))
     ]
-    composed = torch.cat(parts, dim=-2)
-    return composed.mT if sideways else composed
+    whole = torch.cat(parts, dim=-2)
+    return whole.mT if sideways else whole
 
 
 class AutoencoderModule(LightningModule):

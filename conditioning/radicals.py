@@ -256,6 +256,11 @@ def radical(number: int) -> Radical:
     return RADICALS[number - 1]
 
 
+def forms(number: int) -> tuple[str, ...]:
+    """How the radical of a number is written. Raises ValueError as `radical` does."""
+    return radical(number).forms
+
+
 def find_radical(text: str) -> Radical:
     """The radical of an English name, a form or a number: "speech", "言", "訁", "149".
 

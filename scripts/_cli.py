@@ -82,13 +82,13 @@ def check_before(target: Path, model: Path, device: str) -> None:
     check_model(model)
 
 
-def save_picture(image: Image.Image, target: Path, pipe: GlyphPipeline) -> None:
-    """Writes a picture with the model and the command that drew it, and says so."""
+def save_picture(image: Image.Image, target: Path, pipe: GlyphPipeline | None) -> None:
+    """Writes a picture with the command that drew it, and the model if one did, and says so."""
     target.parent.mkdir(parents=True, exist_ok=True)
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     command = command.encode("utf-8", "backslashreplace").decode()  # any file name can be said
-    model = pipe.denoiser.fingerprint[:12]
-    write_png(image, target, {"command": command, "Software": "Tianshu", "model": model})
+    model = {"model": pipe.denoiser.fingerprint[:12]} if pipe else {}
+    write_png(image, target, {"command": command, "Software": "Tianshu"} | model)
     print(f"wrote {target}: {image.width}×{image.height}")
 
 

