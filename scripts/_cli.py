@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from diffusion.pictures import write_frames, write_png
+from diffusion.pictures import check_ending, file_stem, write_frames, write_png
 from diffusion.request import check_model
 
 if TYPE_CHECKING:
@@ -80,6 +80,13 @@ def check_before(target: Path, model: Path, device: str) -> None:
     check_writable(target)
     check_device(device)
     check_model(model)
+
+
+def picture_path(out: Path | None, name: str) -> Path:
+    """Where to write a picture. Raises ValueError for a name that does not end in .png."""
+    target = out or Path(file_stem(name) + ".png")
+    check_ending(target, (".png",))
+    return target
 
 
 def save_picture(image: Image.Image, target: Path, pipe: GlyphPipeline | None) -> None:

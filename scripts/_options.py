@@ -14,6 +14,10 @@ Model = Annotated[
 Device = Annotated[
     str, typer.Option(help="cpu, cuda, cuda:1 or mps; auto is CUDA where there is one.")
 ]
+Asked = Annotated[str, typer.Argument(help="What to draw.")]
+PictureOut = Annotated[
+    Path | None, typer.Option(help="A .png.", show_default="named after what is asked")
+]
 Data = Annotated[Path, typer.Option(help="The glyphs that prepare_data.py drew.")]
 Seed = Annotated[int, typer.Option(help="Seed of the first glyph; each next one adds 1.")]
 NoiseSeed = Annotated[int, typer.Option(help="Seed of the noise that all glyphs share.")]
