@@ -48,7 +48,8 @@ class Denoiser(nn.Module):
     Shapes: `x_t` `(B, 8, 8, 8)`, `t` `(B,)` in [0, 1], `embedding` `(B, N, text_width)`, `mask`
     `(B, N)` bool, True = a real token, at least one a row. What the output is, its config says.
 
-    A subclass names its `config_class`, and in `edges` the layers that stand at its two ends.
+    A subclass names its `config_class`, in `edges` the layers that stand at its two ends, and
+    writes `with_cells`.
     """
 
     config_class: ClassVar[type[DenoiserConfig]]
@@ -57,6 +58,20 @@ class Denoiser(nn.Module):
     def __init__(self, config: DenoiserConfig | None = None) -> None:
         super().__init__()
         self.config = config or self.config_class()
+
+    def forward(self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
+        return self.with_cells(x_t, t, embedding, mask)[0]
+
+    def with_cells(
+        self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """What a call returns, and the cells half way through the layers, `(B, L, cell_width)`."""
+        raise NotImplementedError
+
+    @property
+    def cell_width(self) -> int:
+        """Features of the cells half way."""
+        raise NotImplementedError
 
     def hidden_matrices(self) -> list[Tensor]:
         """Weights of the linear and convolutional layers between the edges, which Muon is for."""

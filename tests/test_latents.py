@@ -1,10 +1,17 @@
-"""The caches: never stale, never made twice, and true to the encoders."""
+"""Latents with their words in batches: whose they are, who is trained on, and composites."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
-from conftest import make_autoencoder, make_text_encoder
+from conftest import (
+    AUTOENCODER,
+    DENOISER,
+    make_autoencoder,
+    make_text_encoder,
+    quiet_trainer,
+)
 
 from autoencoder import Autoencoder
 from autoencoder.batches import Draw
@@ -16,11 +23,13 @@ from conditioning import TextEncoder
 from conditioning.captions import load_entries
 from conditioning.dictionaries import load_parts
 from conditioning.radicals import forms
-from diffusion import latents
-from diffusion.caches import NOTHING, build_composites, build_latents, build_words
+from diffusion import GlyphPipeline, latents
+from diffusion.caches import build_composites
+from diffusion.dit import DiT
 from diffusion.latents import LatentData
 from diffusion.naming import CaptionMix
 from diffusion.pipeline import NULL_CAPTION
+from diffusion.training import DiffusionModule
 
 RECORDS = [
     record("金", 167, 8, "gold; metal; money"),
@@ -52,93 +61,6 @@ def data(folder):
     data.prepare_data()
     data.setup("fit")
     return data
-
-
-def test_latents_are_those_of_the_autoencoder(folder, tmp_path, tiny_autoencoder):
-    glyphs = GlyphDataset(folder)
-    latents = build_latents(glyphs, tiny_autoencoder, tmp_path)
-    with torch.no_grad():
-        truth = tiny_autoencoder.encode(glyphs.images(range(len(glyphs))))
-    torch.testing.assert_close(latents, truth, atol=1e-3, rtol=1e-3)
-    assert latents.dtype == torch.float32
-    assert not latents.is_inference()
-    assert build_latents(glyphs, tiny_autoencoder, tmp_path).equal(latents)
-
-
-def test_latents_are_made_once_for_each_encoder_and_each_set_of_glyphs(
-    folder, tmp_path, tiny_autoencoder, monkeypatch
-):
-    def files():
-        return {path.name for path in tmp_path.iterdir()}
-
-    glyphs = GlyphDataset(folder)
-    build_latents(glyphs, tiny_autoencoder, tmp_path)
-    (first,) = files()
-    with monkeypatch.context() as patch:
-        patch.setattr(Autoencoder, "encode", lambda *_: pytest.fail("the cache was not used"))
-        build_latents(glyphs, make_autoencoder(), tmp_path)  # another object of the same weights
-    build_latents(glyphs, make_autoencoder(seed=1), tmp_path)
-    assert len(files()) == 2
-    assert first in files()
-    glyphs.records[0], glyphs.records[1] = glyphs.records[1], glyphs.records[0]
-    build_latents(glyphs, tiny_autoencoder, tmp_path)
-    assert len(files()) == 3
-    glyphs.about["font"]["sha256"] = "of another font"
-    build_latents(glyphs, tiny_autoencoder, tmp_path)
-    assert len(files()) == 4
-
-
-def test_words_are_those_of_the_text_encoder(tmp_path, tiny_text_encoder):
-    texts = ["gold", "", "a fish of the river", "the dragon"]
-    words = build_words(texts, tiny_text_encoder, tmp_path)
-    batch = ["the dragon", "", "gold", "gold", "a fish of the river"]
-    embedding, mask = words.batch(torch.tensor([[words.index[text]] for text in batch]), 8)
-    truth, real = tiny_text_encoder(batch)
-    n = truth.shape[1]
-    assert (embedding.shape[1], mask.shape[1]) == (8, 8)
-    assert mask[:, :n].equal(real)
-    assert not mask[:, n:].any()
-    assert not embedding[~mask].any()
-    torch.testing.assert_close(embedding[:, :n], truth, atol=2e-3, rtol=2e-3)
-    assert [words.length(text) for text in texts] == [2, 1, 6, 3]
-
-
-def test_texts_follow_one_another_in_a_batch(tmp_path, tiny_text_encoder):
-    texts = ["gold", "a fish of the river", "the dragon", "bird"]
-    words = build_words(texts, tiny_text_encoder, tmp_path)
-    rows = torch.tensor([[0, 1, 2], [1, NOTHING, 3], [2, NOTHING, NOTHING], [3, 0, NOTHING]])
-    embedding, mask = words.batch(rows, 16)
-    assert mask.sum(dim=1).tolist() == [2 + 6 + 3, 6 + 2, 3, 2 + 2]
-    for row, tokens, real in zip(rows.tolist(), embedding, mask, strict=True):
-        each = [tiny_text_encoder([texts[i]])[0][0] for i in row if i != NOTHING]
-        torch.testing.assert_close(tokens[real], torch.cat(each), atol=2e-3, rtol=2e-3)
-        assert not tokens[~real].any()
-        assert real.tolist() == sorted(real.tolist(), reverse=True)  # no hole between two texts
-
-
-def test_words_are_made_once_for_each_encoder_and_each_set_of_texts(
-    tmp_path, tiny_text_encoder, monkeypatch
-):
-    build_words(["gold", "fish"], tiny_text_encoder, tmp_path)
-    with monkeypatch.context() as patch:
-        patch.setattr(TextEncoder, "forward", lambda *_: pytest.fail("the cache was not used"))
-        build_words(["gold", "fish"], make_text_encoder(), tmp_path)
-    build_words(["gold", "fish"], make_text_encoder(seed=1), tmp_path)
-    build_words(["gold", "dragon"], tiny_text_encoder, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 3
-
-
-def test_a_stop_half_way_leaves_no_cache(tmp_path, tiny_text_encoder, monkeypatch):
-    def stop(file, **arrays):
-        file.write(b"half")
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("diffusion.caches.np.savez", stop)
-        with pytest.raises(KeyboardInterrupt):
-            build_words(["gold"], tiny_text_encoder, tmp_path)
-    assert not list(tmp_path.glob("*.npz"))
-    assert build_words(["gold"], tiny_text_encoder, tmp_path).length("gold") == 2
 
 
 # ---- composites ----------------------------------------------------------------------------------
@@ -185,10 +107,10 @@ def test_composites_are_made_once_for_each_number_and_seed(metals, tmp_path, mon
         autoencoder = autoencoder or make_autoencoder()
         return build_composites([GlyphDataset(metals)], autoencoder, count, seed, tmp_path)
 
-    latents, records = build(12, 0)
+    latents, records, _ = build(12, 0)
     with monkeypatch.context() as patch:
         patch.setattr(Autoencoder, "encode", lambda *_: pytest.fail("the cache was not used"))
-        again, same = build(12, 0)
+        again, same, _ = build(12, 0)
     assert again.equal(latents) and same == records
     assert not build(12, 1)[0].equal(latents)
     assert build(11, 0)[0].shape == (11, 4, 8, 8)
@@ -274,3 +196,68 @@ def test_glyphs_of_another_size_than_the_autoencoder_s_are_refused(tmp_path, fol
     data = LatentData(tmp_path, (), folder / "autoencoder", str(folder / "text_encoder"))
     with pytest.raises(GlyphError, match=r"64 pixels a side, and the model takes 128: draw"):
         data.prepare_data()
+
+
+# ---- features, for alignment ---------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_training_with_alignment_gets_what_the_recogniser_sees(metals, tmp_path):
+    """Of each glyph and composite its own features, in the batches of that training alone."""
+    models = metals / "autoencoder", str(metals / "text_encoder")
+    for weight in (0.0, 0.5):
+        data = LatentData(metals, (), *models, batch_size=8, composites=24)
+        module = DiffusionModule(dit=DENOISER, alignment=weight, out=tmp_path / "export")
+        quiet_trainer(tmp_path, max_steps=1, limit_val_batches=1).fit(module, datamodule=data)
+        batch = next(iter(data.train_dataloader()))
+        parts = data.on_after_batch_transfer(batch)
+        assert len(parts) == (4 if weight else 3)
+    recognizer, glyphs = Recognizer.from_pretrained(), GlyphDataset(metals)
+    made = make_composites(
+        [GlyphDataset(metals, "train")], load_parts(), forms, recognizer, 24
+    ).draw(range(24))
+    with torch.no_grad():
+        truth = recognizer.layers(torch.cat([glyphs.images(range(len(glyphs))), made]))
+    torch.testing.assert_close(data.features, truth.half(), atol=2e-2, rtol=2e-3)
+    assert parts[3].equal(data.features[batch[0]].float())
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_alignment_is_learnt_and_its_head_is_not_exported(metals, tmp_path):
+    models = metals / "autoencoder", str(metals / "text_encoder")
+    data = LatentData(metals, (), *models, batch_size=16)
+    module = DiffusionModule(
+        dit=DENOISER,
+        alignment=5.0,
+        adam_learning_rate=5e-3,
+        warmup_steps=1,
+        cooldown=0.1,
+        out=tmp_path / "export",
+    )
+    logged = []
+    log = module.log
+    module.log = lambda name, value, **options: (
+        logged.append(float(value.detach())) if name == "train/alignment" else None,
+        log(name, value, **options),
+    )
+    before = [weight.detach().clone() for weight in module.alignment.parameters()]
+    quiet_trainer(tmp_path, max_steps=200, limit_val_batches=0).fit(module, datamodule=data)
+    after = list(module.alignment.parameters())
+    assert not any(a.equal(b) for a, b in zip(before, after, strict=True))
+    assert sum(logged[:5]) / 5 == pytest.approx(1, abs=0.15)  # at first it knows nothing
+    assert sum(logged[-5:]) / 5 < 0.8
+    exported = GlyphPipeline.from_pretrained(tmp_path / "export").denoiser
+    assert {*dict(exported.named_parameters())} == {*dict(DiT(DENOISER).named_parameters())}
+
+
+def test_glyphs_of_another_size_than_the_recogniser_s_are_refused(tmp_path):
+    """The autoencoder takes them, but alignment cannot be had."""
+    write_glyphs(tmp_path / "data", RECORDS, default_font(), size=64)
+    small = make_autoencoder(config=replace(AUTOENCODER, image_size=64))
+    small.save_pretrained(tmp_path / "autoencoder")
+    make_text_encoder().save_pretrained(tmp_path / "text_encoder")
+    models = tmp_path / "autoencoder", str(tmp_path / "text_encoder")
+    data = LatentData(tmp_path / "data", (), *models)
+    module = DiffusionModule(dit=replace(DENOISER, latent_size=4), alignment=0.5)
+    with pytest.raises(ValueError, match=r"glyphs of 128 pixels .* set --model.alignment 0$"):
+        quiet_trainer(tmp_path, max_steps=1).fit(module, datamodule=data)
