@@ -8,10 +8,19 @@ Words say what to draw, and only then a radical says how. As in unCLIP (Ramesh e
 and the first is so small that it learns in seconds what the denoiser, which has strokes to learn as
 well, is slow to hear: that a penguin is a bird. The denoiser meets the names of radicals in
 training, so the radical chosen is put into words too: it hears "bird; penguin".
+
+The radical is drawn from
+
+    (p(radical | words) ** 2 / p(radical)) ** 3,
+
+where the inner part is, but for a factor of the words, p(radical | words) p(words | radical): what
+the words ask for, and what asks for the words. The power obeys. Without the quotient it would make
+common radicals commoner still, and anything vague a grass.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +31,7 @@ from torch import Tensor, nn
 from autoencoder.storage import check_bounds, fingerprint, read_model, write_model
 
 BUNDLED = Path(__file__).parent / "weights" / "prior"
-SHARPNESS = 4.0  # as guidance sharpens what the denoiser draws
+SHARPNESS, BALANCE = 6.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +62,13 @@ class PriorConfig:
 
 
 class RadicalPrior(nn.Module):
-    """Pooled embeddings of texts `(B, D)` to logits of the radicals `(B, 214)`."""
+    """Pooled embeddings of texts `(B, D)` to logits of the radicals `(B, 214)`.
+
+    Attributes:
+        log_frequency: `log p(radical)` of the glyphs that it learnt from `(214,)`.
+    """
+
+    log_frequency: Tensor
 
     def __init__(self, config: PriorConfig | None = None) -> None:
         super().__init__()
@@ -64,19 +79,27 @@ class RadicalPrior(nn.Module):
             nn.Dropout(config.dropout),
             nn.Linear(config.hidden, config.radicals),
         )
+        alike = torch.full((config.radicals,), -math.log(config.radicals))
+        self.register_buffer("log_frequency", alike)
 
     def forward(self, pooled: Tensor) -> Tensor:
         return self.layers(pooled)
 
     @torch.no_grad()
-    def probabilities(self, pooled: Tensor, sharpness: float = 1.0) -> Tensor:
-        """`p(radical | words) ** sharpness`, normalised: `(B, D)` -> `(B, 214)`."""
-        logits = self(pooled.to(self.layers[0].weight))
-        return (sharpness * logits.log_softmax(dim=1)).softmax(dim=1)
+    def probabilities(self, pooled: Tensor, sharpness: float = 1.0, balance: float = 0.0) -> Tensor:
+        """`p(radical | words) ** sharpness / p(radical) ** balance`, normalised.
 
-    def choose(self, pooled: Tensor, seed: int, sharpness: float = SHARPNESS) -> int:
-        """A radical, 1 to 214, drawn with a seed from what one text `(D,)` makes likely."""
-        chances = self.probabilities(pooled[None], sharpness)[0].cpu().cumsum(dim=0)  # (214,)
+        Pooled embeddings `(B, D)` give `(B, 214)`. The quotient is logit adjustment (Menon et al.
+        2021, section 4, arXiv:2007.07314).
+        """
+        logits = sharpness * self(pooled.to(self.layers[0].weight)).log_softmax(dim=1)
+        return (logits - balance * self.log_frequency).softmax(dim=1)
+
+    def choose(
+        self, pooled: Tensor, seed: int, sharpness: float = SHARPNESS, balance: float = BALANCE
+    ) -> int:
+        """A radical, 1 to 214, drawn with a seed from the `probabilities` for one text `(D,)`."""
+        chances = self.probabilities(pooled[None], sharpness, balance)[0].cpu().cumsum(dim=0)
         # Not by torch's generator, whose first numbers of this seed become the noise.
         draw = np.random.Generator(np.random.PCG64(seed)).random()
         return 1 + min(int((chances <= draw).sum()), len(chances) - 1)

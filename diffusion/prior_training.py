@@ -99,4 +99,11 @@ def fit_prior(
     with torch.no_grad():  # so that it reads embeddings as they are
         first.weight /= std
         first.bias -= first.weight @ mean
+    prior.log_frequency = log_frequency(counts)
     return prior.eval()
+
+
+def log_frequency(counts: Tensor) -> Tensor:
+    """`log p(radical)` `(214,)` of counts `(B, 214)`, where each was met once more than it was."""
+    met = counts.sum(dim=0) + 1
+    return (met / met.sum()).log()

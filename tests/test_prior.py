@@ -17,7 +17,7 @@ from diffusion.caches import WordCache
 from diffusion.latents import LatentDataset
 from diffusion.naming import CaptionMix, MoreWords, all_captions
 from diffusion.prior import PriorConfig, RadicalPrior
-from diffusion.prior_training import expected_counts, fit_prior
+from diffusion.prior_training import expected_counts, fit_prior, log_frequency
 
 TINY = PriorConfig(text_width=16, hidden=24)
 
@@ -40,17 +40,39 @@ def test_sharpness_is_a_power_of_the_probability(prior, pooled):
     torch.testing.assert_close(prior.probabilities(pooled, 3.0).double(), expected)
 
 
+def test_balance_divides_by_how_common_radicals_are(prior, pooled):
+    prior.log_frequency.copy_(torch.randn(214, generator=torch.Generator().manual_seed(1)))
+    expected = prior(pooled).double().softmax(dim=1) ** 3 / prior.log_frequency.double().exp() ** 2
+    expected /= expected.sum(dim=1, keepdim=True)
+    torch.testing.assert_close(prior.probabilities(pooled, 3.0, 2.0).double(), expected)
+
+
+def test_words_that_say_nothing_get_radicals_as_common_as_they_are():
+    """As long as a frequency goes out of the power as often as it came in, but once."""
+    counts = torch.rand(8, 214, generator=torch.Generator().manual_seed(0))
+    prior = RadicalPrior(TINY)
+    prior.log_frequency = log_frequency(counts)
+    with torch.no_grad():
+        prior.layers[-1].weight.zero_()
+        prior.layers[-1].bias.copy_(prior.log_frequency)
+    for sharpness in (1.0, 2.0, 6.0):
+        found = prior.probabilities(torch.randn(2, 16), sharpness, balance=sharpness - 1)
+        torch.testing.assert_close(found, prior.log_frequency.exp().expand(2, -1))
+
+
 def test_radicals_are_chosen_as_often_as_they_are_likely(prior, pooled):
     count = 4000
-    chosen = Counter(prior.choose(pooled[0], seed, sharpness=2.0) for seed in range(count))
-    chances = prior.probabilities(pooled[:1], 2.0)[0]
+    prior.log_frequency[:40] -= 1
+    chosen = Counter(prior.choose(pooled[0], seed, 2.0, 0.5) for seed in range(count))
+    chances = prior.probabilities(pooled[:1], 2.0, 0.5)[0]
     for number, chance in enumerate(chances.tolist(), 1):
         deviation = math.sqrt(count * chance * (1 - chance))
         assert abs(chosen[number] - count * chance) <= 5 * deviation + 1, number
 
 
-def test_a_choice_is_from_the_fourth_power_unless_told_otherwise(prior, pooled):
-    chances = prior.probabilities(pooled[:1], 4.0)[0].cumsum(dim=0)
+def test_a_choice_is_sharp_and_balanced_unless_told_otherwise(prior, pooled):
+    prior.log_frequency[:40] -= 1
+    chances = prior.probabilities(pooled[:1], 6.0, 3.0)[0].cumsum(dim=0)
     for seed in range(200):
         draw = np.random.Generator(np.random.PCG64(seed)).random()
         assert prior.choose(pooled[0], seed) == 1 + int((chances <= draw).sum())
@@ -85,7 +107,9 @@ def test_the_limit_of_sharpness_is_the_first_guess(prior, pooled):
 
 
 def test_a_folder_gives_the_same_prior_back(prior, pooled, tmp_path):
+    prior.log_frequency[3] = -7.0
     again = RadicalPrior.from_pretrained(prior.save_pretrained(tmp_path))
+    assert again.log_frequency[3] == -7.0
     assert again.config == prior.config
     assert again.fingerprint == prior.fingerprint
     assert again(pooled).equal(prior(pooled))
@@ -168,6 +192,16 @@ def test_it_learns_what_goes_with_what_and_reads_embeddings_as_they_are():
     assert same.fingerprint == prior.fingerprint
 
 
+def test_it_keeps_how_common_radicals_are_among_what_it_learnt_from():
+    texts, counts = expected_counts(RECORDS, CaptionMix(), MORE)
+    prior = fit_prior(torch.randn(len(texts), 16), counts, TINY, epochs=1)
+    frequency = prior.log_frequency.exp()
+    assert float(frequency.sum()) == pytest.approx(1)
+    birds, metals, others = 3 * 0.9 + 1, 0.9 + 1, 212  # one in ten captions is empty
+    assert float(frequency[195]) == pytest.approx(birds / (birds + metals + others), rel=1e-5)
+    assert float(frequency[166]) == pytest.approx(metals / (birds + metals + others), rel=1e-5)
+
+
 def test_noise_on_the_embeddings_makes_it_less_sure():
     """Two clusters of texts, a noise as wide as the gap between them, and the one by default."""
     generator = torch.Generator().manual_seed(0)
@@ -195,3 +229,7 @@ def test_the_one_that_ships_knows_the_names_of_common_radicals():
     for number in (9, 38, 61, 64, 75, 85, 86, 104, 112, 140, 149, 167, 195, 196):
         pooled = encoder.pool(*encoder([RADICALS[number - 1].names[0]]))
         assert int(prior(pooled).argmax()) + 1 == number
+        assert prior.probabilities(pooled, 6.0, 3.0)[0, number - 1] > 0.95
+    commonest = set((prior.log_frequency.topk(6).indices + 1).tolist())
+    assert commonest == {30, 64, 75, 85, 140, 167}  # mouth, hand, tree, water, grass, gold
+    assert float(prior.log_frequency.exp().sum()) == pytest.approx(1, abs=1e-3)
