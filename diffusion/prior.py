@@ -15,7 +15,7 @@ The radical is drawn from
 
 where the inner part is, but for a factor of the words, p(radical | words) p(words | radical): what
 the words ask for, and what asks for the words. The power obeys. Without the quotient it would make
-common radicals commoner still, and anything vague a grass.
+common radicals commoner still.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ def test_balance_divides_by_how_common_radicals_are(prior, pooled):
 
 
 def test_words_that_say_nothing_get_radicals_as_common_as_they_are():
-    """As long as a frequency goes out of the power as often as it came in, but once."""
+    """Their frequency comes in `sharpness` times, and goes out again all but once."""
     counts = torch.rand(8, 214, generator=torch.Generator().manual_seed(0))
     prior = RadicalPrior(TINY)
     prior.log_frequency = log_frequency(counts)
