@@ -173,20 +173,30 @@ class Autoencoder(nn.Module):
         shift, scale = rearrange(values, "s c -> s c 1 1")
         return shift, scale
 
-    def grown(self, encoder_blocks: tuple[int, ...]) -> Autoencoder:
-        """A copy with more blocks in its encoder, which start as the identity: it encodes alike.
+    def grown(
+        self,
+        encoder_blocks: tuple[int, ...] | None = None,
+        decoder_blocks: tuple[int, ...] | None = None,
+    ) -> Autoencoder:
+        """A copy with more blocks, which start as the identity: it encodes and decodes alike.
 
-        Raises ValueError for fewer blocks than there are, or for other levels.
+        None leaves a half as it is. Raises ValueError for fewer blocks than there are, or for other
+        levels.
         """
-        blocks = self.config.encoder_blocks
-        if len(encoder_blocks) != len(blocks) or any(map(lt, encoder_blocks, blocks)):
-            raise ValueError(f"an encoder of {blocks} blocks cannot grow to {encoder_blocks}")
-        model = Autoencoder(replace(self.config, encoder_blocks=encoder_blocks))
-        model.decoder.load_state_dict(self.decoder.state_dict())
-        layers = list(self.encoder.layers)
-        for layer in model.encoder.layers:
-            if type(layer) is type(layers[0]):  # else a block more than there was at this level
-                layer.load_state_dict(layers.pop(0).state_dict())
+        config = self.config
+        for name, blocks in ("encoder_blocks", encoder_blocks), ("decoder_blocks", decoder_blocks):
+            if blocks is None:
+                continue
+            before = getattr(config, name)
+            if len(blocks) != len(before) or any(map(lt, blocks, before)):
+                raise ValueError(f"{name} of {before} cannot grow to {blocks}")
+            config = replace(config, **{name: blocks})
+        model = Autoencoder(config)
+        for mine, theirs in (self.encoder, model.encoder), (self.decoder, model.decoder):
+            layers = list(mine.layers)
+            for layer in theirs.layers:
+                if type(layer) is type(layers[0]):  # else one more block at this level
+                    layer.load_state_dict(layers.pop(0).state_dict())
         return model
 
     def averaged(self, other: Autoencoder) -> Autoencoder:
@@ -204,11 +214,13 @@ class Autoencoder(nn.Module):
 
     @property
     def fingerprint(self) -> str:
-        """A hash, in hex, of what decides latents: the settings and the encoder's weights.
+        """A hash, in hex, of what decides latents: the encoder, and all settings but the decoder's.
 
-        Latents cached under it are never stale, and a decoder trained further leaves it as it is.
+        Latents cached under it are never stale, and a decoder that grows or is trained further
+        leaves it as it is.
         """
-        return fingerprint(self.config, self.encoder)
+        no_decoder = (0,) * len(self.config.widths)
+        return fingerprint(replace(self.config, decoder_blocks=no_decoder), self.encoder)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Writes `config.json` and `model.safetensors`, and returns the folder."""

@@ -149,6 +149,7 @@ class AutoencoderModule(LightningModule):
         average: with `start`, folder of another one trained from the same, to start in the middle.
         encoder_blocks: with `start`, blocks that its encoder grows to; the new ones start as the
             identity.
+        decoder_blocks: the same of its decoder.
         decoder_only: leave the encoder of `start` as it is, so that latents, and a denoiser trained
             on them, stay valid.
         compile: let torch.compile make the networks faster, for a minute at the start; needs a
@@ -167,6 +168,7 @@ class AutoencoderModule(LightningModule):
         start: Path | None = None,
         average: Path | None = None,
         encoder_blocks: tuple[int, ...] | None = None,
+        decoder_blocks: tuple[int, ...] | None = None,
         decoder_only: bool = False,
         compile: bool = False,
         seed: int = 0,
@@ -175,16 +177,16 @@ class AutoencoderModule(LightningModule):
         super().__init__()
         self.save_hyperparameters(ignore=["config", "loss"])
         self.loss = loss
-        if start is None and (decoder_only or encoder_blocks or average):
+        if start is None and (decoder_only or encoder_blocks or decoder_blocks or average):
             raise ValueError(
-                "only a trained encoder can grow, be averaged or be left as it is: "
+                "only a trained autoencoder can grow, be averaged or keep its encoder as it is: "
                 "name an autoencoder to start from"
             )
         self.autoencoder = Autoencoder.from_pretrained(start) if start else Autoencoder(config)
         if average:
             self.autoencoder = self.autoencoder.averaged(Autoencoder.from_pretrained(average))
-        if encoder_blocks:
-            self.autoencoder = self.autoencoder.grown(encoder_blocks)
+        if encoder_blocks or decoder_blocks:
+            self.autoencoder = self.autoencoder.grown(encoder_blocks, decoder_blocks)
         self.autoencoder.train()
         if decoder_only:
             self.autoencoder.encoder.requires_grad_(False)

@@ -102,22 +102,23 @@ def test_eight_glyphs_are_learnt_by_heart():
     assert peak_signal_to_noise(logits().sigmoid(), glyphs).mean() > 17  # a blank page has 7
 
 
-def test_a_grown_encoder_encodes_alike_and_learns_with_its_new_blocks(glyphs):
-    small = make_autoencoder()
-    grown = small.grown((2, 3))
-    assert grown.config == replace(small.config, encoder_blocks=(2, 3))
-    for there, here in ((grown, small), (grown.grown((2, 4)), grown)):
+@pytest.mark.parametrize("half", ["encoder", "decoder"])
+def test_a_grown_half_works_alike_and_learns_with_its_new_blocks(half, glyphs):
+    small, blocks_of = make_autoencoder(), f"{half}_blocks"
+    grown = small.grown(**{blocks_of: (2, 3)})
+    assert grown.config == replace(small.config, **{blocks_of: (2, 3)})
+    for there, here in ((grown, small), (grown.grown(**{blocks_of: (2, 4)}), grown)):
         assert there.encode(glyphs).equal(here.encode(glyphs))
         assert there.decode(here.encode(glyphs)).equal(here.decode(here.encode(glyphs)))
-    blocks = [layer for layer in grown.encoder.layers if isinstance(layer, ResidualBlock)]
+    layers = getattr(grown, half).layers
+    blocks = [layer for layer in layers if isinstance(layer, ResidualBlock)]
     still = [block for block in blocks if not block.contract.weight.any()]
-    assert len(blocks) - len(still) == sum(small.config.encoder_blocks)
-    grown.encode_raw(glyphs)[0].square().sum().backward()
+    assert len(blocks) - len(still) == sum(getattr(small.config, blocks_of))
+    grown.decode_raw(grown.encode_raw(glyphs)[0]).square().sum().backward()
     assert all(block.contract.weight.grad.any() for block in still)
-    with pytest.raises(ValueError, match="cannot grow"):
-        grown.grown((1, 3))
-    with pytest.raises(ValueError, match="cannot grow"):
-        grown.grown((2, 3, 1))
+    for fewer_or_more in ((1, 3), (2, 3, 1)):
+        with pytest.raises(ValueError, match=f"{blocks_of} of .2, 3. cannot grow"):
+            grown.grown(**{blocks_of: fewer_or_more})
 
 
 # ---- the weights that ship -----------------------------------------------------------------------

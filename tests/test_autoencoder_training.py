@@ -269,8 +269,10 @@ def train_on(tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_decoder_trained_alone_leaves_every_latent_as_it_was(train_on, glyphs):
-    before, after = train_on(decoder_only=True)
+@pytest.mark.parametrize("blocks", [None, (1, 3)])
+def test_a_decoder_trained_alone_leaves_every_latent_as_it_was(train_on, glyphs, blocks):
+    before, after = train_on(decoder_only=True, decoder_blocks=blocks)
+    assert after.config.decoder_blocks == (blocks or AUTOENCODER.decoder_blocks)
     assert after.fingerprint == before.fingerprint
     latents = before.encode(glyphs)
     assert after.encode(glyphs).equal(latents)
@@ -322,6 +324,7 @@ def test_autoencoders_of_two_kinds_have_no_middle():
     [
         {"decoder_only": True},
         {"encoder_blocks": (3, 5)},
+        {"decoder_blocks": (3, 5)},
         {"average": Path("other")},
     ],
 )

@@ -10,17 +10,21 @@ from diffusion.exploration.plots import draw_map, draw_noising
 pytest.importorskip("matplotlib")
 
 
+def pixels(path):
+    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+
+
 def test_the_map_shows_both_projections(tmp_path):
     points = np.arange(8, dtype=np.float32).reshape(4, 2)
     places = {"latents": points, "pixels": points[::-1]}
     titles = {"latents": "one", "pixels": "two"}
     draw_map(tmp_path / "map.png", places, [85] * 4, titles)
-    first = np.asarray(Image.open(tmp_path / "map.png").convert("RGB"))
+    first = pixels(tmp_path / "map.png")
     assert first.shape[1] == 2 * first.shape[0]
     draw_map(tmp_path / "map.png", places | {"pixels": points[:, ::-1] ** 2}, [85] * 4, titles)
-    left, right = np.split(np.asarray(Image.open(tmp_path / "map.png").convert("RGB")), 2, axis=1)
-    assert (left == first[:, : left.shape[1]]).all()
-    assert (right != first[:, left.shape[1] :]).any()
+    left, right = np.split(np.abs(pixels(tmp_path / "map.png") - first), 2, axis=1)
+    assert left.max() < 40  # the palette is of both halves
+    assert right.max() > 200
 
 
 def test_noising_has_a_row_for_each_process_and_depends_on_the_model(tiny_pipeline, tmp_path):
@@ -32,8 +36,6 @@ def test_noising_has_a_row_for_each_process_and_depends_on_the_model(tiny_pipeli
         with torch.no_grad():
             tiny_pipeline.denoiser.patch_out.weight.neg_()
     assert sum(done) == 2 * 3 * 2 * 90
-    one, two = (
-        np.asarray(Image.open(tmp_path / f"{n}.png").convert("RGB")) for n in ("one", "two")
-    )
+    one, two = pixels(tmp_path / "one.png"), pixels(tmp_path / "two.png")
     assert one.shape[:2] == (900, 600)
     assert (one != two).any()  # other arrows

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from conditioning.radicals import radical
 from diffusion.exploration.fields import mean_arrows, score, under
 from diffusion.exploration.page import COLOURED, colours, extent, radical_name
 from diffusion.exploration.projection import density, principal_axes
+from diffusion.pictures import write_png
 from diffusion.pipeline import GlyphPipeline
 from diffusion.process import PROCESSES
 
@@ -25,6 +28,14 @@ def canvas(width: float, height: float):
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
+
+
+def write_figure(figure, path: Path, dpi: int) -> None:
+    """Writes a PNG of 256 colours, enough for dots on grey, and half as large as with all."""
+    whole = BytesIO()
+    figure.savefig(whole, dpi=dpi, format="png")
+    image = Image.open(whole).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    write_png(image, path, {"Software": "Tianshu"})
 
 
 def shade(axis, points: np.ndarray, bounds: tuple[float, float, float, float]) -> None:
@@ -50,7 +61,7 @@ def draw_map(
             middle = np.median(points[np.asarray(radicals) == number], axis=0)
             axis.text(*middle, radical(number).names[0], fontsize=9, ha="center", va="center")
         axis.set(title=titles[name], xticks=[], yticks=[], xlim=bounds[:2], ylim=bounds[2:])
-    figure.savefig(path, dpi=110)
+    write_figure(figure, path, dpi=110)
 
 
 @torch.inference_mode()
@@ -94,4 +105,4 @@ def draw_noising(
             where, vectors = mean_arrows(points, arrows, CELLS, reach)
             axis.quiver(*where.T, *vectors.T, color="tab:red", width=0.006)
             axis.set(title=f"{name}, time {time:g}", xticks=[], yticks=[])
-    figure.savefig(path, dpi=100)
+    write_figure(figure, path, dpi=100)
