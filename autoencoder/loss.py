@@ -24,12 +24,15 @@ class LossConfig:
         perceptual_weight: its weight.
         kl_weight: weight of the Kullback-Leibler divergence to a standard normal.
         equivariance: part of the steps, in [0, 1], at which latents and glyphs are shrunk alike.
+        noise: standard deviation of the noise in the latents, in units of the encoder's own. A
+            decoder trained alone draws sharper with less of it than 1.
     """
 
     perceptual: str = "alex"
     perceptual_weight: float = 0.3
     kl_weight: float = 0.1
     equivariance: float = 0.0
+    noise: float = 1.0
 
 
 def reconstruction_loss(logits: Tensor, glyphs: Tensor) -> Tensor:

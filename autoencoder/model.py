@@ -145,7 +145,7 @@ class Autoencoder(nn.Module):
         shift, scale = self._statistics(latents)
         return self.decode_raw(latents * scale + shift).sigmoid()
 
-    def refine(self, glyphs: Tensor, steps: int = 20, rate: float = 0.1) -> Tensor:
+    def refine(self, glyphs: Tensor, steps: int = 30, rate: float = 0.1) -> Tensor:
         """Latents that decode nearer to the glyphs than those of `encode`, by descent from these.
 
         One pass of an encoder is a guess at the best latents, and a few steps of Adam on binary

@@ -202,7 +202,7 @@ class AutoencoderModule(LightningModule):
         mean, logvar = (raw.float() for raw in self.autoencoder.encode_raw(glyphs))
         generator = step_generator(self.trainer, self.hparams.seed, batch_idx)
         noise = draw_for(self.trainer, len(mean), partial(randn, mean.shape[1:], generator))
-        z = mean + (0.5 * logvar).exp() * noise.to(mean)
+        z = mean + self.loss.noise * (0.5 * logvar).exp() * noise.to(mean)
         if torch.rand((), generator=generator) < self.loss.equivariance:
             smallest, largest = z.shape[-1] // 2, z.shape[-1] - 1
             cells = int(torch.randint(smallest, largest + 1, (), generator=generator))

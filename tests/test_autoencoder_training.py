@@ -192,11 +192,12 @@ def stepped(tiny_autoencoder, monkeypatch):
 
 
 @torch.no_grad()
-def test_the_decoder_is_given_draws_from_the_posterior(stepped, tiny_autoencoder, glyphs):
+@pytest.mark.parametrize("scale", [1.0, 0.5])
+def test_the_decoder_is_given_draws_from_the_posterior(stepped, tiny_autoencoder, glyphs, scale):
     """Less their mean and over their deviation they are standard normal, and new at each step."""
     mean, logvar = tiny_autoencoder.encode_raw(glyphs)
-    drawn = torch.stack(stepped(8, glyphs, equivariance=0.0))
-    noise = (drawn - mean) / (0.5 * logvar).exp()
+    drawn = torch.stack(stepped(8, glyphs, equivariance=0.0, noise=scale))
+    noise = (drawn - mean) / (scale * (0.5 * logvar).exp())
     assert noise.mean().abs() < 5 / noise.numel() ** 0.5
     assert noise.var().item() == pytest.approx(1, abs=5 * (2 / noise.numel()) ** 0.5)
     steps = torch.corrcoef(noise.flatten(1)) - torch.eye(8)
