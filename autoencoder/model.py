@@ -12,7 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from autoencoder.blocks import ChannelNorm, Down, ResidualBlock, Up
-from autoencoder.storage import check_bounds, fingerprint, read_model, write_model
+from autoencoder.pretrained import check_bounds, fingerprint, read_model, write_model
 
 BUNDLED = Path(__file__).parent / "weights"
 

@@ -21,10 +21,10 @@ from autoencoder.batches import (
     randn,
     step_generator,
 )
-from autoencoder.glyphs import GlyphDataset, load_more
+from autoencoder.data.glyphs import GlyphDataset, load_more
 from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss, shrink
 from autoencoder.model import Autoencoder, AutoencoderConfig
-from autoencoder.muon import Muon, muon_dtype, pointwise, scheduled, triangle
+from autoencoder.optim import Muon, muon_dtype, pointwise, scheduled, triangle
 from autoencoder.similarity import peak_signal_to_noise
 
 MOST_WORKERS = 256

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from conditioning.radicals import radical
-from conditioning.tables import read_lines
-from conditioning.unihan import read_files, read_unihan
+from conditioning.sources.tables import read_lines
+from conditioning.sources.unihan import read_files, read_unihan
 
 Cleaned = tuple[str, tuple[str, ...]]  # what `clean` returns
 

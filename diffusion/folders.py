@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from autoencoder import Autoencoder
-from autoencoder.recognizer import BUNDLED as BUNDLED_RECOGNIZER
-from autoencoder.recognizer import Recognizer
-from autoencoder.storage import WeightsError, read_model
+from autoencoder.pretrained import WeightsError, read_model
+from autoencoder.readers.recognizer import BUNDLED as BUNDLED_RECOGNIZER
+from autoencoder.readers.recognizer import Recognizer
 from conditioning import TextEncoder
-from diffusion.denoiser import Denoiser
-from diffusion.dit import DiT
+from diffusion.networks.base import Denoiser
+from diffusion.networks.dit import DiT
+from diffusion.networks.unet import UNet
 from diffusion.prior import BUNDLED as BUNDLED_PRIOR
 from diffusion.prior import RadicalPrior
-from diffusion.unet import UNet
 
 DENOISERS: dict[str, type[Denoiser]] = {"dit": DiT, "unet": UNet}
 Parts = tuple[Autoencoder, TextEncoder, Denoiser, RadicalPrior | None, Recognizer | None]

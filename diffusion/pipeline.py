@@ -14,14 +14,14 @@ from PIL import Image
 from torch import Tensor
 
 from autoencoder import Autoencoder
-from autoencoder.recognizer import Match, Recognizer
+from autoencoder.readers.recognizer import Match, Recognizer
 from conditioning import TextEncoder
 from conditioning.captions import shortened
 from conditioning.prompts import Prompt
-from diffusion.denoiser import Denoiser
 from diffusion.folders import load_parts, save_parts
 from diffusion.guidance import classifier_free
 from diffusion.hearing import embed, hear
+from diffusion.networks.base import Denoiser
 from diffusion.prior import RadicalPrior
 from diffusion.process import PROCESSES, Process, x_0_predictor
 from diffusion.request import (

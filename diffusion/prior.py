@@ -28,7 +28,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autoencoder.storage import check_bounds, fingerprint, read_model, write_model
+from autoencoder.pretrained import check_bounds, fingerprint, read_model, write_model
 
 BUNDLED = Path(__file__).parent / "weights" / "prior"
 SHARPNESS, BALANCE = 6.0, 3.0

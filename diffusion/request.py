@@ -8,7 +8,7 @@ from pathlib import Path
 from conditioning.captions import shortened
 from conditioning.prompts import LAYOUTS
 from conditioning.radicals import find_radical
-from conditioning.tables import read_lines
+from conditioning.sources.tables import read_lines
 
 BUNDLED = Path(__file__).parent / "weights"
 STEPS, GUIDANCE, SAMPLER = 12, 4.0, "dpmpp_2m"  # what a call takes unless told otherwise

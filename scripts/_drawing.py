@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from PIL import Image
     from torch import Tensor
 
-    from autoencoder.recognizer import Match
+    from autoencoder.readers.recognizer import Match
     from diffusion import GlyphPipeline
 
 Keep = Callable[[list[int], float, "Tensor"], object]

@@ -54,8 +54,8 @@ def map(  # the verb's name
     import torch
     from torch.nn.functional import avg_pool2d
 
-    from autoencoder.glyphs import GlyphDataset
-    from conditioning.dictionaries import load_layouts
+    from autoencoder.data.glyphs import GlyphDataset
+    from conditioning.sources.dictionaries import load_layouts
     from diffusion.exploration.page import thumbnail, write_page
     from diffusion.exploration.plots import draw_map
     from diffusion.exploration.projection import umap
@@ -110,7 +110,7 @@ def noising(
     import numpy as np
     import torch
 
-    from autoencoder.glyphs import GlyphDataset
+    from autoencoder.data.glyphs import GlyphDataset
     from diffusion.exploration.plots import draw_noising
     from diffusion.process import PROCESSES
 
@@ -155,7 +155,7 @@ def neighbours(
 
     import torch
 
-    from autoencoder.glyphs import GlyphDataset
+    from autoencoder.data.glyphs import GlyphDataset
     from autoencoder.similarity import nearest_by_strokes
     from diffusion.exploration.labels import radicals_seen
     from diffusion.pipeline import to_pil
@@ -209,12 +209,12 @@ def composites(
 
     from PIL import Image, ImageOps
 
-    from autoencoder.composites import compose, make_composites
-    from autoencoder.glyphs import GlyphDataset
-    from autoencoder.recognizer import Recognizer
+    from autoencoder.data.composites import compose, make_composites
+    from autoencoder.data.glyphs import GlyphDataset
+    from autoencoder.readers.recognizer import Recognizer
     from conditioning.captions import shortened
-    from conditioning.dictionaries import load_parts
     from conditioning.radicals import forms
+    from conditioning.sources.dictionaries import load_parts
 
     sources, recognizer = [GlyphDataset(data)], Recognizer.from_pretrained()
     with progress_bar("composing", count) as advance:

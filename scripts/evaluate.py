@@ -56,8 +56,8 @@ def main(
     check_writable(out, folder=True)
     check_model(model)
     # Imported late: torch takes seconds, and --help needs none of it.
-    from autoencoder.glyphs import GlyphDataset, load_more
-    from autoencoder.reader import RadicalReader
+    from autoencoder.data.glyphs import GlyphDataset, load_more
+    from autoencoder.readers.reader import RadicalReader
     from diffusion.evaluation.evaluator import Evaluator
     from diffusion.evaluation.plan import COMMONEST, QUICK, Plan
     from diffusion.evaluation.report import markdown, plot
@@ -114,7 +114,7 @@ def extras(
     """
     from autoencoder.loss import lpips_distance
     from autoencoder.similarity import character_reader
-    from conditioning.dictionaries import load_layouts
+    from conditioning.sources.dictionaries import load_layouts
 
     ocr = lpips = layouts = None
     try:

@@ -179,7 +179,7 @@ def main(
 
     pipe = load_pipeline(model, device)
     if attention != "sdpa":
-        from diffusion.attention import set_backend  # imports torch, as above
+        from diffusion.networks.attention import set_backend  # imports torch, as above
 
         set_backend(attention)
     settings = {

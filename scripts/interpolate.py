@@ -310,7 +310,7 @@ def draw(character: str, font: Path | None) -> Tensor:
     """A real character's glyph, `(1, 1, 128, 128)`. Raises ValueError where the font has none."""
     import torch
 
-    from autoencoder.fonts import default_font, draw_glyph, load_font
+    from autoencoder.data.fonts import default_font, draw_glyph, load_font
 
     face = load_font(font or default_font())
     if len(character) != 1 or ord(character) not in face.characters:

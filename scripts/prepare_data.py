@@ -10,7 +10,7 @@ import typer
 from _cli import check_writable, progress_bar, run
 
 if TYPE_CHECKING:
-    from autoencoder.glyphs import GlyphCounts
+    from autoencoder.data.glyphs import GlyphCounts
     from conditioning.captions import CaptionCounts
 
 
@@ -85,16 +85,16 @@ def main(
         raise ValueError("--captions and --undefined: give one of them")
     check_writable(out, folder=True)
     # Imported late: torch takes seconds, and --help needs none of it.
-    from autoencoder.fonts import default_font
-    from autoencoder.glyphs import held_out, record, write_glyphs
+    from autoencoder.data.fonts import default_font
+    from autoencoder.data.glyphs import held_out, record, write_glyphs
     from conditioning.captions import (
         load_captions,
         load_entries,
         load_entries_and_counts,
         load_undefined,
     )
-    from conditioning.kinds import build_kinds
-    from conditioning.unihan import build_unihan
+    from conditioning.sources.kinds import build_kinds
+    from conditioning.sources.unihan import build_unihan
 
     start = time.perf_counter()
     if rebuild_unihan:

@@ -87,7 +87,7 @@ def main(
 
 def check_ready(pending: set[str]) -> None:
     """Raises ValueError, before the first hour of work, for what a later training would miss."""
-    from conditioning.corpus import WORDNET
+    from conditioning.distillation.corpus import WORDNET
 
     compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
     compiled = pending & {"autoencoder", "diffusion"} and sys.platform != "win32"

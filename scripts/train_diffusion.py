@@ -32,8 +32,8 @@ last`. The result is written to `--model.out`, where `generate.py --model` finds
 
 from _training import train
 
-from diffusion.latents import LatentData
-from diffusion.training import EMA, DiffusionModule
+from diffusion.training.data import LatentData
+from diffusion.training.denoiser import EMA, DiffusionModule
 
 if __name__ == "__main__":
     train(

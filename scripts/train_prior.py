@@ -40,14 +40,14 @@ def main(
 
     import torch
 
-    from autoencoder.glyphs import GlyphDataset
+    from autoencoder.data.glyphs import GlyphDataset
     from conditioning import TextEncoder
     from diffusion.evaluation.sections import pooled
     from diffusion.evaluation.words import load_words
     from diffusion.folders import load_denoiser
-    from diffusion.naming import MoreWords
     from diffusion.prior import PriorConfig
-    from diffusion.prior_training import MIX, expected_counts, fit_prior
+    from diffusion.training.captions import MoreWords
+    from diffusion.training.prior import MIX, expected_counts, fit_prior
 
     warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training
     load_denoiser(model)  # raises where it is another model's folder

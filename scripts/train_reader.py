@@ -9,7 +9,7 @@ with `--ckpt_path last`. The result is written to `--model.out`.
 
 from _training import train
 
-from autoencoder.reader_training import ReaderData, ReaderModule
+from autoencoder.readers.reader_training import ReaderData, ReaderModule
 
 if __name__ == "__main__":
     train(ReaderModule, ReaderData, "reader", devices=1, max_epochs=14, check_val_every_n_epoch=2)

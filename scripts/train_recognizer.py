@@ -19,7 +19,7 @@ a denoiser, .runs/diffusion/export/recognizer, it goes with that one.
 
 from _training import train
 
-from autoencoder.recognizer_training import RecognizerData, RecognizerModule
+from autoencoder.readers.recognizer_training import RecognizerData, RecognizerModule
 
 if __name__ == "__main__":
     train(

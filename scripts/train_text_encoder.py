@@ -20,12 +20,12 @@ import torch
 from _training import train
 from lightning.pytorch import Callback, LightningModule, Trainer
 
-from autoencoder.glyphs import held_out
+from autoencoder.data.glyphs import held_out
 from conditioning import TextEncoder
 from conditioning.captions import Entry, load_entries
-from conditioning.distillation import DistillationData, DistillationModule, lessons
-from conditioning.probe import ProbeScore, probe
-from conditioning.teacher import Teacher
+from conditioning.distillation.probe import ProbeScore, probe
+from conditioning.distillation.teacher import Teacher
+from conditioning.distillation.training import DistillationData, DistillationModule, lessons
 
 
 def split_entries() -> tuple[list[Entry], list[Entry]]:

@@ -18,15 +18,15 @@ from torch import nn
 from transformers import T5Config, T5EncoderModel
 
 from autoencoder import Autoencoder, AutoencoderConfig
-from autoencoder.fonts import Font, default_font, load_font
-from autoencoder.glyphs import held_out, record, write_glyphs
+from autoencoder.data.fonts import Font, default_font, load_font
+from autoencoder.data.glyphs import held_out, record, write_glyphs
 from conditioning import TextEncoder, captions
 from diffusion import GlyphPipeline
 from diffusion.benchmark import others
-from diffusion.denoiser import Denoiser, DenoiserConfig
-from diffusion.dit import DiT, DiTConfig
+from diffusion.networks.base import Denoiser, DenoiserConfig
+from diffusion.networks.dit import DiT, DiTConfig
+from diffusion.networks.unet import UNet, UNetConfig
 from diffusion.prior import PriorConfig, RadicalPrior
-from diffusion.unet import UNet, UNetConfig
 
 WORDS = [
     "<pad>", "</s>", "<unk>", "a", "of", "the", "to", "and", "gold", "metal", "fish", "bird",

@@ -8,8 +8,8 @@ from conftest import AUTOENCODER, make_autoencoder
 
 from autoencoder import Autoencoder, AutoencoderConfig
 from autoencoder.blocks import ResidualBlock
-from autoencoder.fonts import default_font, draw_glyph, load_font
-from autoencoder.glyphs import held_out
+from autoencoder.data.fonts import default_font, draw_glyph, load_font
+from autoencoder.data.glyphs import held_out
 from autoencoder.loss import reconstruction_loss
 from autoencoder.similarity import peak_signal_to_noise
 from conditioning.captions import load_entries

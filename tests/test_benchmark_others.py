@@ -12,9 +12,9 @@ from diffusion.benchmark import others
 from diffusion.benchmark.others import RELATIVES, article_step, article_unet
 from diffusion.benchmark.timing import parameters, random, untrained
 from diffusion.benchmark.training import denoiser_inputs
-from diffusion.dit import DiT, DiTConfig
+from diffusion.networks.dit import DiT, DiTConfig
+from diffusion.networks.unet import UNet, UNetConfig
 from diffusion.request import GUIDANCE
-from diffusion.unet import UNet, UNetConfig
 
 # diffusers' own, which Python keeps to itself unless it is asked.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")

@@ -7,13 +7,13 @@ import torch
 from conftest import DENOISER
 
 from autoencoder.loss import LossConfig
-from autoencoder.muon import Muon
+from autoencoder.optim import Muon
 from autoencoder.training import AutoencoderModule
 from diffusion.benchmark import timing
 from diffusion.benchmark.others import PixArt, article_training
 from diffusion.benchmark.training import rated, stage_one, stage_two
-from diffusion.dit import DiT
-from diffusion.training import DiffusionModule
+from diffusion.networks.dit import DiT
+from diffusion.training.denoiser import DiffusionModule
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers' own
 

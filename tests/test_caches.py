@@ -5,11 +5,11 @@ import torch
 from conftest import make_autoencoder, make_text_encoder
 
 from autoencoder import Autoencoder
-from autoencoder.glyphs import GlyphDataset
-from autoencoder.recognizer import Recognizer
+from autoencoder.data.glyphs import GlyphDataset
+from autoencoder.readers.recognizer import Recognizer
 from conditioning import TextEncoder
-from diffusion import caches
-from diffusion.caches import NOTHING, build_features, build_latents, build_words
+from diffusion.training import caches
+from diffusion.training.caches import NOTHING, build_features, build_latents, build_words
 
 
 @pytest.fixture
@@ -110,7 +110,7 @@ def test_a_stop_half_way_leaves_no_cache(tmp_path, tiny_text_encoder, monkeypatc
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("diffusion.caches.np.savez", stop)
+        patch.setattr("diffusion.training.caches.np.savez", stop)
         with pytest.raises(KeyboardInterrupt):
             build_words(["gold"], tiny_text_encoder, tmp_path)
     assert not list(tmp_path.glob("*.npz"))

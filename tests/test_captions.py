@@ -14,7 +14,7 @@ from conditioning.captions import (
     load_undefined,
     senses,
 )
-from conditioning.unihan import BLOCKS, read_unihan
+from conditioning.sources.unihan import BLOCKS, read_unihan
 
 
 @pytest.fixture(scope="module")

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from scipy.ndimage import binary_dilation
 
-from autoencoder.composites import Cut, compose, cut_glyphs, make_composites, pair_cuts
-from autoencoder.fonts import GlyphError, default_font
-from autoencoder.glyphs import GlyphDataset, record, write_glyphs
-from autoencoder.recognizer import Recognizer
+from autoencoder.data.composites import Cut, compose, cut_glyphs, make_composites, pair_cuts
+from autoencoder.data.fonts import GlyphError, default_font
+from autoencoder.data.glyphs import GlyphDataset, record, write_glyphs
+from autoencoder.readers.recognizer import Recognizer
 from conditioning.captions import load_entries
-from conditioning.dictionaries import load_parts
 from conditioning.radicals import forms
+from conditioning.sources.dictionaries import load_parts
 
 SIZE = 64
 

@@ -12,12 +12,12 @@ import torch
 from conftest import SCRIPTS, make_prior, make_text_encoder
 from test_fonts import build_font
 
-from autoencoder.fonts import GlyphError, default_font
-from autoencoder.glyphs import GlyphDataset, record, write_glyphs
-from conditioning.tables import LARGEST, read_table
-from conditioning.unihan import read_unihan
+from autoencoder.data.fonts import GlyphError, default_font
+from autoencoder.data.glyphs import GlyphDataset, record, write_glyphs
+from conditioning.sources.tables import LARGEST, read_table
+from conditioning.sources.unihan import read_unihan
 from diffusion import GlyphPipeline
-from diffusion.caches import _cached
+from diffusion.training.caches import _cached
 
 COUNT = 200
 ODD = [None, True, -1, 0, 1, 7, 1e300, 10**30, float("nan"), "", "../../etc", "os.system", [], {}]

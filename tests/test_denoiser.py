@@ -8,11 +8,11 @@ from conftest import DENOISER, UNET, make_denoiser
 from torch.nn.functional import mse_loss
 from torch.utils.flop_counter import FlopCounterMode
 
-from autoencoder.storage import WeightsError
-from diffusion.denoiser import DenoiserConfig
-from diffusion.dit import DiT, DiTConfig
+from autoencoder.pretrained import WeightsError
 from diffusion.folders import DENOISERS, load_denoiser
-from diffusion.unet import UNet
+from diffusion.networks.base import DenoiserConfig
+from diffusion.networks.dit import DiT, DiTConfig
+from diffusion.networks.unet import UNet
 
 CONFIGS = {"dit": DENOISER, "unet": UNET}
 

@@ -4,8 +4,14 @@ import re
 
 import pytest
 
-from conditioning import dictionaries
-from conditioning.dictionaries import clean, load_common, load_glosses, load_layouts, load_parts
+from conditioning.sources import dictionaries
+from conditioning.sources.dictionaries import (
+    clean,
+    load_common,
+    load_glosses,
+    load_layouts,
+    load_parts,
+)
 
 CEDICT = """\
 # CC-CEDICT

@@ -17,9 +17,10 @@ from conftest import (
 from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader
 
-from autoencoder.muon import Muon
+from autoencoder.optim import Muon
 from diffusion import GlyphPipeline
-from diffusion.dit import DiT
+from diffusion.networks.dit import DiT
+from diffusion.networks.unet import UNet
 from diffusion.process import (
     PREDICTIONS,
     PROCESSES,
@@ -28,8 +29,7 @@ from diffusion.process import (
     denoising_loss,
     logit_normal_times,
 )
-from diffusion.training import EMA, DiffusionModule, average
-from diffusion.unet import UNet
+from diffusion.training.denoiser import EMA, DiffusionModule, average
 
 
 def words(count=4):

@@ -8,7 +8,7 @@ import torch
 from conftest import make_text_encoder, quiet_trainer
 from torch.nn.functional import cosine_similarity, normalize
 
-from conditioning.corpus import (
+from conditioning.distillation.corpus import (
     WORDNET,
     Synset,
     common_words,
@@ -17,10 +17,8 @@ from conditioning.corpus import (
     load_definitions,
     load_synsets,
 )
-from conditioning.distillation import DistillationData, DistillationModule, lessons
-from conditioning.encoder import TextEncoder
-from conditioning.probe import probe
-from conditioning.student import (
+from conditioning.distillation.probe import probe
+from conditioning.distillation.student import (
     LengthBatches,
     create_student,
     distillation_loss,
@@ -28,8 +26,10 @@ from conditioning.student import (
     pad,
     start_table,
 )
-from conditioning.teacher import Teacher
-from conditioning.vocabulary import count_words, train_tokenizer
+from conditioning.distillation.teacher import Teacher
+from conditioning.distillation.training import DistillationData, DistillationModule, lessons
+from conditioning.distillation.vocabulary import count_words, train_tokenizer
+from conditioning.encoder import TextEncoder
 
 LEGEND = "a creature of legend, with wings; breathes fire"
 NOUNS = """\

@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import DENOISER
 
-from diffusion.dit import DiT
+from diffusion.networks.dit import DiT
 
 ZERO = (
     "cross_attention.out.weight",

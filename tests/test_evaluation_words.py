@@ -4,12 +4,12 @@ import re
 
 import pytest
 
-from autoencoder.glyphs import held_out
+from autoencoder.data.glyphs import held_out
 from conditioning.captions import load_entries
-from conditioning.dictionaries import load_glosses
 from conditioning.radicals import RADICALS, radical
+from conditioning.sources.dictionaries import load_glosses
 from diffusion.evaluation.words import load_words, mentions
-from diffusion.naming import CaptionMix, MoreWords
+from diffusion.training.captions import CaptionMix, MoreWords
 
 
 def test_there_are_sixty_and_each_allows_one_to_three_radicals():

@@ -10,15 +10,15 @@ import torch
 from conftest import SCRIPTS, make_pipeline
 
 from autoencoder import loss, similarity
-from autoencoder.fonts import default_font
-from autoencoder.glyphs import GlyphDataset, record, write_glyphs
-from autoencoder.reader import RadicalReader
-from autoencoder.recognizer import Recognizer
-from conditioning import dictionaries
+from autoencoder.data.fonts import default_font
+from autoencoder.data.glyphs import GlyphDataset, record, write_glyphs
+from autoencoder.readers.reader import RadicalReader
+from autoencoder.readers.recognizer import Recognizer
 from conditioning.captions import load_entries
-from conditioning.dictionaries import load_layouts
 from conditioning.prompts import Prompt
 from conditioning.radicals import RADICALS
+from conditioning.sources import dictionaries
+from conditioning.sources.dictionaries import load_layouts
 from diffusion import GlyphPipeline
 from diffusion.evaluation import plan as plan_module
 from diffusion.evaluation.evaluator import Evaluator

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autoencoder.glyphs import GlyphRecord
+from autoencoder.data.glyphs import GlyphRecord
 from diffusion.exploration.page import GREY, THUMBNAIL, colours, thumbnail, write_page
 
 

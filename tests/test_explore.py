@@ -8,10 +8,10 @@ import pytest
 from conftest import files, make_pipeline
 from PIL import Image
 
-from autoencoder.fonts import default_font
-from autoencoder.glyphs import GlyphDataset, GlyphRecord, write_glyphs
+from autoencoder.data.fonts import default_font
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, write_glyphs
 from conditioning.captions import load_entries
-from conditioning.dictionaries import load_layouts
+from conditioning.sources.dictionaries import load_layouts
 from diffusion.pictures import LABEL, MARGIN
 
 pytest.importorskip("pylopdf_fonts_zh_cn")
@@ -112,7 +112,7 @@ def test_neighbours_are_real_glyphs_in_order(look, data):
     image = written(look("neighbours", "gold", *options), "gold-neighbours.png")
     assert image.size == (MARGIN + 4 * CELL, MARGIN + 2 * TALL)
     real = {tuple(glyph(image, i, j).ravel() > 127) for i in (1, 2, 3) for j in (0, 1)}
-    from autoencoder.glyphs import GlyphDataset
+    from autoencoder.data.glyphs import GlyphDataset
 
     library = {tuple((1 - g[0]).numpy().ravel() > 0.5) for g in GlyphDataset(data)}
     assert real <= library

@@ -8,7 +8,7 @@ from fontTools.pens.ttGlyphPen import TTGlyphPen
 from fontTools.ttLib import TTCollection
 from fontTools.ttLib.tables.TupleVariation import TupleVariation
 
-from autoencoder.fonts import EM, SIZE, GlyphError, draw_glyph, load_font
+from autoencoder.data.fonts import EM, SIZE, GlyphError, draw_glyph, load_font
 
 MIDDLE = (SIZE - 1) / 2
 

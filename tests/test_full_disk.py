@@ -12,7 +12,7 @@ import pytest
 import torch
 from conftest import FEW, QUIET, TINY, make_autoencoder, make_denoiser, make_text_encoder
 
-from autoencoder.storage import WeightsError
+from autoencoder.pretrained import WeightsError
 
 ROOM = 1000  # bytes; what is printed has room, what is written has not
 

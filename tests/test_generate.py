@@ -14,9 +14,9 @@ import pytest
 from conftest import files, pixels, process
 from PIL import Image
 
-from autoencoder.recognizer import Match, Recognizer
+from autoencoder.readers.recognizer import Match, Recognizer
 from diffusion import GlyphPipeline
-from diffusion.dit import DiT
+from diffusion.networks.dit import DiT
 from diffusion.pictures import GAP, MARGIN
 from diffusion.request import GUIDANCE, SAMPLER, STEPS
 from diffusion.samplers import SAMPLERS

@@ -8,7 +8,7 @@ import torch
 from conftest import files, make_pipeline
 from PIL import Image
 
-from autoencoder.fonts import default_font, draw_glyph, load_font
+from autoencoder.data.fonts import default_font, draw_glyph, load_font
 from diffusion.pictures import LABEL, MARGIN
 from diffusion.pipeline import to_pil
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from autoencoder.glyphs import held_out
+from autoencoder.data.glyphs import held_out
 from conditioning.captions import load_entries
-from conditioning.corpus import WORDNET
-from conditioning.kinds import build_kinds, load_kinds
+from conditioning.distillation.corpus import WORDNET
+from conditioning.sources.kinds import build_kinds, load_kinds
 
 # A beast, two kinds of it and one of each of theirs; two words of two meanings; a circle of two.
 NOUNS = """\
@@ -38,7 +38,9 @@ def test_a_word_goes_to_the_nearest_of_what_is_above_it(tmp_path, monkeypatch):
     for part in ("noun", "verb", "adj", "adv"):
         (tmp_path / f"data.{part}").write_text(NOUNS if part == "noun" else "")
         (tmp_path / f"index.{part}").write_text(INDEX if part == "noun" else "")
-    monkeypatch.setattr("conditioning.kinds._ROOTS", "94 dog.n.01 beast.n.01\n187 horse.n.01\n")
+    monkeypatch.setattr(
+        "conditioning.sources.kinds._ROOTS", "94 dog.n.01 beast.n.01\n187 horse.n.01\n"
+    )
     (tmp_path / "cntlist.rev").write_text("")
     usual = ["beast, horse", "dog, pony, bay", "hen"]
     build_kinds(2 * usual, tmp_path, tmp_path / "kinds.tsv.xz")

@@ -15,21 +15,21 @@ from conftest import (
 
 from autoencoder import Autoencoder
 from autoencoder.batches import Draw
-from autoencoder.composites import make_composites
-from autoencoder.fonts import GlyphError, default_font
-from autoencoder.glyphs import GlyphDataset, record, write_glyphs
-from autoencoder.recognizer import Recognizer
+from autoencoder.data.composites import make_composites
+from autoencoder.data.fonts import GlyphError, default_font
+from autoencoder.data.glyphs import GlyphDataset, record, write_glyphs
+from autoencoder.readers.recognizer import Recognizer
 from conditioning import TextEncoder
 from conditioning.captions import load_entries
-from conditioning.dictionaries import load_parts
 from conditioning.radicals import forms
+from conditioning.sources.dictionaries import load_parts
 from diffusion import GlyphPipeline, latents
-from diffusion.caches import build_composites
-from diffusion.dit import DiT
-from diffusion.latents import LatentData
-from diffusion.naming import CaptionMix
+from diffusion.networks.dit import DiT
 from diffusion.pipeline import NULL_CAPTION
-from diffusion.training import DiffusionModule
+from diffusion.training.caches import build_composites
+from diffusion.training.captions import CaptionMix
+from diffusion.training.data import LatentData
+from diffusion.training.denoiser import DiffusionModule
 
 RECORDS = [
     record("金", 167, 8, "gold; metal; money"),

@@ -2,7 +2,7 @@
 
 import torch
 
-from diffusion.layers import mean_word, rotary_angles, rotate
+from diffusion.networks.layers import mean_word, rotary_angles, rotate
 
 
 def test_attention_scores_depend_on_relative_positions_alone():

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from autoencoder.muon import Muon, muon_dtype, orthogonalize, trapezoid, triangle
+from autoencoder.optim import Muon, muon_dtype, orthogonalize, trapezoid, triangle
 
 
 def random(*shape, seed=0):

@@ -7,10 +7,16 @@ from test_latents import RECORDS
 
 from autoencoder.batches import Draw
 from diffusion import naming
-from diffusion.caches import build_words
-from diffusion.latents import LatentDataset
-from diffusion.naming import NO_MORE_WORDS, CaptionMix, MoreWords, all_captions, captions_of
 from diffusion.pipeline import NULL_CAPTION
+from diffusion.training.caches import build_words
+from diffusion.training.captions import (
+    NO_MORE_WORDS,
+    CaptionMix,
+    MoreWords,
+    all_captions,
+    captions_of,
+)
+from diffusion.training.data import LatentDataset
 
 
 def test_what_a_glyph_may_be_called():

@@ -18,13 +18,13 @@ from conftest import (
     make_text_encoder,
 )
 
-from autoencoder.storage import WeightsError
+from autoencoder.pretrained import WeightsError
 from conditioning.radicals import RADICALS
 from diffusion import GlyphPipeline
-from diffusion.caches import NOTHING, build_words
 from diffusion.pipeline import NULL_CAPTION, to_pil
 from diffusion.process import PREDICTIONS, PROCESSES
 from diffusion.samplers import SAMPLERS
+from diffusion.training.caches import NOTHING, build_words
 
 LONG = "a large fish of the sea and a bird of the mountain and the dragon of the fire"
 

@@ -10,14 +10,14 @@ import torch
 from conftest import make_prior, make_text_encoder
 
 from autoencoder.batches import Draw
-from autoencoder.glyphs import record
-from autoencoder.storage import WeightsError
+from autoencoder.data.glyphs import record
+from autoencoder.pretrained import WeightsError
 from conditioning.radicals import RADICALS
-from diffusion.caches import WordCache
-from diffusion.latents import LatentDataset
-from diffusion.naming import CaptionMix, MoreWords, all_captions
 from diffusion.prior import PriorConfig, RadicalPrior
-from diffusion.prior_training import expected_counts, fit_prior, log_frequency
+from diffusion.training.caches import WordCache
+from diffusion.training.captions import CaptionMix, MoreWords, all_captions
+from diffusion.training.data import LatentDataset
+from diffusion.training.prior import expected_counts, fit_prior, log_frequency
 
 TINY = PriorConfig(text_width=16, hidden=24)
 

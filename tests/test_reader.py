@@ -4,9 +4,9 @@ import pytest
 import torch
 from conftest import shake
 
-from autoencoder.fonts import default_font, draw_glyph, load_font
-from autoencoder.reader import RadicalReader, ReaderConfig
-from autoencoder.storage import WeightsError
+from autoencoder.data.fonts import default_font, draw_glyph, load_font
+from autoencoder.pretrained import WeightsError
+from autoencoder.readers.reader import RadicalReader, ReaderConfig
 from conditioning.captions import load_entries
 from diffusion.exploration.labels import radicals_seen
 
@@ -93,7 +93,7 @@ def test_the_reader_that_ships_is_small_and_knows_both_scripts():
 
 def test_the_reader_that_ships_reads_characters_it_never_learnt_from():
     """A sample of the held-out split; the table in the README is over all of it."""
-    from autoencoder.glyphs import held_out
+    from autoencoder.data.glyphs import held_out
 
     entries = [entry for entry in load_entries() if held_out(entry.caption)][::5]
     read = RadicalReader.from_pretrained().read(draw("".join(e.character for e in entries)))[0]

@@ -6,10 +6,10 @@ import pytest
 import torch
 from conftest import quiet_trainer
 
-from autoencoder.fonts import GlyphError, default_font
-from autoencoder.glyphs import GlyphDataset, GlyphRecord, write_glyphs
-from autoencoder.reader import RadicalReader, ReaderConfig
-from autoencoder.reader_training import ReaderData, ReaderModule
+from autoencoder.data.fonts import GlyphError, default_font
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, write_glyphs
+from autoencoder.readers.reader import RadicalReader, ReaderConfig
+from autoencoder.readers.reader_training import ReaderData, ReaderModule
 
 TINY = ReaderConfig(widths=(16, 24), blocks=(1, 1), features=16, dropout=0.0)
 

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 from conftest import shake
 
-from autoencoder.fonts import default_font, draw_glyph, load_font
-from autoencoder.recognizer import KnownCharacters, Recognizer, RecognizerConfig
-from autoencoder.storage import WeightsError
+from autoencoder.data.fonts import default_font, draw_glyph, load_font
+from autoencoder.pretrained import WeightsError
+from autoencoder.readers.recognizer import KnownCharacters, Recognizer, RecognizerConfig
 
 TINY = RecognizerConfig(widths=(8, 12), blocks=(1, 1), features=6, threshold=0.8)
 

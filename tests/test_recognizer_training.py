@@ -9,11 +9,11 @@ import torch.nn.functional as F
 from conftest import quiet_trainer
 
 from autoencoder.batches import Draw
-from autoencoder.fonts import GlyphError, default_font
-from autoencoder.glyphs import GlyphDataset, GlyphRecord, write_glyphs
-from autoencoder.reader import RadicalReader
-from autoencoder.recognizer import Recognizer, RecognizerConfig
-from autoencoder.recognizer_training import (
+from autoencoder.data.fonts import GlyphError, default_font
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, write_glyphs
+from autoencoder.readers.reader import RadicalReader
+from autoencoder.readers.recognizer import Recognizer, RecognizerConfig
+from autoencoder.readers.recognizer_training import (
     LookAlikes,
     Pairs,
     RecognizerData,

@@ -6,8 +6,8 @@ import pytest
 import torch
 from conftest import make_pipeline, shake
 
-from autoencoder.recognizer import KnownCharacters, Match, Recognizer, RecognizerConfig
-from autoencoder.storage import WeightsError
+from autoencoder.pretrained import WeightsError
+from autoencoder.readers.recognizer import KnownCharacters, Match, Recognizer, RecognizerConfig
 from diffusion import GlyphPipeline
 from diffusion.pipeline import successor
 

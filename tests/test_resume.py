@@ -19,7 +19,7 @@ from conftest import FEW, QUIET, SCRIPTS, TINY
 from safetensors.torch import load_file
 
 from autoencoder.training import AutoencoderModule
-from diffusion.training import DiffusionModule
+from diffusion.training.denoiser import DiffusionModule
 
 KILLS = int(os.environ.get("KILLS", 1))
 STEPS = 14  # of five a epoch

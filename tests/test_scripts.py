@@ -16,7 +16,7 @@ import torch
 from conftest import SCRIPTS, files, pixels, process
 from PIL import Image
 
-from autoencoder.glyphs import GlyphDataset
+from autoencoder.data.glyphs import GlyphDataset
 from conditioning import captions
 from diffusion.request import STEPS
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from autoencoder.reader import RadicalReader
-from conditioning.dictionaries import load_layouts
+from autoencoder.readers.reader import RadicalReader
+from conditioning.sources.dictionaries import load_layouts
 from diffusion import GlyphPipeline
 
 

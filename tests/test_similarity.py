@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from autoencoder.fonts import default_font, draw_glyph, load_font
+from autoencoder.data.fonts import default_font, draw_glyph, load_font
 from autoencoder.similarity import (
     character_reader,
     nearest_by_strokes,

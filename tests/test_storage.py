@@ -10,7 +10,7 @@ from conftest import AUTOENCODER, make_autoencoder
 from safetensors.torch import load_file, save_file
 
 from autoencoder import Autoencoder
-from autoencoder.storage import WeightsError
+from autoencoder.pretrained import WeightsError
 
 
 @pytest.fixture

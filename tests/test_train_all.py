@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from conftest import SCRIPTS, Ended
 
-from conditioning import corpus
+from conditioning.distillation import corpus
 
 
 @pytest.fixture

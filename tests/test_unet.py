@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import UNET, make_denoiser
 
-from diffusion.unet import UNet
+from diffusion.networks.unet import UNet
 
 
 @pytest.fixture

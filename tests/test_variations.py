@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from autoencoder.variations import bend, ink, smear, vary, wobble
+from autoencoder.data.variations import bend, ink, smear, vary, wobble
 
 
 def moments(glyphs):

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from diffusion.benchmark import others, timing
 from diffusion.benchmark.training import denoiser_inputs, rated, stage_one, stage_two
-from diffusion.dit import DiT
+from diffusion.networks.dit import DiT
 from diffusion.pipeline import GlyphPipeline
 from diffusion.process import PROCESSES
 from diffusion.request import GUIDANCE, STEPS

@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from diffusion.benchmark.timing import random, untrained
 from diffusion.benchmark.training import WORDS, Training
-from diffusion.dit import DiTConfig
+from diffusion.networks.dit import DiTConfig
+from diffusion.networks.unet import GROUPS, UNetConfig
 from diffusion.request import GUIDANCE
-from diffusion.unet import GROUPS, UNetConfig
 
 EXTRA = "pip install -e '.[benchmark]'"
 

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from autoencoder import Autoencoder
 from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss
-from autoencoder.muon import Muon, pointwise
+from autoencoder.optim import Muon, pointwise
 from diffusion.benchmark import timing
-from diffusion.denoiser import DenoiserConfig
+from diffusion.networks.base import DenoiserConfig
 from diffusion.pipeline import GlyphPipeline
 from diffusion.process import PROCESSES, denoising_loss, logit_normal_times
 

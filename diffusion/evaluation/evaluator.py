@@ -11,12 +11,12 @@ from operator import eq
 import torch
 from torch import Tensor
 
-from autoencoder.glyphs import GlyphDataset
+from autoencoder.data.glyphs import GlyphDataset
 from autoencoder.loss import Perceptual
-from autoencoder.reader import RadicalReader
-from autoencoder.recognizer import KnownCharacters
+from autoencoder.readers.reader import RadicalReader
+from autoencoder.readers.recognizer import KnownCharacters
 from autoencoder.similarity import nearest_by_strokes, peak_signal_to_noise
-from conditioning.probe import ProbeScore, probe
+from conditioning.distillation.probe import ProbeScore, probe
 from conditioning.prompts import LAYOUTS, Prompt
 from conditioning.radicals import radical
 from diffusion.evaluation.plan import COMMONEST, Plan

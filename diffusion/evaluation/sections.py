@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from autoencoder import Autoencoder
-from autoencoder.glyphs import GlyphRecord
+from autoencoder.data.glyphs import GlyphRecord
 from autoencoder.loss import Perceptual
 from autoencoder.similarity import peak_signal_to_noise, stroke_iou, structural_similarity
 from conditioning import TextEncoder

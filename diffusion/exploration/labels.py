@@ -6,7 +6,7 @@ from functools import cache
 
 from torch import Tensor
 
-from autoencoder.reader import RadicalReader
+from autoencoder.readers.reader import RadicalReader
 from conditioning.radicals import radical
 
 

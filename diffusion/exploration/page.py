@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from autoencoder.glyphs import GlyphRecord
+from autoencoder.data.glyphs import GlyphRecord
 from conditioning.radicals import radical
 
 THUMBNAIL = 56  # pixels

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from autoencoder.fonts import EM, SIZE, GlyphError, draw_glyph, load_font
+from autoencoder.data.fonts import EM, SIZE, GlyphError, draw_glyph, load_font
 
 HELD_OUT = 0.05
 SPLITS = ("train", "test")

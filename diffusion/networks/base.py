@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
-from autoencoder.storage import check_bounds, fingerprint, read_model, write_model
+from autoencoder.pretrained import check_bounds, fingerprint, read_model, write_model
 from diffusion.process import PREDICTIONS, PROCESSES, known
 
 

@@ -16,12 +16,12 @@ from rich.progress import Progress, track
 from torch import Tensor
 
 from autoencoder import Autoencoder
-from autoencoder.composites import make_composites
-from autoencoder.glyphs import GlyphDataset, GlyphRecord
-from autoencoder.recognizer import Recognizer
+from autoencoder.data.composites import make_composites
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord
+from autoencoder.readers.recognizer import Recognizer
 from conditioning import TextEncoder
-from conditioning.dictionaries import load_parts
 from conditioning.radicals import forms
+from conditioning.sources.dictionaries import load_parts
 
 NOTHING = -1  # in the place of a text
 

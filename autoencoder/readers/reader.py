@@ -14,10 +14,10 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from autoencoder.storage import fingerprint, read_model, write_model
-from autoencoder.trunk import TrunkConfig, trunk
+from autoencoder.pretrained import fingerprint, read_model, write_model
+from autoencoder.readers.trunk import TrunkConfig, trunk
 
-BUNDLED = Path(__file__).parent / "weights" / "reader"
+BUNDLED = Path(__file__).parents[1] / "weights" / "reader"
 
 
 @dataclass(frozen=True)

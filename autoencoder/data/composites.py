@@ -20,8 +20,8 @@ from scipy.ndimage import label
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from autoencoder.glyphs import GlyphDataset, GlyphRecord
-from autoencoder.recognizer import Recognizer
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord
+from autoencoder.readers.recognizer import Recognizer
 
 ACROSS, DOWN = "a", "d"  # of two parts; all other kinds are one inside the other
 WHITE = 0.02  # of ink, in [0, 1]

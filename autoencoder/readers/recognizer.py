@@ -18,10 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from autoencoder.storage import WeightsError, fingerprint, read_model, write_model
-from autoencoder.trunk import TrunkConfig, trunk
+from autoencoder.pretrained import WeightsError, fingerprint, read_model, write_model
+from autoencoder.readers.trunk import TrunkConfig, trunk
 
-BUNDLED = Path(__file__).parent / "weights" / "recognizer"
+BUNDLED = Path(__file__).parents[1] / "weights" / "recognizer"
 KNOWN = "characters.safetensors"
 DIGEST = "sha256"  # among the metadata of that file
 

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from diffusion.denoiser import Denoiser, DenoiserConfig
-from diffusion.layers import Attention, TimeEmbedding, mean_word, rotary_angles
+from diffusion.networks.base import Denoiser, DenoiserConfig
+from diffusion.networks.layers import Attention, TimeEmbedding, mean_word, rotary_angles
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from autoencoder.glyphs import GlyphRecord
-from diffusion.naming import CaptionMix, MoreWords, captions_of
+from autoencoder.data.glyphs import GlyphRecord
 from diffusion.prior import PriorConfig, RadicalPrior
+from diffusion.training.captions import CaptionMix, MoreWords, captions_of
 
 # What the denoiser that ships is trained with.
 MIX = CaptionMix(sense=0.25, radical=0.12, gloss=0.15, kind=0.18)

@@ -8,7 +8,7 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
-from diffusion.attention import attention
+from diffusion.networks.attention import attention
 
 
 class TimeEmbedding(nn.Module):

@@ -16,14 +16,14 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
 from autoencoder.batches import draw_for, is_exporter, randn, step_generator
-from autoencoder.muon import Muon, muon_dtype, scheduled, trapezoid
-from autoencoder.recognizer import Recognizer
+from autoencoder.optim import Muon, muon_dtype, scheduled, trapezoid
+from autoencoder.readers.recognizer import Recognizer
 from diffusion.alignment import Alignment
-from diffusion.dit import DiTConfig
 from diffusion.folders import DENOISERS, load_denoiser
+from diffusion.networks.dit import DiTConfig
+from diffusion.networks.unet import UNetConfig
 from diffusion.pipeline import GlyphPipeline
 from diffusion.process import PROCESSES, TIMES, WEIGHTINGS, Network, denoising_loss, known
-from diffusion.unet import UNetConfig
 
 if TYPE_CHECKING:
     from autoencoder import Autoencoder

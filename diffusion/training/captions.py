@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from autoencoder.glyphs import GlyphRecord
+from autoencoder.data.glyphs import GlyphRecord
 from conditioning.captions import senses
-from conditioning.dictionaries import load_glosses, load_layouts
-from conditioning.kinds import load_kinds
 from conditioning.radicals import radical
+from conditioning.sources.dictionaries import load_glosses, load_layouts
+from conditioning.sources.kinds import load_kinds
 from diffusion.evaluation.words import load_words, mentions
 from diffusion.pipeline import NULL_CAPTION
 

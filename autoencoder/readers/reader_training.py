@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from autoencoder.batches import Draw, SeededBatches, generator_of, is_exporter
-from autoencoder.glyphs import GlyphDataset, GlyphRecord, load_more
-from autoencoder.muon import up_and_down
-from autoencoder.reader import RadicalReader, ReaderConfig
-from autoencoder.variations import vary
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, load_more
+from autoencoder.data.variations import vary
+from autoencoder.optim import up_and_down
+from autoencoder.readers.reader import RadicalReader, ReaderConfig
 
 COMMONEST = 40  # radicals that have a score of their own
 

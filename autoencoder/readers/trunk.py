@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from autoencoder.blocks import ChannelNorm, Down, ResidualBlock
-from autoencoder.storage import check_bounds
+from autoencoder.pretrained import check_bounds
 
 
 @dataclass(frozen=True)

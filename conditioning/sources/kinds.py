@@ -12,8 +12,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from conditioning.corpus import WORDNET, load_corpus, load_senses, load_synsets
-from conditioning.tables import read_table
+from conditioning.distillation.corpus import WORDNET, load_corpus, load_senses, load_synsets
+from conditioning.sources.tables import read_table
 
 TABLE = Path(__file__).with_name("kinds.tsv.xz")
 

@@ -19,9 +19,14 @@ from torch.nn.functional import cosine_similarity, normalize
 from torch.utils.data import DataLoader, Dataset
 from transformers import T5EncoderModel
 
-from conditioning.corpus import WORDNET, Corpus, common_words, load_corpus, load_definitions
-from conditioning.encoder import DEFAULT_MAX_TOKENS, TextEncoder
-from conditioning.student import (
+from conditioning.distillation.corpus import (
+    WORDNET,
+    Corpus,
+    common_words,
+    load_corpus,
+    load_definitions,
+)
+from conditioning.distillation.student import (
     LengthBatches,
     create_student,
     distillation_loss,
@@ -29,8 +34,9 @@ from conditioning.student import (
     pad,
     start_table,
 )
-from conditioning.teacher import Teacher
-from conditioning.vocabulary import CANDIDATES, SHARE, train_tokenizer
+from conditioning.distillation.teacher import Teacher
+from conditioning.distillation.vocabulary import CANDIDATES, SHARE, train_tokenizer
+from conditioning.encoder import DEFAULT_MAX_TOKENS, TextEncoder
 
 REPEATS = {"captions": 3, "parts": 1, "words": 1, "phrases": 1, "glosses": 1}
 

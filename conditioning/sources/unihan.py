@@ -6,7 +6,7 @@ import importlib.util
 import lzma
 from pathlib import Path
 
-from conditioning.tables import read_table
+from conditioning.sources.tables import read_table
 
 UNIHAN_TABLE = Path(__file__).with_name("unihan.tsv.xz")
 UNIHAN_VERSION = "14.0.0"

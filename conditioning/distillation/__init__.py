@@ -1,0 +1,1 @@
+"""How the bundled text encoder is trained."""

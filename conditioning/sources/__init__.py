@@ -1,0 +1,1 @@
+"""Where English about characters comes from: Unihan, dictionaries, WordNet."""

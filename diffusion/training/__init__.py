@@ -1,0 +1,1 @@
+"""Training of the denoiser and of the prior."""
