@@ -12,9 +12,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from autoencoder.blocks import ChannelNorm, Down, ResidualBlock, Up
-from autoencoder.pretrained import check_bounds, fingerprint, read_model, write_model
-
-BUNDLED = Path(__file__).parent / "weights"
+from autoencoder.pretrained import Pretrained, check_bounds, fingerprint
 
 
 @dataclass(frozen=True)
@@ -99,16 +97,18 @@ class Decoder(nn.Module):
         return self.layers(z)
 
 
-class Autoencoder(nn.Module):
+class Autoencoder(Pretrained):
     """Encoder, decoder, and the one place where latents are normalised.
 
     Raw latents are what the networks speak; latents are the same with zero mean and unit variance
     per channel, by the statistics that the config holds. Outside this class there are only latents.
     """
 
+    config_class = AutoencoderConfig
+    bundled = Path(__file__).parent / "weights"
+
     def __init__(self, config: AutoencoderConfig | None = None) -> None:
-        super().__init__()
-        self.config = config or AutoencoderConfig()
+        super().__init__(config)
         self.encoder = Encoder(self.config)
         self.decoder = Decoder(self.config)
         self.initialize_weights()
@@ -221,15 +221,3 @@ class Autoencoder(nn.Module):
         """
         no_decoder = (0,) * len(self.config.widths)
         return fingerprint(replace(self.config, decoder_blocks=no_decoder), self.encoder)
-
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Writes `config.json` and `model.safetensors`, and returns the folder."""
-        return write_model(folder, self.config, self)
-
-    @classmethod
-    def from_pretrained(cls, path: str | Path | None = None) -> Autoencoder:
-        """The autoencoder of a folder, in evaluation mode; None is the one that ships.
-
-        Raises WeightsError for a folder without weights, damaged ones, or another model's.
-        """
-        return read_model(BUNDLED if path is None else path, {AutoencoderConfig: cls})

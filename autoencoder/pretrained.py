@@ -1,25 +1,22 @@
-"""A model as a folder: `config.json` and `model.safetensors`, fp16 on disk, float32 in memory.
+"""A network as a folder: `config.json` and `model.safetensors`, fp16 on disk, float32 in memory.
 
-The weights carry the fingerprint of both, so that a file that a disk, a copy or a hand has changed
-is no model any more.
+The weights carry a fingerprint of both files, so damaged and mismatched ones are noticed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
-from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TypeVar
+from typing import ClassVar, Self
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
-from torch import nn
+from safetensors.torch import save
+from torch import Tensor, nn
 
-Config = TypeVar("Config")
+from autoencoder.files import atomic
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 LARGEST = 8192  # of all settings
@@ -30,11 +27,95 @@ class WeightsError(ValueError):
     """A folder of weights that cannot be used: what is wrong, and what to do."""
 
 
-def read_config(folder: str | Path, *config_classes: type[Config]) -> Config:
-    """The `config.json` of a folder as one of some frozen dataclasses of plain values.
+class Pretrained(nn.Module):
+    """A network that is made of one frozen dataclass of settings, and saved beside it.
 
-    It is the one whose settings, by their names, are those in the file. Raises WeightsError where
-    the folder or the file is missing, or its settings are those of no such class, or make no model.
+    Attributes:
+        config_class: the dataclass.
+        bundled: the folder with the weights that ship, if any do.
+        config: the settings of this network.
+    """
+
+    config_class: ClassVar[type]
+    bundled: ClassVar[Path | None] = None
+
+    def __init__(self, config: object | None = None) -> None:
+        super().__init__()
+        self.config = self.config_class() if config is None else config
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of settings and weights, in hex."""
+        return fingerprint(self.config, self)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Writes `config.json` and `model.safetensors`, and returns the folder.
+
+        Raises WeightsError for weights that are not finite in fp16, and writes nothing.
+        """
+        tensors = {k: v.detach().cpu().half().contiguous() for k, v in self.state_dict().items()}
+        for name, tensor in tensors.items():
+            if not tensor.isfinite().all():
+                raise WeightsError(f"{name} is not finite in float16, so nothing is saved")
+        folder = Path(folder)
+        with atomic(folder / WEIGHTS) as weights, atomic(folder / CONFIG) as config:
+            # save_file would make a file that only its owner may read.
+            weights.write_bytes(save(tensors, {FINGERPRINT: fingerprint(self.config, self)}))
+            config.write_text(json.dumps(asdict(self.config), indent=2) + "\n", "utf-8")
+        return folder
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path | None = None) -> Self:
+        """The network of a folder, in evaluation mode; None is the one that ships.
+
+        Raises WeightsError for a folder without weights, damaged ones, or another network's.
+        """
+        return read_model(cls.bundled if folder is None else folder, cls)
+
+
+def read_model(folder: str | Path, *classes: type[Pretrained]) -> Pretrained:
+    """The network of a folder, of the class whose settings are those in the file.
+
+    Raises WeightsError where a file is missing or damaged, or the weights are not finite, belong to
+    another architecture than the settings, or were not written together with them.
+    """
+    config = read_config(folder, *(kind.config_class for kind in classes))
+    path = Path(folder) / WEIGHTS
+    if not path.is_file():
+        raise WeightsError(f"no {WEIGHTS} in {folder}: name a folder that a training exported")
+    try:
+        with safe_open(path, "pt") as file:
+            written = (file.metadata() or {}).get(FINGERPRINT)
+            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path} is damaged ({error}): copy or export it again") from None
+    for name, tensor in stored.items():
+        if not tensor.is_floating_point() or not tensor.isfinite().all():
+            raise WeightsError(f"{name} in {path} is not of finite numbers: export it again")
+    kind = next(kind for kind in classes if kind.config_class is type(config))
+    with torch.device("meta"):  # no memory, no random numbers: the file has all the weights
+        module = kind(config)
+    expected = module.state_dict()
+    if {k: v.shape for k, v in stored.items()} != {k: v.shape for k, v in expected.items()}:
+        raise WeightsError(f"{path} holds the weights of another architecture than its {CONFIG}")
+    module.load_state_dict({k: _like(expected[k], v) for k, v in stored.items()}, assign=True)
+    if written not in (None, fingerprint(config, module)):
+        raise WeightsError(
+            f"{path} or {CONFIG} beside it is not as it was exported: copy or export both again"
+        )
+    return module.eval()
+
+
+def _like(expected: Tensor, stored: Tensor) -> Tensor:
+    """Stored numbers as float32, laid out in memory as the network wants them."""
+    return torch.empty_strided(expected.shape, expected.stride()).copy_(stored)
+
+
+def read_config(folder: str | Path, *config_classes: type) -> object:
+    """The `config.json` of a folder, as the one of some frozen dataclasses that has its settings.
+
+    Raises WeightsError where the folder or the file is missing, or its settings are those of no
+    such class, or make no network.
     """
     path = Path(folder) / CONFIG
     if not path.is_file():
@@ -59,7 +140,7 @@ def read_config(folder: str | Path, *config_classes: type[Config]) -> Config:
 
 
 def _check(name: str, value: object, default: object) -> None:
-    """Raises ValueError for a setting that has not its default's type."""
+    """Raises ValueError for a setting of another type than its default."""
     if type(value) is not type(default):
         raise ValueError(f"{name} is {value!r}, where {type(default).__name__} is expected")
     if isinstance(value, tuple) and {type(v) for v in value} - {type(v) for v in default}:
@@ -75,63 +156,8 @@ def check_bounds(config: object) -> None:
                 raise ValueError(f"{name} is beyond {LARGEST}: no model is so large")
 
 
-def read_model(folder: str | Path, kinds: Mapping[type, type[nn.Module]]) -> nn.Module:
-    """The model of a folder, of the kind that its settings are those of, in evaluation mode.
-
-    `kinds` has the class of the network for each class of settings. Raises WeightsError where a
-    file is missing or damaged, the weights belong to another architecture than the settings, are
-    no finite numbers, or were not written together with them.
-    """
-    config = read_config(folder, *kinds)
-    path = Path(folder) / WEIGHTS
-    if not path.is_file():
-        raise WeightsError(f"no {WEIGHTS} in {folder}: name a folder that a training exported")
-    try:
-        stored = load_file(path)
-        with safe_open(path, "pt") as file:
-            written = (file.metadata() or {}).get(FINGERPRINT)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f"{path} is damaged ({error}): copy or export it again") from None
-    for name, tensor in stored.items():
-        if not tensor.is_floating_point() or not tensor.isfinite().all():
-            raise WeightsError(f"{name} in {path} is not of finite numbers: export it again")
-    kind = kinds[type(config)]
-    with torch.device("meta"):  # settings out of bounds would ask for more memory than there is
-        expected = {name: weight.shape for name, weight in kind(config).state_dict().items()}
-    if {name: tensor.shape for name, tensor in stored.items()} != expected:
-        raise WeightsError(f"{path} holds the weights of another architecture than its {CONFIG}")
-    module = kind(config)
-    module.load_state_dict({name: tensor.float() for name, tensor in stored.items()})
-    if written not in (None, fingerprint(config, module)):
-        raise WeightsError(
-            f"{path} or {CONFIG} beside it is not as it was exported: copy or export both again"
-        )
-    return module.eval()
-
-
-def write_model(folder: str | Path, config: object, module: nn.Module) -> Path:
-    """Writes both files, each under a temporary name first; returns the folder.
-
-    Raises WeightsError for weights that are not finite in fp16, and writes nothing.
-    """
-    tensors = {k: v.detach().cpu().half().contiguous() for k, v in module.state_dict().items()}
-    for name, tensor in tensors.items():
-        if not tensor.isfinite().all():
-            raise WeightsError(f"{name} is not finite in float16, so nothing is saved")
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
-        # save_file would make a file that only its owner may read.
-        written = {FINGERPRINT: fingerprint(config, module)}
-        (Path(part) / WEIGHTS).write_bytes(save(tensors, written))
-        (Path(part) / CONFIG).write_text(json.dumps(asdict(config), indent=2) + "\n", "utf-8")
-        for name in (WEIGHTS, CONFIG):
-            (Path(part) / name).replace(folder / name)
-    return folder
-
-
 def fingerprint(config: object, module: nn.Module) -> str:
-    """A SHA-256 of settings and weights in hex: what caches are keyed by."""
+    """SHA-256 of settings and weights in hex: what caches are keyed by."""
     digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(name.encode())

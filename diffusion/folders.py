@@ -6,13 +6,11 @@ from pathlib import Path
 
 from autoencoder import Autoencoder
 from autoencoder.pretrained import WeightsError, read_model
-from autoencoder.readers.recognizer import BUNDLED as BUNDLED_RECOGNIZER
 from autoencoder.readers.recognizer import Recognizer
 from conditioning import TextEncoder
 from diffusion.networks.base import Denoiser
 from diffusion.networks.dit import DiT
 from diffusion.networks.unet import UNet
-from diffusion.prior import BUNDLED as BUNDLED_PRIOR
 from diffusion.prior import RadicalPrior
 
 DENOISERS: dict[str, type[Denoiser]] = {"dit": DiT, "unet": UNet}
@@ -47,7 +45,7 @@ def load_denoiser(folder: str | Path) -> Denoiser:
 
     Raises WeightsError where there is none, or a damaged one.
     """
-    return read_model(folder, {kind.config_class: kind for kind in DENOISERS.values()})
+    return read_model(folder, *DENOISERS.values())
 
 
 def load_prior(folder: Path, text_encoder: TextEncoder) -> RadicalPrior | None:
@@ -56,7 +54,7 @@ def load_prior(folder: Path, text_encoder: TextEncoder) -> RadicalPrior | None:
     Raises WeightsError for a damaged one, and for one in the folder that reads another encoder.
     """
     own = folder / "prior"
-    if not own.is_dir() and not BUNDLED_PRIOR.is_dir():
+    if not own.is_dir() and not RadicalPrior.bundled.is_dir():
         return None
     prior = RadicalPrior.from_pretrained(own if own.is_dir() else None)
     if prior.config.text_encoder == text_encoder.fingerprint:
@@ -76,7 +74,7 @@ def load_recognizer(folder: Path, autoencoder: Autoencoder) -> Recognizer | None
     size than are drawn.
     """
     own = folder / "recognizer"
-    if not own.is_dir() and not BUNDLED_RECOGNIZER.is_dir():
+    if not own.is_dir() and not Recognizer.bundled.is_dir():
         return None
     recognizer = Recognizer.from_pretrained(own if own.is_dir() else None)
     if recognizer.config.image_size == autoencoder.config.image_size:

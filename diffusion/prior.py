@@ -28,9 +28,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from autoencoder.pretrained import check_bounds, fingerprint, read_model, write_model
+from autoencoder.pretrained import Pretrained, check_bounds
 
-BUNDLED = Path(__file__).parent / "weights" / "prior"
 SHARPNESS, BALANCE = 6.0, 3.0
 
 
@@ -61,18 +60,20 @@ class PriorConfig:
             raise ValueError(f"dropout of {self.dropout}: take 0 or more, and less than 1")
 
 
-class RadicalPrior(nn.Module):
+class RadicalPrior(Pretrained):
     """Pooled embeddings of texts `(B, D)` to logits of the radicals `(B, 214)`.
 
     Attributes:
         log_frequency: `log p(radical)` of the glyphs that it learnt from `(214,)`.
     """
 
+    config_class = PriorConfig
+    bundled = Path(__file__).parent / "weights" / "prior"
     log_frequency: Tensor
 
     def __init__(self, config: PriorConfig | None = None) -> None:
-        super().__init__()
-        self.config = config = config or PriorConfig()
+        super().__init__(config)
+        config = self.config
         self.layers = nn.Sequential(
             nn.Linear(config.text_width, config.hidden),
             nn.GELU(),
@@ -103,20 +104,3 @@ class RadicalPrior(nn.Module):
         # Not by torch's generator, whose first numbers of this seed become the noise.
         draw = np.random.Generator(np.random.PCG64(seed)).random()
         return 1 + min(int((chances <= draw).sum()), len(chances) - 1)
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of settings and weights, in hex."""
-        return fingerprint(self.config, self)
-
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Writes `config.json` and `model.safetensors`, and returns the folder."""
-        return write_model(folder, self.config, self)
-
-    @classmethod
-    def from_pretrained(cls, path: str | Path | None = None) -> RadicalPrior:
-        """The prior of a folder, in evaluation mode; None is the one that ships.
-
-        Raises WeightsError for a folder without weights, damaged ones, or another model's.
-        """
-        return read_model(BUNDLED if path is None else path, {PriorConfig: cls})

@@ -393,7 +393,7 @@ def test_saving_over_another_pipeline_leaves_none_of_its_encoders(tmp_path):
 def test_a_decoder_of_ones_own_is_saved_and_one_that_ships_is_not(tmp_path, monkeypatch):
     """The fingerprint of an autoencoder does not see its decoder, which draws the glyphs."""
     shipped = make_autoencoder().save_pretrained(tmp_path / "shipped")
-    monkeypatch.setattr("autoencoder.model.BUNDLED", shipped)
+    monkeypatch.setattr("autoencoder.model.Autoencoder.bundled", shipped)
     pipeline = make_pipeline()
     pipeline.save_pretrained(tmp_path / "same")
     assert not (tmp_path / "same" / "autoencoder").exists()

@@ -14,10 +14,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from autoencoder.pretrained import fingerprint, read_model, write_model
+from autoencoder.pretrained import Pretrained
 from autoencoder.readers.trunk import TrunkConfig, trunk
-
-BUNDLED = Path(__file__).parents[1] / "weights" / "reader"
 
 
 @dataclass(frozen=True)
@@ -43,16 +41,19 @@ class ReaderConfig(TrunkConfig):
             raise ValueError(f"dropout of {self.dropout}: take 0 or more, and less than 1")
 
 
-class RadicalReader(nn.Module):
+class RadicalReader(Pretrained):
     """Glyphs `(B, 1, 128, 128)` in [0, 1], 1 = ink, to logits of the radicals `(B, 214)`.
 
     Each place of the last grid has weights of its own: a radical is known by where it stands, and
     月 at the left is flesh more often than moon.
     """
 
+    config_class = ReaderConfig
+    bundled = Path(__file__).parents[1] / "weights" / "reader"
+
     def __init__(self, config: ReaderConfig | None = None) -> None:
-        super().__init__()
-        self.config = config = config or ReaderConfig()
+        super().__init__(config)
+        config = self.config
         self.layers = trunk(config)
         self.gather = nn.Linear(config.cells, config.features)
         self.decide = nn.Linear(config.features, config.radicals)
@@ -72,20 +73,3 @@ class RadicalReader(nn.Module):
         features = torch.cat([self.features(batch) for batch in glyphs.split(batch_size)])
         probability, radical = self.decide(features).softmax(dim=1).max(dim=1)
         return radical + 1, probability, features
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of settings and weights, in hex."""
-        return fingerprint(self.config, self)
-
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Writes `config.json` and `model.safetensors`, and returns the folder."""
-        return write_model(folder, self.config, self)
-
-    @classmethod
-    def from_pretrained(cls, path: str | Path | None = None) -> RadicalReader:
-        """The reader of a folder, in evaluation mode; None is the one that ships.
-
-        Raises WeightsError for a folder without weights, damaged ones, or another model's.
-        """
-        return read_model(BUNDLED if path is None else path, {ReaderConfig: cls})

@@ -18,10 +18,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from autoencoder.pretrained import WeightsError, fingerprint, read_model, write_model
+from autoencoder.files import atomic
+from autoencoder.pretrained import Pretrained, WeightsError, fingerprint
 from autoencoder.readers.trunk import TrunkConfig, trunk
 
-BUNDLED = Path(__file__).parents[1] / "weights" / "recognizer"
 KNOWN = "characters.safetensors"
 DIGEST = "sha256"  # among the metadata of that file
 
@@ -55,16 +55,19 @@ class Match(NamedTuple):
     exists: bool  # whether the glyph is that character, drawn a little differently at most
 
 
-class Recognizer(nn.Module):
+class Recognizer(Pretrained):
     """Glyphs `(B, 1, 128, 128)` in [0, 1], 1 = ink, to embeddings `(B, 64)` of length 1.
 
     Embeddings of one character lie together, whoever wrote it, and those of two apart, however
     alike they look. `known` are the characters that a glyph is compared with.
     """
 
+    config_class = RecognizerConfig
+    bundled = Path(__file__).parents[1] / "weights" / "recognizer"
+
     def __init__(self, config: RecognizerConfig | None = None) -> None:
-        super().__init__()
-        self.config = config = config or RecognizerConfig()
+        super().__init__(config)
+        config = self.config
         self.layers = trunk(config)
         self.gather = nn.Linear(config.cells, config.features)
         self.known = KnownCharacters("", torch.zeros(0, config.features, dtype=torch.int8))
@@ -94,18 +97,18 @@ class Recognizer(nn.Module):
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Writes network and known characters, and returns the folder."""
-        folder = write_model(folder, self.config, self)
+        folder = super().save_pretrained(folder)
         self.known.save(folder / KNOWN, fingerprint(self.config, self))
         return folder
 
     @classmethod
-    def from_pretrained(cls, path: str | Path | None = None) -> Recognizer:
+    def from_pretrained(cls, folder: str | Path | None = None) -> Recognizer:
         """The recogniser of a folder, in evaluation mode; None is the one that ships.
 
         Raises WeightsError for a folder without weights, damaged ones, or another model's.
         """
-        folder = Path(BUNDLED if path is None else path)
-        recognizer = read_model(folder, {RecognizerConfig: cls})
+        folder = Path(cls.bundled if folder is None else folder)
+        recognizer = super().from_pretrained(folder)
         network = fingerprint(recognizer.config, recognizer)
         recognizer.known = KnownCharacters.load(folder / KNOWN, network)
         return recognizer
@@ -146,9 +149,8 @@ class KnownCharacters:
         """Writes one file; `network` is the fingerprint of the one that the codes come from."""
         points = torch.tensor([ord(character) for character in self.characters], dtype=torch.int32)
         metadata = {DIGEST: self.digest(network)}
-        part = path.with_name(f".{path.name}.part")
-        part.write_bytes(save({"characters": points, "codes": self.codes}, metadata))
-        part.replace(path)
+        with atomic(path) as part:
+            part.write_bytes(save({"characters": points, "codes": self.codes}, metadata))
 
     @classmethod
     def load(cls, path: Path, network: str) -> KnownCharacters:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from torch import Tensor, nn
 
-from autoencoder.pretrained import check_bounds, fingerprint, read_model, write_model
+from autoencoder.pretrained import Pretrained, check_bounds
 from diffusion.process import PREDICTIONS, PROCESSES, known
 
 
@@ -42,7 +41,7 @@ class DenoiserConfig:
         known("prediction", self.prediction, PREDICTIONS)
 
 
-class Denoiser(nn.Module):
+class Denoiser(Pretrained):
     """Predicts what has become noise: `model(x_t, t, embedding, mask)`, the shape of `x_t`.
 
     Shapes: `x_t` `(B, 8, 8, 8)`, `t` `(B,)` in [0, 1], `embedding` `(B, N, text_width)`, `mask`
@@ -54,10 +53,6 @@ class Denoiser(nn.Module):
 
     config_class: ClassVar[type[DenoiserConfig]]
     edges: ClassVar[tuple[str, ...]]
-
-    def __init__(self, config: DenoiserConfig | None = None) -> None:
-        super().__init__()
-        self.config = config or self.config_class()
 
     def forward(self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
         return self.with_cells(x_t, t, embedding, mask)[0]
@@ -80,17 +75,3 @@ class Denoiser(nn.Module):
             for name, module in self.named_modules()
             if isinstance(module, nn.Linear | nn.Conv2d) and name.split(".")[0] not in self.edges
         ]
-
-    @property
-    def fingerprint(self) -> str:
-        """A hash of settings and weights, in hex."""
-        return fingerprint(self.config, self)
-
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Writes `config.json` and `model.safetensors`, and returns the folder."""
-        return write_model(folder, self.config, self)
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> Self:
-        """The denoiser of a folder, in evaluation mode. Raises WeightsError where there is none."""
-        return read_model(folder, {cls.config_class: cls})

@@ -16,7 +16,8 @@ class TimeEmbedding(nn.Module):
 
     def __init__(self, width: int, frequencies: int = 128) -> None:
         super().__init__()
-        octaves = torch.linspace(0, math.log(1000), frequencies)
+        # On the CPU also where weights are yet to be loaded and the device is "meta".
+        octaves = torch.linspace(0, math.log(1000), frequencies, device="cpu")
         self.register_buffer("frequencies", octaves.exp(), persistent=False)
         self.layers = nn.Sequential(
             nn.Linear(2 * frequencies, width), nn.SiLU(), nn.Linear(width, width)
@@ -40,8 +41,8 @@ def rotary_angles(size: int, head_width: int) -> Tensor:
     speed (Su et al. 2021, https://arxiv.org/abs/2104.09864, along two axes).
     """
     pairs = head_width // 4
-    speeds = (-math.log(100) * torch.arange(pairs) / max(1, pairs - 1)).exp()
-    turns = torch.arange(size)[:, None] * speeds
+    speeds = (-math.log(100) * torch.arange(pairs, device="cpu") / max(1, pairs - 1)).exp()
+    turns = torch.arange(size, device="cpu")[:, None] * speeds
     rows = turns[:, None].expand(size, size, -1)
     columns = turns[None].expand(size, size, -1)
     return rearrange(torch.cat([rows, columns], dim=-1), "h w c -> (h w) c")
