@@ -1,5 +1,10 @@
 """What tests share: small models with weights fixed by seeds, and scripts run in their place."""
 
+import os
+
+# Tests run beside each other, a worker a core: threads of their own would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
+
 import logging
 import runpy
 import subprocess

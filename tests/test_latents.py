@@ -23,9 +23,10 @@ from conditioning import TextEncoder
 from conditioning.captions import load_entries
 from conditioning.radicals import forms
 from conditioning.sources.dictionaries import load_parts
-from diffusion import GlyphPipeline, latents
+from diffusion import GlyphPipeline
 from diffusion.networks.dit import DiT
 from diffusion.pipeline import NULL_CAPTION
+from diffusion.training import data as latents_module
 from diffusion.training.caches import build_composites
 from diffusion.training.captions import CaptionMix
 from diffusion.training.data import LatentData
@@ -119,7 +120,7 @@ def test_composites_are_made_once_for_each_number_and_seed(metals, tmp_path, mon
 
 
 def test_common_characters_are_seen_oftener(data, monkeypatch):
-    monkeypatch.setattr(latents, "load_common", lambda: {"金", "魚"})
+    monkeypatch.setattr(latents_module, "load_common", lambda: {"金", "魚"})
     data.hparams.common = 4.0
     seen = Counter()
     rows = data.splits["train"].rows
