@@ -6,8 +6,8 @@ import pytest
 from test_latents import RECORDS
 
 from autoencoder.batches import Draw
-from diffusion import naming
 from diffusion.pipeline import NULL_CAPTION
+from diffusion.training import captions as naming
 from diffusion.training.caches import build_words
 from diffusion.training.captions import (
     NO_MORE_WORDS,
