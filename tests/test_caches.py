@@ -6,10 +6,8 @@ from conftest import make_autoencoder, make_text_encoder
 
 from autoencoder import Autoencoder
 from autoencoder.data.glyphs import GlyphDataset
-from autoencoder.readers.recognizer import Recognizer
 from conditioning import TextEncoder
-from diffusion.training import caches
-from diffusion.training.caches import NOTHING, build_features, build_latents, build_words
+from diffusion.training.caches import NOTHING, build_latents, build_words
 
 
 @pytest.fixture
@@ -47,21 +45,6 @@ def test_latents_are_made_once_for_each_encoder_and_each_set_of_glyphs(
     glyphs.about["font"]["sha256"] = "of another font"
     build_latents(glyphs, tiny_autoencoder, tmp_path)
     assert len(files()) == 4
-
-
-def test_features_are_those_of_the_recogniser_and_made_once(glyphs, tmp_path, monkeypatch):
-    recognizer = Recognizer.from_pretrained()
-    seen = build_features(glyphs, recognizer, tmp_path)
-    with torch.no_grad():
-        truth = recognizer.layers(glyphs.images(range(len(glyphs))))
-    torch.testing.assert_close(seen, truth.half(), atol=2e-2, rtol=2e-3)
-    with monkeypatch.context() as patch:
-        patch.setattr(caches, "_halves", lambda *_: pytest.fail("the cache was not used"))
-        assert build_features(glyphs, recognizer, tmp_path).equal(seen)
-    with torch.no_grad():
-        recognizer.gather.bias += 1
-    build_features(glyphs, recognizer, tmp_path)
-    assert len(list(tmp_path.iterdir())) == 2  # another network's are others
 
 
 def test_words_are_those_of_the_text_encoder(tmp_path, tiny_text_encoder):

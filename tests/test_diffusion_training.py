@@ -273,7 +273,7 @@ def test_a_step_is_taken_at_the_times_the_weights_and_the_noise_of_its_seed():
 
         def network(x_t, t, *words):
             times[len(losses)] = t
-            return denoiser.with_cells(x_t, t, *words)
+            return denoiser(x_t, t, *words)
 
         module.predict = network
         with torch.no_grad():
@@ -292,29 +292,6 @@ def test_a_step_is_taken_at_the_times_the_weights_and_the_noise_of_its_seed():
     assert times[0].equal(times[1])  # the weighting is of the same times
     assert not times[0].equal(times[3]) and not times[0].equal(times[4])
     assert loss() == losses["{}"]
-
-
-def test_alignment_adds_its_weight_times_its_gradient():
-    """To all that stands before the cells half way, and nothing to what stands behind them."""
-    features = torch.randn(32, 192, 4, 4, generator=torch.Generator().manual_seed(1))
-    latents = torch.randn(32, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    batch = latents, *words(32), features
-    head = DiffusionModule(dit=DENOISER, alignment=1.0).alignment
-    gradients = {}
-    for weight in (0.0, 1.0, 2.0):
-        module = DiffusionModule(dit=DENOISER, alignment=weight)
-        module.denoiser = make_denoiser(config=DENOISER)
-        module.alignment = head if weight else None
-        module.log = lambda *_, **__: None
-        module.predict = module.denoiser.with_cells
-        rank = {"accumulate_grad_batches": 1, "global_rank": 0, "world_size": 1}
-        module._trainer = SimpleNamespace(global_step=0, **rank)
-        module.training_step(batch, 0).backward()
-        gradients[weight] = {n: p.grad for n, p in module.denoiser.named_parameters()}
-    for name in ("patch_in.weight", "blocks.0.self_attention.out.weight", "patch_out.weight"):
-        plain, once, twice = (gradients[weight][name] for weight in (0.0, 1.0, 2.0))
-        torch.testing.assert_close(twice - plain, 2 * (once - plain), atol=1e-5, rtol=1e-3)
-        assert once.equal(plain) == (name == "patch_out.weight")
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -345,7 +322,6 @@ def test_the_weights_decay_apart_from_their_gradients(tmp_path, muon):
         ({"denoiser": "mlp"}, 'no denoiser "mlp": there are dit, unet'),
         ({"times": "cosine"}, "there are uniform, logit_normal"),
         ({"weighting": "snr"}, "there are uniform, min_snr"),
-        ({"alignment": -0.5}, "an alignment of -0.5: take 0 or more"),
     ],
 )
 def test_settings_that_there_are_not_are_answered_with_those_there_are(options, message):

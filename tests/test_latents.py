@@ -1,15 +1,10 @@
 """Latents with their words in batches: whose they are, who is trained on, and composites."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from conftest import (
-    AUTOENCODER,
-    DENOISER,
     make_autoencoder,
     make_text_encoder,
-    quiet_trainer,
 )
 
 from autoencoder import Autoencoder
@@ -22,13 +17,10 @@ from conditioning import TextEncoder
 from conditioning.captions import load_entries
 from conditioning.radicals import forms
 from conditioning.sources.dictionaries import load_parts
-from diffusion import GlyphPipeline
-from diffusion.networks.dit import DiT
 from diffusion.pipeline import NULL_CAPTION
 from diffusion.training.caches import build_composites
 from diffusion.training.captions import CaptionMix
 from diffusion.training.data import LatentData
-from diffusion.training.denoiser import DiffusionModule
 
 RECORDS = [
     record("金", 167, 8, "gold; metal; money"),
@@ -106,10 +98,10 @@ def test_composites_are_made_once_for_each_number_and_seed(metals, tmp_path, mon
         autoencoder = autoencoder or make_autoencoder()
         return build_composites([GlyphDataset(metals)], autoencoder, count, seed, tmp_path)
 
-    latents, records, _ = build(12, 0)
+    latents, records = build(12, 0)
     with monkeypatch.context() as patch:
         patch.setattr(Autoencoder, "encode", lambda *_: pytest.fail("the cache was not used"))
-        again, same, _ = build(12, 0)
+        again, same = build(12, 0)
     assert again.equal(latents) and same == records
     assert not build(12, 1)[0].equal(latents)
     assert build(11, 0)[0].shape == (11, 4, 8, 8)
@@ -180,68 +172,3 @@ def test_glyphs_of_another_size_than_the_autoencoder_s_are_refused(tmp_path, fol
     data = LatentData(tmp_path, (), folder / "autoencoder", str(folder / "text_encoder"))
     with pytest.raises(GlyphError, match=r"64 pixels a side, and the model takes 128: draw"):
         data.prepare_data()
-
-
-# ---- features, for alignment ---------------------------------------------------------------------
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_a_training_with_alignment_gets_what_the_recogniser_sees(metals, tmp_path):
-    """Of each glyph and composite its own features, in the batches of that training alone."""
-    models = metals / "autoencoder", str(metals / "text_encoder")
-    for weight in (0.0, 0.5):
-        data = LatentData(metals, (), *models, batch_size=8, composites=24)
-        module = DiffusionModule(dit=DENOISER, alignment=weight, out=tmp_path / "export")
-        quiet_trainer(tmp_path, max_steps=1, limit_val_batches=1).fit(module, datamodule=data)
-        batch = next(iter(data.train_dataloader()))
-        parts = data.on_after_batch_transfer(batch)
-        assert len(parts) == (4 if weight else 3)
-    recognizer, glyphs = Recognizer.from_pretrained(), GlyphDataset(metals)
-    made = make_composites(
-        [GlyphDataset(metals, "train")], load_parts(), forms, recognizer, 24
-    ).draw(range(24))
-    with torch.no_grad():
-        truth = recognizer.layers(torch.cat([glyphs.images(range(len(glyphs))), made]))
-    torch.testing.assert_close(data.features, truth.half(), atol=2e-2, rtol=2e-3)
-    assert parts[3].equal(data.features[batch[0]].float())
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_alignment_is_learnt_and_its_head_is_not_exported(metals, tmp_path):
-    models = metals / "autoencoder", str(metals / "text_encoder")
-    data = LatentData(metals, (), *models, batch_size=16)
-    module = DiffusionModule(
-        dit=DENOISER,
-        alignment=5.0,
-        adam_learning_rate=5e-3,
-        warmup_steps=1,
-        cooldown=0.1,
-        out=tmp_path / "export",
-    )
-    logged = []
-    log = module.log
-    module.log = lambda name, value, **options: (
-        logged.append(float(value.detach())) if name == "train/alignment" else None,
-        log(name, value, **options),
-    )
-    before = [weight.detach().clone() for weight in module.alignment.parameters()]
-    quiet_trainer(tmp_path, max_steps=200, limit_val_batches=0).fit(module, datamodule=data)
-    after = list(module.alignment.parameters())
-    assert not any(a.equal(b) for a, b in zip(before, after, strict=True))
-    assert sum(logged[:5]) / 5 == pytest.approx(1, abs=0.15)  # at first it knows nothing
-    assert sum(logged[-5:]) / 5 < 0.8
-    exported = GlyphPipeline.from_pretrained(tmp_path / "export").denoiser
-    assert {*dict(exported.named_parameters())} == {*dict(DiT(DENOISER).named_parameters())}
-
-
-def test_glyphs_of_another_size_than_the_recogniser_s_are_refused(tmp_path):
-    """The autoencoder takes them, but alignment cannot be had."""
-    write_glyphs(tmp_path / "data", RECORDS, default_font(), size=64)
-    small = make_autoencoder(config=replace(AUTOENCODER, image_size=64))
-    small.save_pretrained(tmp_path / "autoencoder")
-    make_text_encoder().save_pretrained(tmp_path / "text_encoder")
-    models = tmp_path / "autoencoder", str(tmp_path / "text_encoder")
-    data = LatentData(tmp_path / "data", (), *models)
-    module = DiffusionModule(dit=replace(DENOISER, latent_size=4), alignment=0.5)
-    with pytest.raises(ValueError, match=r"glyphs of 128 pixels .* set --model.alignment 0$"):
-        quiet_trainer(tmp_path, max_steps=1).fit(module, datamodule=data)

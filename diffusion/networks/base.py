@@ -48,24 +48,13 @@ class Denoiser(Pretrained):
     `(B, N)` bool, True = a real token, at least one a row. What the output is, its config says.
 
     A subclass names its `config_class`, in `edges` the layers that stand at its two ends, and
-    writes `with_cells`.
+    writes `forward`.
     """
 
     config_class: ClassVar[type[DenoiserConfig]]
     edges: ClassVar[tuple[str, ...]]
 
     def forward(self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
-        return self.with_cells(x_t, t, embedding, mask)[0]
-
-    def with_cells(
-        self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """What a call returns, and the cells half way through the layers, `(B, L, cell_width)`."""
-        raise NotImplementedError
-
-    @property
-    def cell_width(self) -> int:
-        """Features of the cells half way."""
         raise NotImplementedError
 
     def hidden_matrices(self) -> list[Tensor]:

@@ -127,22 +127,14 @@ class DiT(Denoiser):
         for layer in (self.modulation, self.patch_out):
             nn.init.zeros_(layer.weight)
 
-    def with_cells(
-        self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
         p, h = self.config.patch_size, self.config.latent_size // self.config.patch_size
         x = rearrange(x_t, "b c (h p) (w q) -> b (h w) (c p q)", p=p, q=p)  # (B, L, 32)
         x = self.patch_in(x) + self.position  # (B, L, width)
         condition = F.silu(self.time(t) + self.meaning_in(mean_word(embedding, mask)))  # (B, width)
         modulation = rearrange(self.modulation(condition), "b (m c) -> b m c", m=6)
         words = self.words_in(embedding)  # (B, N, width)
-        for i, block in enumerate(self.blocks):
-            x = block(x, modulation, words, mask, self.angles)
-            if i == len(self.blocks) // 2:
-                cells = x  # (B, L, width)
+        for block in self.blocks:
+            x = block(x, modulation, words, mask, self.angles)  # (B, L, width)
         x = self.patch_out(self.norm_out(x))  # (B, L, 32)
-        return rearrange(x, "b (h w) (c p q) -> b c (h p) (w q)", h=h, p=p, q=p), cells
-
-    @property
-    def cell_width(self) -> int:
-        return self.config.width
+        return rearrange(x, "b (h w) (c p q) -> b c (h p) (w q)", h=h, p=p, q=p)

