@@ -63,7 +63,7 @@ def test_two_processes_learn_what_one_learns(start, stage):
     one, two = losses
     assert len(one) == 14
     assert two == pytest.approx(one, rel=2e-4)
-    assert max(one) > 1.01 * min(one)  # far more than they may differ
+    assert max(one) > 1.002 * min(one)  # ten times what they may differ
     for name, weight in exports[0].items():
         torch.testing.assert_close(exports[1][name], weight, atol=2e-3, rtol=0, msg=name)
 
