@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from conditioning.prompts import read_lines, shortened  # noqa: F401
 from conditioning.radicals import radical
-from conditioning.sources.tables import read_lines
 from conditioning.sources.unihan import read_files, read_unihan
 
 Cleaned = tuple[str, tuple[str, ...]]  # what `clean` returns
@@ -111,11 +111,6 @@ def load_captions(path: str | Path, source: Path | None = None) -> list[Entry]:
 def _number(radical_strokes: str) -> int:
     """Of "167'.4", 167: the radical, here in its simplified form, and four more strokes."""
     return int(re.match(r"\d+", radical_strokes).group())
-
-
-def shortened(text: str, most: int = 60) -> str:
-    """A text of at most `most` characters to show in a message, cut off where it is longer."""
-    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def senses(caption: str) -> list[str]:

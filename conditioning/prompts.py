@@ -8,7 +8,9 @@ the same layouts behind whatever words there are.
 from __future__ import annotations
 
 import re
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 
 LAYOUTS = ("left-right", "top-bottom", "enclosed")
 _PLACED = re.compile(rf"(?P<words>.*\S)\s*;\s*(?P<layout>{'|'.join(LAYOUTS)})\s*", re.DOTALL)
@@ -39,3 +41,26 @@ class Prompt:
 
     def __str__(self) -> str:
         return "; ".join(self.texts)
+
+
+def shortened(text: str, most: int = 60) -> str:
+    """A text of at most `most` characters to show in a message, cut off where it is longer."""
+    return text if len(text) <= most else f"{text[: most - 3]}..."
+
+
+def read_lines(path: str | Path) -> dict[int, str]:
+    """The lines of a UTF-8 file that are not blank, stripped, by their number from 1.
+
+    "-" is stdin. Raises OSError for a file that cannot be read, ValueError for another encoding.
+    """
+    stdin = str(path) == "-"
+    name = "stdin" if stdin else path
+    data = sys.stdin.buffer.read() if stdin else Path(path).read_bytes()
+    try:
+        text = data.decode("utf-8-sig")  # with or without the mark that Windows puts first
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ValueError(f"line {line} of {name} is not UTF-8: save the file as UTF-8") from None
+    # Not splitlines, which counts a line more than an editor does at a form feed, say.
+    lines = {i: line.strip() for i, line in enumerate(re.split(r"\r\n|\r|\n", text), 1)}
+    return {i: line for i, line in lines.items() if line}

@@ -3,92 +3,155 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
-from conditioning.captions import shortened
-from conditioning.prompts import LAYOUTS
+from conditioning.prompts import LAYOUTS, read_lines, shortened
 from conditioning.radicals import find_radical
-from conditioning.sources.tables import read_lines
 
 BUNDLED = Path(__file__).parent / "weights"
-STEPS, GUIDANCE, SAMPLER = 12, 4.0, "dpmpp_2m"  # what a call takes unless told otherwise
-REDRAWS = 3
-AUTO, NONE = "auto", "none"  # what the prior chooses, of radicals, and no choice
+AUTO, NONE = "auto", "none"  # the prior's choice, and none
 SAMPLER_NAMES = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "dpmpp_sde")  # keys of SAMPLERS
-MOST_STEPS = 1000
-MOST_GUIDANCE = 100
-MOST_REDRAWS = 1000
+MOST_STEPS = MOST_REDRAWS = 1000
+MOST_GUIDANCE = 100  # beyond, a prediction is nothing but its error
 MOST_GLYPHS = 1_000_000
 LONGEST_PROMPT = 10_000  # characters; a text encoder reads far fewer
 
 
-def check_request(
-    prompts: list[str],
-    count: int,
-    steps: int,
-    guidance_scale: float,
-    sampler: str,
-    seed: int,
-    negative_prompt: str | None = None,
-    guidance_interval: tuple[float, float] = (0.0, 1.0),
-    eta: float = 0.0,
-    radical: str = AUTO,
-    layout: str = NONE,
-    redraws: int = REDRAWS,
-) -> None:
-    """Raises ValueError, in one line, for a request that cannot be drawn.
+@dataclass(frozen=True)
+class Request:
+    """What to draw, and how. Raises ValueError, in one line, for what cannot be drawn.
 
-    Args:
-        prompts: one or several, none blank, each at most 10,000 characters; `AND` between two parts
-            asks for both.
-        count: glyphs of each prompt, at least 1; at most 1,000,000 of all prompts together.
-        steps: calls of the network, 1 to 1000.
-        guidance_scale: from -100 to 100; beyond, a prediction is nothing but its error.
-        sampler: one of `SAMPLER_NAMES`.
-        seed: of the first glyph, at least 0; the last glyph's is below 2^63.
-        negative_prompt: of the same length as a prompt, or blank, or None.
-        guidance_interval: two times in [0, 1], the lower one first.
-        eta: in [0, 1], and 0 but for the sampler `ddim`.
-        radical: "auto", "none", or what `conditioning.radicals.find_radical` finds.
-        layout: "none" or one of `conditioning.prompts.LAYOUTS`.
-        redraws: 0 to 1000.
+    Attributes:
+        prompts: English, one or several, each at most 10,000 characters; "sickness AND fire" asks
+            for both at once, and "fish; top-bottom" for a layout.
+        num_images_per_prompt: at least 1; at most 1,000,000 images of all prompts together.
+        num_inference_steps: of the sampler, 1 to 1000, each a call of the network; `heun` makes
+            two, and one in its last step.
+        guidance_scale: 1 follows the words plainly, more follows them harder, 0 not at all; from
+            -100 to 100.
+        sampler: a name in `SAMPLER_NAMES`.
+        seed: image i comes from the generator of `seed + i`, and is the same to the last bit
+            whatever else is drawn, on one machine and number of threads; 0 to 2^63 - 1.
+        negative_prompt: what guidance leads away from; None is the empty caption.
+        guidance_interval: times, 0 data and 1 noise, between which there is guidance; outside, the
+            scale is 1.
+        eta: fresh noise of the sampler `ddim`, from 0, none, to 1, as much as `ddpm`.
+        radical: stands before the words: "auto" is the prior's choice, which can differ from seed
+            to seed, "none" is nothing; else a radical by its English name, one of its forms or its
+            number: "speech", "言", "149".
+        layout: where the two parts stand: "left-right", "top-bottom" or "enclosed", or "none". A
+            prompt that names its own keeps it.
+        redraws: how often, at most, a glyph is drawn again, from fresh noise of the same seed,
+            where the recogniser says that the character exists.
     """
-    if not prompts:
-        raise ValueError('no prompt: say what to draw, for example "gold"')
-    if not all(prompt.strip() for prompt in prompts):
-        raise ValueError('empty prompt: say what to draw, for example "gold"')
-    for text in (*prompts, negative_prompt or ""):
-        if len(text) > LONGEST_PROMPT:
-            raise ValueError(f"a prompt of {len(text):,} characters: take {LONGEST_PROMPT:,}")
-        if re.search("[\0\ud800-\udfff]", text):
-            raise ValueError("a prompt that is no text: some of its bytes are no characters")
-    for prompt in prompts:
-        conjuncts(prompt)
-    if count < 1:
-        raise ValueError(f"{count} glyphs of a prompt: ask for at least 1")
-    if (total := count * len(prompts)) > MOST_GLYPHS:
-        raise ValueError(f"{total:,} glyphs: ask for at most {MOST_GLYPHS:,} at once")
-    if not 1 <= steps <= MOST_STEPS:
-        raise ValueError(f"{steps} steps: take 1 to {MOST_STEPS}")
-    if not abs(guidance_scale) <= MOST_GUIDANCE:
-        raise ValueError(f"guidance of {guidance_scale}: take -{MOST_GUIDANCE} to {MOST_GUIDANCE}")
-    if sampler not in SAMPLER_NAMES:
-        raise ValueError(f'no sampler "{sampler}": there are {", ".join(SAMPLER_NAMES)}')
-    low, high = guidance_interval
-    if not 0 <= low <= high <= 1:
-        raise ValueError(f"guidance between times {low} and {high}: take 0 <= LOW <= HIGH <= 1")
-    if not 0 <= eta <= 1:
-        raise ValueError(f"eta of {eta}: take 0 to 1")
-    if eta and sampler != "ddim":
-        raise ValueError(f"eta belongs to the sampler ddim, and {sampler} has none")
-    if radical not in (AUTO, NONE):
-        find_radical(radical)
-    if layout not in (NONE, *LAYOUTS):
-        raise ValueError(f'no layout "{shortened(layout, 20)}": there are {", ".join(LAYOUTS)}')
-    if not 0 <= redraws <= MOST_REDRAWS:
-        raise ValueError(f"{redraws} redraws: take 0 to {MOST_REDRAWS:,}")
-    if not 0 <= seed <= 2**63 - total:
-        raise ValueError(f"seed {seed}: take 0 to 2^63 - 1, the last glyph's seed included")
+
+    prompts: Sequence[str]  # a single string is taken as one prompt
+    num_images_per_prompt: int = 1
+    num_inference_steps: int = 12
+    guidance_scale: float = 4.0
+    sampler: str = "dpmpp_2m"
+    seed: int = 0
+    negative_prompt: str | None = None
+    guidance_interval: tuple[float, float] = (0.0, 1.0)
+    eta: float = 0.0
+    radical: str = AUTO
+    layout: str = NONE
+    redraws: int = 3
+
+    def __post_init__(self) -> None:
+        prompts = (self.prompts,) if isinstance(self.prompts, str) else tuple(self.prompts)
+        object.__setattr__(self, "prompts", prompts)
+        self._check_prompts()
+        self._check_counts()
+        if not abs(self.guidance_scale) <= MOST_GUIDANCE:  # nan neither
+            raise ValueError(
+                f"guidance of {self.guidance_scale}: take -{MOST_GUIDANCE} to {MOST_GUIDANCE}"
+            )
+        if self.sampler not in SAMPLER_NAMES:
+            raise ValueError(f'no sampler "{self.sampler}": there are {", ".join(SAMPLER_NAMES)}')
+        low, high = self.guidance_interval
+        if not 0 <= low <= high <= 1:
+            raise ValueError(f"guidance between times {low} and {high}: take 0 <= LOW <= HIGH <= 1")
+        if not 0 <= self.eta <= 1:
+            raise ValueError(f"eta of {self.eta}: take 0 to 1")
+        if self.eta and self.sampler != "ddim":
+            raise ValueError(f"eta belongs to the sampler ddim, and {self.sampler} has none")
+        if self.radical not in (AUTO, NONE):
+            find_radical(self.radical)
+        if self.layout not in (NONE, *LAYOUTS):
+            name = shortened(self.layout, 20)
+            raise ValueError(f'no layout "{name}": there are {", ".join(LAYOUTS)}')
+
+    def _check_prompts(self) -> None:
+        if not self.prompts:
+            raise ValueError('no prompt: say what to draw, for example "gold"')
+        if not all(prompt.strip() for prompt in self.prompts):
+            raise ValueError('empty prompt: say what to draw, for example "gold"')
+        for text in (*self.prompts, self.negative_prompt or ""):
+            if len(text) > LONGEST_PROMPT:
+                raise ValueError(f"a prompt of {len(text):,} characters: take {LONGEST_PROMPT:,}")
+            if re.search("[\0\ud800-\udfff]", text):
+                raise ValueError("a prompt that is no text: some of its bytes are no characters")
+        for prompt in self.prompts:
+            conjuncts(prompt)
+
+    def _check_counts(self) -> None:
+        if self.num_images_per_prompt < 1:
+            raise ValueError(f"{self.num_images_per_prompt} glyphs of a prompt: ask for at least 1")
+        if self.total > MOST_GLYPHS:
+            raise ValueError(f"{self.total:,} glyphs: ask for at most {MOST_GLYPHS:,} at once")
+        if not 1 <= self.num_inference_steps <= MOST_STEPS:
+            raise ValueError(f"{self.num_inference_steps} steps: take 1 to {MOST_STEPS}")
+        if not 0 <= self.redraws <= MOST_REDRAWS:
+            raise ValueError(f"{self.redraws} redraws: take 0 to {MOST_REDRAWS:,}")
+        if not 0 <= self.seed <= 2**63 - self.total:
+            raise ValueError(
+                f"seed {self.seed}: take 0 to 2^63 - 1, the last glyph's seed included"
+            )
+
+    @classmethod
+    def of(cls, prompt: str | Sequence[str] | Request, **settings: Any) -> Request:
+        """A request for prompts, or a given one with some settings changed.
+
+        Raises ValueError, in one line, for a setting that there is not, too.
+        """
+        known = [field.name for field in fields(cls)[1:]]
+        for name in settings:
+            if name not in known:
+                raise ValueError(f'no setting "{name}": there are {", ".join(known)}')
+        return replace(prompt, **settings) if isinstance(prompt, cls) else cls(prompt, **settings)
+
+    @property
+    def total(self) -> int:
+        """The number of images."""
+        return len(self.prompts) * self.num_images_per_prompt
+
+    @property
+    def texts(self) -> list[str]:
+        """The prompt of each image."""
+        return [prompt for prompt in self.prompts for _ in range(self.num_images_per_prompt)]
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each image."""
+        return [self.seed + i for i in range(self.total)]
+
+
+# Until every caller builds a Request.
+STEPS, GUIDANCE, SAMPLER = (
+    Request.num_inference_steps,
+    Request.guidance_scale,
+    Request.sampler,
+)
+REDRAWS = Request.redraws
+
+
+def check_request(prompts, count, steps, guidance_scale, sampler, seed, *rest):
+    """Raises ValueError for a request that cannot be drawn."""
+    Request(prompts, count, steps, guidance_scale, sampler, seed, *rest)
 
 
 def conjuncts(prompt: str) -> list[str]:
