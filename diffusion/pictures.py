@@ -1,8 +1,7 @@
-"""Pictures: glyphs put on a sheet, named, and written with what made them. Needs no torch."""
+"""Glyphs on sheets, and the files that they are written to. Needs no torch."""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -12,6 +11,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
+
+from autoencoder.files import atomic
 
 MARGIN = 8  # pixels around a glyph on a sheet
 GAP = 24  # pixels between the rows of one prompt and the next
@@ -112,36 +113,26 @@ def check_ending(path: Path, endings: Sequence[str]) -> None:
 def write_frames(
     frames: Sequence[Image.Image], path: str | Path, rate: float = 20, lossless: bool = True
 ) -> None:
-    """Writes an endless animation under a temporary name and renames it.
+    """Writes an endless animation, whole or not at all.
 
     Args:
         frames: of one size and mode "L".
-        path: its folder exists; it ends in one of `ANIMATED`. An .mp4 is encoded by ffmpeg.
+        path: ends in one of `ANIMATED`; an .mp4 is encoded by ffmpeg.
         rate: frames a second.
         lossless: of a .webp; noise takes ten times the room so.
 
     Raises ValueError for another ending, and where ffmpeg is needed and missing.
     """
-    path = Path(path)
-    kind = path.suffix.lower()
-    check_ending(path, ANIMATED)
-    part = path.with_name(f".{os.getpid()}.part{kind}")
-    try:
+    kind = Path(path).suffix.lower()
+    check_ending(Path(path), ANIMATED)
+    options = {"duration": round(1000 / rate), "loop": 0}
+    if kind == ".webp":
+        options |= {"lossless": lossless, "quality": 80}
+    with atomic(path) as part:
         if kind == ".mp4":
             _encode(frames, part, rate)
         else:
-            options = {"lossless": lossless, "quality": 80} if kind == ".webp" else {}
-            frames[0].save(
-                part,
-                save_all=True,
-                append_images=frames[1:],
-                duration=round(1000 / rate),
-                loop=0,
-                **options,
-            )
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+            frames[0].save(part, save_all=True, append_images=frames[1:], **options)
 
 
 def _encode(frames: Sequence[Image.Image], path: Path, rate: float) -> None:
@@ -160,22 +151,12 @@ def _encode(frames: Sequence[Image.Image], path: Path, rate: float) -> None:
 
 
 def write_png(image: Image.Image, path: str | Path, about: Mapping[str, object]) -> None:
-    """Writes a PNG under a temporary name and renames it, so that it is whole or absent.
-
-    Args:
-        image: any that PNG can hold.
-        path: its folder exists.
-        about: what goes into the file's text chunks, in any script.
+    """Writes a PNG, whole or not at all, with `about` in its text chunks.
 
     Raises OSError where it cannot be written, and ValueError for text that is not Unicode.
     """
-    path = Path(path)
     text = PngInfo()
     for key, value in about.items():
-        text.add_text(key, str(value))  # turns into UTF-8 by itself where Latin-1 does not do
-    part = path.with_name(f".{os.getpid()}.part")
-    try:
+        text.add_text(key, str(value))  # as UTF-8 where Latin-1 does not do
+    with atomic(path) as part:
         image.save(part, format="PNG", pnginfo=text)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

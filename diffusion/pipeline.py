@@ -1,4 +1,4 @@
-"""Prompts to glyphs: the three parts in the order in which they are used."""
+"""Words to glyphs: radical, embeddings, noise, latents, glyphs, and a recogniser over them."""
 
 from __future__ import annotations
 
@@ -7,36 +7,28 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import torch
 from einops import rearrange
 from PIL import Image
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from autoencoder import Autoencoder
+from autoencoder.model import Autoencoder
+from autoencoder.pretrained import WeightsError, read_model
 from autoencoder.readers.recognizer import Match, Recognizer
-from conditioning import TextEncoder
-from conditioning.captions import shortened
-from conditioning.prompts import Prompt
-from diffusion.folders import load_parts, save_parts
-from diffusion.guidance import classifier_free
-from diffusion.hearing import embed, hear
-from diffusion.networks.base import Denoiser
+from conditioning.encoder import TextEncoder
+from conditioning.prompts import Prompt, shortened
+from conditioning.radicals import RADICALS, find_radical
+from diffusion.guidance import Words, classifier_free
+from diffusion.networks.base import Denoiser, in_batches, row_by_row
+from diffusion.networks.dit import DiT
+from diffusion.networks.unet import UNet
 from diffusion.prior import RadicalPrior
 from diffusion.process import PROCESSES, Process, x_0_predictor
-from diffusion.request import (
-    AUTO,
-    BUNDLED,
-    GUIDANCE,
-    NONE,
-    REDRAWS,
-    SAMPLER,
-    STEPS,
-    check_request,
-    conjuncts,
-)
-from diffusion.rows import decode_rows, row_by_row
-from diffusion.samplers import SAMPLERS, Denoise, Randn, ddim, time_steps
+from diffusion.request import AUTO, BUNDLED, NONE, Request, conjuncts
+from diffusion.samplers import SAMPLERS, Denoise, Randn, time_steps
 
 NULL_CAPTION = ""
 OnStep = Callable[[Sequence[int], float, Tensor, Tensor], object]
@@ -46,20 +38,20 @@ ROWS, ROWS_OF_GPU = 8, 64
 
 @dataclass(frozen=True)
 class GlyphOutput:
-    """Glyphs in the order of the prompts, and of each what is known.
+    """Glyphs in the order of the prompts, and what is known of each.
 
     Attributes:
         images: PIL images of mode "L", black ink on white, or with `output_type="pt"` one tensor
             `(count, 1, 128, 128)` in [0, 1], 1 = ink.
-        seeds: what each came from.
-        heard: the prompts as they reached the denoiser, "speech; gossip".
+        seeds: the seed of each.
+        captions: what the denoiser was conditioned on, "speech; gossip".
         redrawn: how often each was drawn again.
         matches: the character nearest to each; empty where the pipeline has no recogniser.
     """
 
     images: list[Image.Image] | Tensor
     seeds: list[int]
-    heard: list[str]
+    captions: list[str]
     redrawn: list[int]
     matches: list[Match]
 
@@ -89,158 +81,144 @@ class GlyphPipeline:
     @torch.inference_mode()
     def __call__(
         self,
-        prompt: str | list[str],
-        negative_prompt: str | None = None,
-        num_images_per_prompt: int = 1,
-        num_inference_steps: int = STEPS,
-        guidance_scale: float = GUIDANCE,
-        sampler: str = SAMPLER,
-        seed: int = 0,
+        prompt: str | Sequence[str] | Request,
+        *,
         output_type: str = "pil",
-        guidance_interval: tuple[float, float] = (0.0, 1.0),
-        eta: float = 0.0,
-        radical: str = AUTO,
-        layout: str = NONE,
-        redraws: int = REDRAWS,
         batch_size: int = 16,
         progress: Callable[[int], object] = lambda glyphs: None,
         on_step: OnStep = lambda rows, t, x_t, x_0: None,
+        **settings: Any,
     ) -> GlyphOutput:
-        """Draws `num_images_per_prompt` glyphs of each prompt.
+        """Draws what a `Request` asks for.
 
         Args:
-            prompt: English, one or several; "sickness AND fire" asks for both at once, and "fish;
-                top-bottom" for a layout.
-            negative_prompt: what guidance leads away from; None is the empty caption.
-            num_images_per_prompt: at least 1.
-            num_inference_steps: of the sampler, 1 to 1000, each a call of the network; `heun` makes
-                two, and one in its last step.
-            guidance_scale: 1 follows the words plainly, more follows them harder, 0 not at all.
-            sampler: a name in `diffusion.samplers.SAMPLERS`.
-            seed: image i of the call comes from the generator of `seed + i`, and is the same to the
-                last bit whatever else is in the call, on one machine and number of threads.
+            prompt: English, one or several; or a request, some of whose `settings` are changed.
             output_type: "pil" or "pt".
-            guidance_interval: times, 0 data and 1 noise, between which guidance is at work; outside
-                the words are followed plainly.
-            eta: how much fresh noise the sampler `ddim` adds, 0 none to 1 as much as `ddpm`.
-            radical: what stands before the words: "auto" is what the prior takes them for, which
-                can differ from seed to seed, "none" is nothing; else a radical by its English name,
-                one of its forms or its number: "speech", "言", "149".
-            layout: where its parts stand: "left-right", "top-bottom" or "enclosed"; "none" says
-                nothing of it. A prompt that says it itself is left as it is.
-            redraws: how often, at most, a glyph is drawn again from fresh noise of the same seed,
-                where the recogniser says that the character exists; 0 takes what comes first.
             batch_size: glyphs at a time; memory depends on it, the result does not.
             progress: called with the number of glyphs' steps done since the last call; the sum is
-                glyphs times steps, what is drawn again left out.
+                glyphs times steps, as what is drawn again does not count.
             on_step: called with each state of the sampler, batch after batch: which glyphs of the
-                call, the time they have come to, their latents there, and the latents that were
-                predicted on the way. Glyphs drawn again come again.
+                call, the time they have come to, their latents there, and the `x_0` predicted on
+                the way. Glyphs drawn again come again.
+            settings: the other attributes of `diffusion.request.Request`, such as `seed` and
+                `num_inference_steps`.
 
-        Raises ValueError for an argument out of its range, in one line.
+        Raises:
+            ValueError: a setting is unknown or out of its range; one line.
         """
-        prompts = [prompt] if isinstance(prompt, str) else list(prompt)
-        check_request(
-            prompts,
-            num_images_per_prompt,
-            num_inference_steps,
-            guidance_scale,
-            sampler,
-            seed,
-            negative_prompt,
-            guidance_interval,
-            eta,
-            radical,
-            layout,
-            redraws,
-        )
+        request = Request.of(prompt, **settings)
         if output_type not in ("pil", "pt"):
             raise ValueError(f'no output type "{output_type}": it is "pil" or "pt"')
         if batch_size < 1:
             raise ValueError(f"batches of {batch_size} glyphs: take at least 1")
-        texts = [text for text in prompts for _ in range(num_images_per_prompt)]
-        seeds = [seed + i for i in range(len(texts))]
-        heard = self.hear(texts, seeds, radical, layout)
-        sample = partial(ddim, eta=eta) if sampler == "ddim" else SAMPLERS[sampler]
-        times = time_steps(num_inference_steps)
-        latest = list(seeds)
+        seeds = request.seeds
+        captions = self.captions(request.texts, seeds, request.radical, request.layout)
+        sample = SAMPLERS[request.sampler]
+        if request.sampler == "ddim":
+            sample = partial(sample, eta=request.eta)
+        times = time_steps(request.num_inference_steps)
+        latest = list(seeds)  # of each glyph's last attempt
+        redrawn = [0] * len(seeds)
         glyphs: dict[int, Tensor] = {}
         matches: dict[int, Match] = {}
-        redrawn = [0] * len(texts)
 
-        def draw(rows: Sequence[int], advance: Callable[[int], object]) -> None:
-            words = [heard[row] for row in rows]
-            denoise = self.denoise(words, negative_prompt, guidance_scale, guidance_interval)
-            randn = self.randn([latest[row] for row in rows])
-            for t, latents, x_0 in sample(denoise, randn(), self.process, times, randn):
-                on_step(rows, t, latents, x_0)
-                advance(len(rows))
-            drawn = self.decode(latents)
-            glyphs.update(zip(rows, drawn, strict=True))
-            if self.recognizer is not None:
-                matches.update(zip(rows, self.match(drawn), strict=True))
+        def draw(rows: Sequence[int], progress: Callable[[int], object]) -> None:
+            for start in range(0, len(rows), batch_size):
+                batch = rows[start : start + batch_size]
+                denoise = self.denoise(
+                    [captions[row] for row in batch],
+                    request.negative_prompt,
+                    request.guidance_scale,
+                    request.guidance_interval,
+                )
+                randn = self.randn([latest[row] for row in batch])
+                for t, latents, x_0 in sample(denoise, randn(), self.process, times, randn):
+                    on_step(batch, t, latents, x_0)
+                    progress(len(batch))
+                drawn = self.decode(latents)
+                glyphs.update(zip(batch, drawn, strict=True))
+                if self.recognizer is not None:
+                    matches.update(zip(batch, self.match(drawn), strict=True))
 
-        for start in range(0, len(texts), batch_size):
-            draw(range(len(texts))[start : start + batch_size], progress)
-        for _ in range(redraws):
+        draw(range(len(seeds)), progress)
+        for _ in range(request.redraws):
             existing = [row for row, match in matches.items() if match.exists]
             for row in existing:
                 latest[row] = successor(latest[row])
                 redrawn[row] += 1
-            for start in range(0, len(existing), batch_size):
-                draw(existing[start : start + batch_size], lambda glyphs: None)
-        images = torch.stack([glyphs[row] for row in range(len(texts))])
+            draw(existing, lambda glyphs: None)
+        images = torch.stack([glyphs[row] for row in range(len(seeds))])
         return GlyphOutput(
             images if output_type == "pt" else to_pil(images),
             seeds,
-            heard,
+            captions,
             redrawn,
             [matches[row] for row in sorted(matches)],
         )
 
     @torch.inference_mode()
-    def hear(
-        self,
-        texts: list[str],
-        seeds: list[int],
-        radical: str = AUTO,
-        layout: str = NONE,
+    def captions(
+        self, texts: Sequence[str], seeds: Sequence[int], radical: str = AUTO, layout: str = NONE
     ) -> list[str]:
-        """Texts as the denoiser hears them, or each part around `AND`: "speech; gossip".
+        """Texts, one a seed, as the denoiser is conditioned on them: "speech; gossip".
 
-        The name of a radical stands before them, and a layout behind them. As in a call, one seed a
-        text. Without a prior, the radical "auto" leaves texts as they are.
+        In each part around `AND`, the name of a radical comes first and a layout last, as in a
+        `Request`. Without a prior, the radical "auto" leaves texts as they are.
         """
-        return hear(texts, seeds, self.text_encoder, self.prior, radical, layout)
+        pooled: dict[str, Tensor] = {}
 
-    def warn_of_unheard(self, texts: Iterable[str]) -> None:
-        """Warns, in a line for each text, of words that the text encoder has no token for."""
-        for unknown in filter(None, map(self.text_encoder.unknown, texts)):
-            warnings.warn(
-                f"not heard, as the model reads English: {shortened(' '.join(unknown))}",
-                stacklevel=3,
-            )
+        def with_radical(words: str, seed: int) -> str:
+            if radical == NONE or (radical == AUTO and self.prior is None):
+                return words
+            if radical != AUTO:
+                return find_radical(radical).before(words)
+            if words not in pooled:  # one at a time, so that its company changes nothing
+                pooled[words] = self.text_encoder.pool(*self.text_encoder([words]))[0]
+            return RADICALS[self.prior.choose(pooled[words], seed) - 1].before(words)
+
+        def caption(part: str, seed: int) -> str:
+            prompt = Prompt.parse(part)
+            behind = prompt.layout or ("" if layout == NONE else layout)
+            return str(Prompt(with_radical(prompt.words, seed), behind))
+
+        return [
+            " AND ".join(caption(part, seed) for part in conjuncts(text))
+            for text, seed in zip(texts, seeds, strict=True)
+        ]
+
+    def embed(self, prompts: Sequence[Sequence[str]]) -> Words:
+        """Embedding `(B, N, D)` and mask `(B, N)` of prompts, each made of one or several texts.
+
+        The tokens of one text follow those of another. Every text is embedded once and alone, so
+        that its company changes nothing.
+        """
+        texts = dict.fromkeys(text for prompt in prompts for text in prompt)
+        embedding, mask = self.text_encoder(list(texts), batch_size=1)
+        tokens = {text: embedding[i, mask[i]] for i, text in enumerate(texts)}
+        rows = [torch.cat([tokens[text] for text in prompt]) for prompt in prompts]
+        lengths = torch.tensor([len(row) for row in rows], device=mask.device)
+        padded = pad_sequence(rows, batch_first=True)
+        return padded, torch.arange(padded.shape[1], device=mask.device) < lengths[:, None]
 
     def denoise(
         self,
-        texts: list[str],
+        captions: Sequence[str],
         negative_prompt: str | None = None,
-        guidance_scale: float = GUIDANCE,
-        guidance_interval: tuple[float, float] = (0.0, 1.0),
+        guidance_scale: float = Request.guidance_scale,
+        guidance_interval: tuple[float, float] = Request.guidance_interval,
         weights: list[list[float]] | None = None,
     ) -> Denoise:
-        """Words to embeddings, and those to the guided `denoise(x_t, t) -> x_0` of samplers.
+        """Captions to embeddings, and those to the guided `denoise(x_t, t) -> x_0` of samplers.
 
-        One text for each of the latents that it will be called with, and for each text, if not 1
-        each, the `weights` of its parts around `AND`; the rest as in a call. Warns of what is
-        not heard.
+        One caption for each of the latents that it will be called with. `weights` are those of a
+        caption's parts around `AND`, 1 each by default. The rest is as in a `Request`.
         """
-        away = NULL_CAPTION if negative_prompt is None else negative_prompt
-        parts = [(part, i) for i, text in enumerate(texts) for part in conjuncts(text)]
+        negative = NULL_CAPTION if negative_prompt is None else negative_prompt
+        parts = [(part, i) for i, caption in enumerate(captions) for part in conjuncts(caption)]
         positive = [Prompt.parse(part).texts for part, _ in parts]
-        self.warn_of_unheard(dict.fromkeys([*(text for each in positive for text in each), away]))
-        embedding, mask = embed(self.text_encoder, [*positive, [away]])
-        last = [-1] * len(texts)
+        self.warn_of_unknown([*(text for texts in positive for text in texts), negative])
+        embedding, mask = self.embed([*positive, [negative]])
+        last = [-1] * len(captions)
         network = row_by_row(self.denoiser, self.rows)
         return classifier_free(
             x_0_predictor(network, self.process, self.denoiser.config.prediction),
@@ -252,16 +230,13 @@ class GlyphPipeline:
             guidance_interval,
         )
 
-    def decode(self, latents: Tensor) -> Tensor:
-        """Latents `(B, 8, 8, 8)` to glyphs `(B, 1, 128, 128)` in [0, 1], 1 = ink, on the CPU."""
-        return decode_rows(self.autoencoder.decode, latents, self.rows).cpu()
+    def warn_of_unknown(self, texts: Iterable[str]) -> None:
+        """Warns, in a line for each text, of words that the text encoder has no token for."""
+        for unknown in filter(None, map(self.text_encoder.unknown, dict.fromkeys(texts))):
+            words = shortened(" ".join(unknown))
+            warnings.warn(f"ignored, as the model reads English: {words}", stacklevel=3)
 
-    def match(self, glyphs: Tensor) -> list[Match]:
-        """The character nearest to each of `(B, 1, 128, 128)` glyphs, by the recogniser."""
-        embeddings = decode_rows(self.recognizer, glyphs.to(self.device), self.rows)
-        return self.recognizer.match(embeddings.cpu())
-
-    def randn(self, seeds: list[int]) -> Randn:
+    def randn(self, seeds: Sequence[int]) -> Randn:
         """Noise `(B, 8, 8, 8)` at every call, each row from the generator of its seed."""
         config = self.denoiser.config
         shape = (config.latent_channels, config.latent_size, config.latent_size)
@@ -269,6 +244,15 @@ class GlyphPipeline:
         return lambda: torch.stack([torch.randn(shape, generator=g) for g in generators]).to(
             self.device
         )
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Latents `(B, 8, 8, 8)` to glyphs `(B, 1, 128, 128)` in [0, 1], 1 = ink, on the CPU."""
+        return in_batches(self.autoencoder.decode, latents, self.rows).cpu()
+
+    def match(self, glyphs: Tensor) -> list[Match]:
+        """The character nearest to each of `(B, 1, 128, 128)` glyphs, by the recogniser."""
+        embeddings = in_batches(self.recognizer, glyphs.to(self.device), self.rows)
+        return self.recognizer.match(embeddings.cpu())
 
     @property
     def rows(self) -> int:
@@ -285,29 +269,58 @@ class GlyphPipeline:
         """Where the denoiser is."""
         return next(self.denoiser.parameters()).device
 
+    @property
+    def parts(self) -> dict[str, Part]:
+        """What goes with the denoiser, by the name of its folder."""
+        names = "autoencoder", "text_encoder", "prior", "recognizer"
+        return {name: part for name in names if (part := getattr(self, name)) is not None}
+
     def to(self, device: torch.device | str) -> GlyphPipeline:
-        """Moves all parts, and returns the pipeline."""
-        parts = self.autoencoder, self.text_encoder, self.denoiser, self.prior, self.recognizer
-        for part in parts:
-            if part is not None:
-                part.to(device)
+        """Moves all networks, and returns the pipeline."""
+        for part in (self.denoiser, *self.parts.values()):
+            part.to(device)
         return self
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Writes the denoiser to a folder, and into it the other parts that do not ship."""
-        parts = self.autoencoder, self.text_encoder, self.denoiser, self.prior, self.recognizer
-        return save_parts(folder, *parts)
+        for name, part in self.parts.items():
+            own = Path(folder) / name  # where it exists, it is from another run
+            if own.is_dir() or not _ships(part):
+                part.save_pretrained(own)
+        return self.denoiser.save_pretrained(folder)
 
     @classmethod
     def from_pretrained(cls, path: str | Path | None = None) -> GlyphPipeline:
         """The pipeline of a folder that a training exported; None is the one that ships.
 
-        It has a prior where the folder has one, or where its text encoder is the one that ships,
-        and a recogniser where the folder has one, or where that which ships takes such glyphs.
-        Raises WeightsError, a ValueError, where the folder holds no model, a damaged one, or one
-        that was trained with other encoders than it finds.
+        Parts that are not in the folder are those that ship; the prior and the recogniser only
+        where they fit the rest.
+
+        Raises:
+            WeightsError: the folder holds no model, a damaged one, or one that was trained with
+                other encoders than it finds.
         """
-        return cls(*load_parts(BUNDLED if path is None else path))
+        folder = Path(BUNDLED if path is None else path)
+        denoiser = read_model(folder, DiT, UNet)
+        autoencoder, text_encoder = (
+            _load_encoder(kind, folder / name, getattr(denoiser.config, name))
+            for name, kind in (("autoencoder", Autoencoder), ("text_encoder", TextEncoder))
+        )
+        prior = _load_optional(
+            RadicalPrior,
+            folder / "prior",
+            lambda prior: prior.config.text_encoder == text_encoder.fingerprint,
+            f"was trained with another text encoder: train it again, "
+            f"python scripts/train_prior.py --model {folder}",
+        )
+        recognizer = _load_optional(
+            Recognizer,
+            folder / "recognizer",
+            lambda recognizer: recognizer.config.image_size == autoencoder.config.image_size,
+            f"takes glyphs of another size than are drawn: train it again, "
+            f"python scripts/train_recognizer.py --model.out {folder / 'recognizer'}",
+        )
+        return cls(autoencoder, text_encoder, denoiser, prior, recognizer)
 
 
 def successor(seed: int) -> int:
@@ -320,3 +333,44 @@ def to_pil(glyphs: Tensor) -> list[Image.Image]:
     """Glyphs `(B, 1, H, W)` in [0, 1], 1 = ink, to images of black ink on white."""
     pixels = rearrange((1 - glyphs).clamp(0, 1) * 255, "b 1 h w -> b h w").round().byte()
     return [Image.fromarray(image.numpy()) for image in pixels]
+
+
+# ---- folders -------------------------------------------------------------------------------------
+
+Part = Autoencoder | TextEncoder | RadicalPrior | Recognizer
+P = TypeVar("P", bound=Part)
+
+
+def _load_encoder(kind: type[P], own: Path, fingerprint: str) -> P:
+    """The encoder in a folder of its own, or the one that ships, if it has the fingerprint."""
+    encoder = kind.from_pretrained(own if own.is_dir() else None)
+    if fingerprint not in ("", encoder.fingerprint):
+        raise WeightsError(
+            f"the denoiser in {own.parent} was trained with another {own.name} than this one: "
+            f"put that into {own}, or train again"
+        )
+    return encoder
+
+
+def _load_optional(kind: type[P], own: Path, fits: Callable[[P], bool], mistake: str) -> P | None:
+    """The part in a folder of its own, or the one that ships; None where that does not fit."""
+    if not own.is_dir() and not kind.bundled.is_dir():
+        return None
+    part = kind.from_pretrained(own if own.is_dir() else None)
+    if fits(part):
+        return part
+    if own.is_dir():
+        raise WeightsError(f"the {own.name} in {own} {mistake}")
+    return None
+
+
+def _ships(part: Part) -> bool:
+    """Whether it is the one that ships, in every weight and not only in what fingerprints see."""
+    try:
+        shipped = type(part).from_pretrained()
+    except (OSError, ValueError):
+        return False  # nothing ships with this copy
+    pairs = zip(part.parameters(), shipped.parameters(), strict=False)
+    return part.fingerprint == shipped.fingerprint and all(
+        a.cpu().half().equal(b.half()) for a, b in pairs
+    )

@@ -146,7 +146,6 @@ STEPS, GUIDANCE, SAMPLER = (
     Request.guidance_scale,
     Request.sampler,
 )
-REDRAWS = Request.redraws
 
 
 def check_request(prompts, count, steps, guidance_scale, sampler, seed, *rest):

@@ -10,17 +10,43 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
+
+from autoencoder.files import atomic
 from diffusion.pictures import check_ending, file_stem, write_frames, write_png
 from diffusion.request import check_model
 
 if TYPE_CHECKING:
     from PIL import Image
 
-    from diffusion import GlyphPipeline
+    from diffusion.pipeline import GlyphPipeline
 
 LARGEST_GRID = 4096  # glyphs: 64 x 64, about as large as picture viewers open without complaint
+
+# Options that mean the same to every command line.
+Model = Annotated[
+    Path,
+    typer.Option(help="A folder that train_diffusion.py wrote.", show_default="the one that ships"),
+]
+Device = Annotated[
+    str, typer.Option(help="cpu, cuda, cuda:1 or mps; auto is CUDA where there is one.")
+]
+Asked = Annotated[str, typer.Argument(help="What to draw.")]
+PictureOut = Annotated[
+    Path | None, typer.Option(help="A .png.", show_default="named after what is asked")
+]
+Data = Annotated[Path, typer.Option(help="The glyphs that prepare_data.py drew.")]
+Seed = Annotated[int, typer.Option(help="Seed of the first glyph; each next one adds 1.")]
+NoiseSeed = Annotated[int, typer.Option(help="Seed of the noise that all glyphs share.")]
+Steps = Annotated[
+    int, typer.Option(help="Calls of the network, 1 to 1000: more are finer and slower.")
+]
+Guidance = Annotated[
+    float,
+    typer.Option(help="How hard to follow the words: 1 plainly, more harder, 0 not at all."),
+]
 
 
 def run(*mains: Callable[..., None], about: str | None = None) -> None:
@@ -30,8 +56,6 @@ def run(*mains: Callable[..., None], about: str | None = None) -> None:
     what `main` raises for bad input both end as `one_line_errors` says, and a warning is one line
     too.
     """
-    import typer  # the trainings, which share this module, have Lightning's command line
-
     app = typer.Typer(add_completion=False)
     for main in mains:
         app.command()(main)
@@ -91,7 +115,6 @@ def picture_path(out: Path | None, name: str) -> Path:
 
 def save_picture(image: Image.Image, target: Path, pipe: GlyphPipeline | None) -> None:
     """Writes a picture with the command that drew it, and the model if one did, and says so."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
     command = command.encode("utf-8", "backslashreplace").decode()  # any file name can be said
     model = {"model": pipe.denoiser.fingerprint[:12]} if pipe else {}
@@ -103,7 +126,6 @@ def save_animation(
     frames: list[Image.Image], target: Path, rate: float, lossless: bool = True
 ) -> None:
     """Writes an animation and says so."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     write_frames(frames, target, rate, lossless)
     print(f"wrote {target}: {len(frames)} frames of {frames[0].width}×{frames[0].height}")
 
@@ -112,7 +134,7 @@ def load_pipeline(model: Path, device: str) -> GlyphPipeline:
     """The pipeline of a folder, on a device. Raises ValueError for a device that is not there."""
     import torch  # takes seconds, which an error above need not wait for
 
-    from diffusion import GlyphPipeline
+    from diffusion.pipeline import GlyphPipeline
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -130,13 +152,9 @@ def load_pipeline(model: Path, device: str) -> GlyphPipeline:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a UTF-8 file under a temporary name and renames it, so that it is whole or absent."""
-    part = path.with_name(f".{os.getpid()}.part")
-    try:
+    """Writes a UTF-8 file, whole or not at all."""
+    with atomic(path) as part:
         part.write_text(text, "utf-8")
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

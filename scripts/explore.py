@@ -191,7 +191,7 @@ def denoise(
     frames = []
     with torch.inference_mode(), progress_bar("drawing", steps) as advance:
         seeds = [seed + i for i in range(count)]
-        denoise = pipe.denoise(pipe.hear([prompt] * count, seeds), guidance_scale=guidance)
+        denoise = pipe.denoise(pipe.captions([prompt] * count, seeds), guidance_scale=guidance)
         noise = pipe.randn(seeds)()
         for _, x_t, x_0 in dpmpp_2m(denoise, noise, pipe.process, time_steps(steps)):
             sides = [sheet(to_pil(pipe.decode(z))) for z in (x_t, x_0)]
@@ -232,7 +232,7 @@ def words(
         characters[entry.caption] = characters.get(entry.caption, "") + entry.character
     captions = list(characters)
     pipe = load_pipeline(model, device)
-    pipe.warn_of_unheard([prompt])
+    pipe.warn_of_unknown([prompt])
     with progress_bar("reading", len(captions) + 1) as advance:
         texts = [prompt, *captions]
         asked, known = pooled(pipe.text_encoder, texts, advance).split([1, len(captions)])

@@ -5,42 +5,40 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 from _cli import (
     LARGEST_GRID,
+    Device,
+    Guidance,
+    Model,
+    Seed,
+    Steps,
     check_device,
     check_writable,
     load_pipeline,
     process,
     progress_bar,
     run,
+    save_animation,
 )
-from _drawing import Drawn, draw, write_animation, write_files, write_sheet
-from _options import Device, Guidance, Model, Seed, Steps
 
-from conditioning.captions import shortened
-from conditioning.prompts import LAYOUTS
-from diffusion.pictures import ANIMATED, check_ending, file_stem
-from diffusion.request import (
-    AUTO,
-    BUNDLED,
-    GUIDANCE,
-    NONE,
-    REDRAWS,
-    SAMPLER,
-    SAMPLER_NAMES,
-    STEPS,
-    check_model,
-    check_request,
-    read_prompts,
-)
+from conditioning.prompts import LAYOUTS, shortened
+from diffusion.pictures import ANIMATED, check_ending, file_stem, sheet, write_png
+from diffusion.request import AUTO, BUNDLED, SAMPLER_NAMES, Request, check_model, read_prompts
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
+
+    from autoencoder.readers.recognizer import Match
+    from diffusion.pipeline import GlyphPipeline
+
+    States = dict[float, dict[int, Tensor]]  # x_0 by time, then by glyph; the last attempt stays
 
 LARGEST_ANIMATION = 64  # glyphs
 
@@ -54,9 +52,9 @@ def main(
         typer.Option(help='A text file with one prompt a line; "-" reads stdin.'),
     ] = None,
     count: Annotated[int, typer.Option(help="Glyphs of each prompt.")] = 16,
-    seed: Seed = 0,
-    steps: Steps = STEPS,
-    guidance: Guidance = GUIDANCE,
+    seed: Seed = Request.seed,
+    steps: Steps = Request.num_inference_steps,
+    guidance: Guidance = Request.guidance_scale,
     negative: Annotated[
         str | None, typer.Option(help="What to lead away from.", show_default=False)
     ] = None,
@@ -66,28 +64,28 @@ def main(
             metavar="LOW HIGH",
             help="Guide only between these times: 0 is the finished glyph, 1 is noise.",
         ),
-    ] = (0.0, 1.0),
-    sampler: Annotated[str, typer.Option(help=f"{', '.join(SAMPLER_NAMES)}.")] = SAMPLER,
+    ] = Request.guidance_interval,
+    sampler: Annotated[str, typer.Option(help=f"{', '.join(SAMPLER_NAMES)}.")] = Request.sampler,
     radical: Annotated[
         str,
         typer.Option(
-            help="What to draw it with: auto is what the words are taken for, none leaves that to "
-            "the denoiser; else a radical by its English name, a form or a number."
+            help="What to draw it with: auto lets the prior choose, none leaves it to the "
+            "denoiser; else a radical by its English name, a form or a number."
         ),
-    ] = AUTO,
+    ] = Request.radical,
     layout: Annotated[
         str, typer.Option(help=f"Where its two parts stand: {', '.join(LAYOUTS)}; none is open.")
-    ] = NONE,
+    ] = Request.layout,
     redraws: Annotated[
         int,
         typer.Option(
             help="How often a glyph is drawn again, at most, where it is a character that exists; "
             "0 takes what comes first."
         ),
-    ] = REDRAWS,
+    ] = Request.redraws,
     eta: Annotated[
         float, typer.Option(help="Fresh noise in ddim: 0 is none, 1 as much as ddpm adds.")
-    ] = 0.0,
+    ] = Request.eta,
     out: Annotated[
         str | None,
         typer.Option(
@@ -118,11 +116,11 @@ def main(
 
         python scripts/generate.py "gold" "sea monster" --count 8 --negative "water" --out two.png
 
-    Each asked for by itself, and both added up:
+    Each asked for alone, and both added up:
 
         python scripts/generate.py "water AND bird"
 
-    With a radical of your own choice, 女, whatever the words are taken for:
+    With a radical of your own choice, 女:
 
         python scripts/generate.py "gossip" --radical woman
 
@@ -148,15 +146,14 @@ def main(
     if prompts and prompts_file:
         raise ValueError("prompts on the command line and --prompts-file: give one of them")
     lines = read_prompts(prompts_file) if prompts_file else dict(enumerate(prompts or [], 1))
-    texts = list(lines.values())
-    check_request(
-        texts,
+    request = Request(
+        list(lines.values()),
         count,
         steps,
         guidance,
         sampler,
         seed,
-        negative,
+        negative or "",
         guidance_interval,
         eta,
         radical,
@@ -165,8 +162,8 @@ def main(
     )
     if negative and guidance <= 1:
         raise ValueError(f"--negative at guidance {guidance:g} leads nowhere: take more than 1")
-    total = count * len(texts)
-    target, single_files = destination(out, texts, prompts_file, seed)
+    total = request.total
+    target, single_files = destination(out, request.prompts, prompts_file, seed)
     if total > LARGEST_GRID and not single_files:
         raise ValueError(f"{total:,} glyphs in one picture: name a folder, --out glyphs/")
     rank, processes = process()
@@ -179,43 +176,22 @@ def main(
 
     pipe = load_pipeline(model, device)
     if attention != "sdpa":
-        from diffusion.networks.attention import set_backend  # imports torch, as above
+        from diffusion.networks.layers import set_backend  # imports torch, as above
 
         set_backend(attention)
-    settings = {
-        "num_inference_steps": steps,
-        "guidance_scale": guidance,
-        "guidance_interval": guidance_interval,
-        "sampler": sampler,
-        "eta": eta,
-        "radical": radical,
-        "layout": layout,
-        "redraws": redraws,
-        "negative_prompt": negative or "",
-    }
-    states: dict[float, dict[int, Tensor]] = {}  # by time, then by glyph; the last attempt stays
-
-    def keep(places: Sequence[int], t: float, x_0: Tensor) -> None:
-        if animate:
-            states.setdefault(t, {}).update(zip(places, x_0, strict=True))
-
     size = 16 if pipe.device.type == "cpu" else 256
-    starts = range(rank * size, total, processes * size)
-    own = sum(min(size, total - start) for start in starts)
+    batches = [range(total)[i : i + size] for i in range(rank * size, total, processes * size)]
+    own = sum(map(len, batches))
+    states: States | None = {} if animate else None
     with progress_bar("drawing", own * steps) as progress:
-        each = [text for text in texts for _ in range(count)]
-        glyphs = draw(pipe, each, seed, starts, size, keep, progress=progress, **settings)
-        about = settings | {
-            "guidance_interval": " ".join(map(str, guidance_interval)),
-            "Software": "Tianshu",
-            "model": pipe.denoiser.fingerprint[:12],
-        }
+        glyphs = draw(pipe, request, batches, progress, states)
+        about = settings(request, pipe)
         if single_files:
             drawn = write_files(glyphs, target, lines, count, about)
         else:
-            drawn = write_sheet(glyphs, target, texts, about)
+            drawn = write_sheet(glyphs, target, request, about)
     if animate:
-        write_animation(states, pipe, animate, blocks=len(texts))
+        write_animation(states, pipe, animate, blocks=len(request.prompts))
     seconds = time.perf_counter() - start
     name = f"{target}/" if single_files else target
     number = f"{own:,} of {total:,}" if processes > 1 else f"{total:,}"
@@ -224,10 +200,113 @@ def main(
     report(drawn, with_radicals=radical == AUTO and pipe.prior is not None)
 
 
+class Drawn(NamedTuple):
+    """A glyph, its place among all that are drawn, and what is known of it."""
+
+    place: int
+    image: Image.Image
+    seed: int
+    caption: str
+    redrawn: int
+    match: Match | None
+
+    @property
+    def nearest(self) -> str:
+        """The nearest character and how near it is, "鉻 0.61"; nothing without a recogniser."""
+        return f"{self.match.character} {self.match.likeness:.2f}" if self.match else ""
+
+
+def draw(
+    pipe: GlyphPipeline,
+    request: Request,
+    batches: Iterable[range],
+    progress: Callable[[int], object],
+    states: States | None,
+) -> Iterator[Drawn]:
+    """Yields the glyphs of a request batch by batch, and keeps what each step predicts."""
+    texts, seeds = request.texts, request.seeds
+    for batch in batches:
+
+        def keep(rows: Sequence[int], t: float, x_t: Tensor, x_0: Tensor, places: range = batch):
+            if states is not None:
+                states.setdefault(t, {}).update(zip((places[r] for r in rows), x_0, strict=True))
+
+        part = replace(
+            request,
+            prompts=texts[batch.start : batch.stop],
+            num_images_per_prompt=1,
+            seed=seeds[batch.start],
+        )
+        drawn = pipe(part, batch_size=len(batch), on_step=keep, progress=progress)
+        matches = drawn.matches or [None] * len(batch)
+        yield from map(
+            Drawn, batch, drawn.images, drawn.seeds, drawn.captions, drawn.redrawn, matches
+        )
+
+
+def settings(request: Request, pipe: GlyphPipeline) -> dict[str, object]:
+    """What is the same for all glyphs, for the text chunks of a picture."""
+    about = asdict(request)
+    for name in ("prompts", "num_images_per_prompt", "seed"):  # written of each picture
+        del about[name]
+    about["guidance_interval"] = " ".join(map(str, request.guidance_interval))
+    return about | {"Software": "Tianshu", "model": pipe.denoiser.fingerprint[:12]}
+
+
+def write_files(
+    glyphs: Iterable[Drawn],
+    folder: Path,
+    lines: Mapping[int, str],
+    count: int,
+    about: Mapping[str, object],
+) -> list[Drawn]:
+    """One PNG a glyph, `<line>-<seed>.png`, written as it is drawn; returns them without pixels."""
+    digits, numbers, written = len(str(max(lines))), list(lines), []
+    for glyph in glyphs:
+        line = numbers[glyph.place // count]
+        path = folder / f"{line:0{digits}}-{glyph.seed}.png"
+        own = {"prompt": lines[line], "caption": glyph.caption, "seed": glyph.seed}
+        write_png(glyph.image, path, {**own, "nearest": glyph.nearest, **about})
+        written.append(glyph._replace(image=None))
+    return written
+
+
+def write_sheet(
+    glyphs: Iterable[Drawn], path: Path, request: Request, about: Mapping[str, object]
+) -> list[Drawn]:
+    """All glyphs in one PNG, prompt after prompt; returns them."""
+    drawn = list(glyphs)
+    own = {
+        "prompt": "\n".join(request.prompts),
+        "caption": "\n".join(glyph.caption for glyph in drawn),
+        "nearest": "\n".join(glyph.nearest for glyph in drawn),
+        "num_images_per_prompt": request.num_images_per_prompt,
+        "seed": request.seed,
+    }
+    picture = sheet([glyph.image for glyph in drawn], blocks=len(request.prompts))
+    write_png(picture, path, {**own, **about})
+    return drawn
+
+
+def write_animation(states: States, pipe: GlyphPipeline, path: Path, blocks: int) -> None:
+    """What was predicted at each step, one sheet a frame."""
+    import torch
+
+    from diffusion.pipeline import to_pil
+
+    frames = []
+    with progress_bar("animating", len(states)) as advance:
+        for latents in states.values():
+            glyphs = pipe.decode(torch.stack([latents[place] for place in sorted(latents)]))
+            frames.append(sheet(to_pil(glyphs), blocks))
+            advance(1)
+    save_animation(frames, path, rate=8)
+
+
 def report(drawn: list[Drawn], with_radicals: bool) -> None:
-    """Prints what was heard, and which of the glyphs exist."""
+    """Prints the captions with their radicals, and which of the glyphs exist."""
     if with_radicals:
-        for words, times in Counter(glyph.heard for glyph in drawn).most_common(12):
+        for words, times in Counter(glyph.caption for glyph in drawn).most_common(12):
             print(f"{times:>4} × {shortened(words, 80)}")
     if again := sum(glyph.redrawn > 0 for glyph in drawn):
         print(f"{again:>4} drawn again, since {'it exists' if again == 1 else 'they exist'}")
@@ -238,7 +317,7 @@ def report(drawn: list[Drawn], with_radicals: bool) -> None:
 
 
 def destination(
-    out: str | None, texts: list[str], file: str | None, seed: int
+    out: str | None, texts: Sequence[str], file: str | None, seed: int
 ) -> tuple[Path, bool]:
     """Where to write, and whether that is a folder of single files instead of a picture.
 

@@ -137,7 +137,7 @@ def glyphs(
         if through == Through.diffusion:
             # The same noise and the same words for all, so that neighbours stay neighbours.
             noise = pipe.randn([seed])().expand_as(latents)
-            heard = pipe.hear([prompt], [seed])[0] if prompt else ""
+            heard = pipe.captions([prompt], [seed])[0] if prompt else ""
 
             def found(part: slice) -> Tensor:
                 scale = guidance if prompt else 0.0
@@ -183,7 +183,7 @@ def prompts(
 
     pipe = load_pipeline(model, device)
     shares = turn(frames, closed)
-    heard = pipe.hear([f"{first} AND {last}"], [seed])
+    heard = pipe.captions([f"{first} AND {last}"], [seed])
 
     def drawn(part: slice) -> Tensor:
         weights = [[1 - share, share] for share in shares[part]]
@@ -225,7 +225,7 @@ def seeds(
     from diffusion.samplers import dpmpp_2m, result, time_steps
 
     pipe = load_pipeline(model, device)
-    heard = pipe.hear([prompt], [seed])
+    heard = pipe.captions([prompt], [seed])
     ends = pipe.randn([seed, last])()
     noise = torch.stack([spherical(*ends, share) for share in turn(frames, closed)])
 
@@ -272,7 +272,7 @@ def edit(
     with torch.inference_mode(), progress_bar("drawing", 2 * steps * (frames - 1)) as advance:
         latents = pipe.autoencoder.refine(pixels.to(pipe.device))
         plain = pipe.denoise([""], guidance_scale=1.0)
-        bent = pipe.denoise(pipe.hear([towards], [0]), guidance_scale=guidance)
+        bent = pipe.denoise(pipe.captions([towards], [0]), guidance_scale=guidance)
         found = [latents]
         for i in range(1, frames):
             until = NEAREST + (1 - NEAREST) * i / (frames - 1)

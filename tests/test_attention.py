@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from diffusion.networks.attention import attention, set_backend
+from diffusion.networks.layers import attention, set_backend
 
 
 def explicit(q, k, v, mask=None):

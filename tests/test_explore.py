@@ -70,7 +70,7 @@ def test_guidance_grows_from_left_to_right(look):
 
 def test_radicals_are_shown_after_one_step_and_after_all(look):
     result = look("radicals")
-    strange = "warning: not heard, as the model reads English: "  # the tiny one knows few words
+    strange = "warning: ignored, as the model reads English: "  # the tiny one knows few words
     assert all(line.startswith(strange) for line in result.err.splitlines())
     result.err = ""
     image = written(result, "radicals.png")
@@ -155,7 +155,7 @@ def test_words_that_are_not_heard_are_said(look, monkeypatch):
     monkeypatch.setattr(captions, "load_entries", lambda: few)
     result = look("words", "gold zeppelin")
     assert result.code == 0
-    assert result.err == "warning: not heard, as the model reads English: zeppelin\n"
+    assert result.err == "warning: ignored, as the model reads English: zeppelin\n"
 
 
 def test_a_picture_says_what_command_drew_it(look, tiny_model_folder):

@@ -3,7 +3,7 @@
 import itertools
 import json
 import os
-from inspect import signature
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from shutil import copytree
@@ -15,10 +15,9 @@ from conftest import files, pixels, process
 from PIL import Image
 
 from autoencoder.readers.recognizer import Match, Recognizer
-from diffusion import GlyphPipeline
 from diffusion.networks.dit import DiT
 from diffusion.pictures import GAP, MARGIN
-from diffusion.request import GUIDANCE, SAMPLER, STEPS
+from diffusion.request import Request
 from diffusion.samplers import SAMPLERS
 
 
@@ -43,7 +42,7 @@ def test_one_prompt_is_a_square_named_after_it(generate):
     assert files() == ["sea-monster.png"]
     assert "wrote sea-monster.png: 16 glyphs from seed 0 on" in result.out
     # The tiny model knows neither word; and no bar where stderr is no terminal.
-    assert result.err == "warning: not heard, as the model reads English: Sea monster!\n"
+    assert result.err == "warning: ignored, as the model reads English: Sea monster!\n"
     image = Image.open("sea-monster.png")
     assert (image.format, image.mode) == ("PNG", "L")
     assert image.size == (MARGIN + 4 * (128 + MARGIN),) * 2
@@ -58,7 +57,7 @@ def test_a_file_says_what_drew_it(generate, tiny_model_folder):
     assert (text["seed"], text["num_inference_steps"]) == ("7", "2")
     assert (float(text["guidance_scale"]), text["sampler"]) == (4, "euler")
     assert (text["guidance_interval"], text["eta"]) == ("0.0 1.0", "0.0")
-    assert (text["radical"], text["heard"]) == ("auto", "龍 dragon")
+    assert (text["radical"], text["caption"]) == ("auto", "龍 dragon")
     fingerprint = DiT.from_pretrained(tiny_model_folder).fingerprint
     assert len(text["model"]) == 12
     assert fingerprint.startswith(text["model"])
@@ -66,9 +65,9 @@ def test_a_file_says_what_drew_it(generate, tiny_model_folder):
 
 def test_a_radical_of_ones_own_is_drawn_and_said(generate):
     assert generate("gold", "fish", "--count", 1, "--radical", "水", "--out", "sheet.png").code == 0
-    assert Image.open("sheet.png").text["heard"] == "water; gold\nwater; fish"
+    assert Image.open("sheet.png").text["caption"] == "water; gold\nwater; fish"
     assert generate("gold", "--count", 2, "--radical", "water", "--out", "one/").code == 0
-    assert Image.open("one/1-1.png").text["heard"] == "water; gold"
+    assert Image.open("one/1-1.png").text["caption"] == "water; gold"
     assert (pixels("one/1-0.png") == pixels("sheet.png")[8:136, 8:136]).all()
     assert generate("water; gold", "--count", 1, "--radical", "none", "--out", "two/").code == 0
     assert (pixels("two/1-0.png") == pixels("one/1-0.png")).all()
@@ -81,7 +80,7 @@ def test_a_layout_is_drawn_and_said(generate):
     options = ("--count", 1, "--layout", "left-right")
     assert generate("gold", "fish; enclosed", *options, "--out", "sheet.png").code == 0
     text = Image.open("sheet.png").text
-    assert text["heard"] == "gold; left-right\nfish; enclosed"
+    assert text["caption"] == "gold; left-right\nfish; enclosed"
     assert text["layout"] == "left-right"
     assert generate("gold; left-right", "--count", 1, "--out", "one/").code == 0
     assert (pixels("one/1-0.png") == pixels("sheet.png")[8:136, 8:136]).all()
@@ -140,7 +139,9 @@ def test_words_guidance_and_what_to_avoid_all_matter(generate):
 
     gold = draw("gold")
     assert (draw("gold") == gold).all()
-    assert (draw("gold", "--guidance", GUIDANCE, "--sampler", SAMPLER) == gold).all()
+    assert (
+        draw("gold", "--guidance", Request.guidance_scale, "--sampler", Request.sampler) == gold
+    ).all()
     assert (draw("gold", "--negative", "") == gold).all()
     for other in (
         draw("dragon"),
@@ -222,12 +223,14 @@ def test_another_seed_has_a_file_of_its_own(generate):
     assert files() == ["gold-7.png", "gold.png"]
 
 
-def test_the_default_steps_are_those_of_the_pipeline(generate):
-    assert generate("gold", "--count", 1, "--steps", STEPS).code == 0
-    assert Image.open("gold.png").text["num_inference_steps"] == str(STEPS)
-    names = "num_inference_steps", "guidance_scale", "sampler"
-    parameters = signature(GlyphPipeline.__call__).parameters
-    assert [parameters[name].default for name in names] == [STEPS, GUIDANCE, SAMPLER]
+def test_the_defaults_are_those_of_a_request(generate):
+    steps = Request.num_inference_steps
+    assert generate("gold", "--count", 1, "--steps", steps).code == 0
+    text = Image.open("gold.png").text
+    for name, value in asdict(Request("gold", negative_prompt="")).items():
+        if name != "prompts":
+            shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+            assert text[name] == shown, name
 
 
 def test_a_list_of_prompts_becomes_a_folder(generate):
@@ -270,7 +273,7 @@ def test_what_the_model_cannot_read_is_said(generate):
     ):
         result = generate(*arguments, "--count", 17, "--out", "x.png")  # in several batches
         assert result.code == 0
-        assert result.err == f"warning: not heard, as the model reads English: {said}\n"
+        assert result.err == f"warning: ignored, as the model reads English: {said}\n"
 
 
 # ---- what is refused -----------------------------------------------------------------------------

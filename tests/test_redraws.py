@@ -50,7 +50,7 @@ def test_what_exists_is_drawn_again_and_nothing_else(pipe, plain):
     assert not any(match.exists for match in again.matches)
     for i in range(12):
         assert again.images[i].equal(plain.images[i]) == (i not in (1, 10))
-    assert again.seeds == plain.seeds and again.heard == plain.heard
+    assert again.seeds == plain.seeds and again.captions == plain.captions
 
 
 def test_it_is_drawn_again_from_the_successor_of_its_seed(pipe, plain):

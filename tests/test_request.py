@@ -6,7 +6,7 @@ from diffusion.request import (
     LONGEST_PROMPT,
     MOST_GLYPHS,
     SAMPLER_NAMES,
-    check_request,
+    Request,
     conjuncts,
     read_prompts,
 )
@@ -25,48 +25,74 @@ def test_ends_of_lines_and_the_mark_of_windows_do_not_matter(tmp_path, end):
     assert read_prompts(path) == {1: "gold", 3: "魚"}
 
 
-def request(**changes):
-    asked = {"prompts": ["gold"], "count": 1, "steps": 1, "guidance_scale": 0.0}
-    asked |= {"sampler": "euler", "seed": 0, "negative_prompt": None}
-    check_request(**asked | changes)
-
-
 def test_the_largest_request_is_fine_and_one_more_is_not():
     last = 2**63 - 1
     for name, most in (
-        ("count", MOST_GLYPHS),
-        ("steps", 1000),
+        ("num_images_per_prompt", MOST_GLYPHS),
+        ("num_inference_steps", 1000),
         ("seed", last),
+        ("redraws", 1000),
     ):
-        request(**{name: most})
+        Request("gold", **{name: most})
         with pytest.raises(ValueError, match=r"take|ask"):
-            request(**{name: most + 1})
-    request(count=2, seed=last - 1)
+            Request("gold", **{name: most + 1})
+    Request("gold", num_images_per_prompt=2, seed=last - 1)
     with pytest.raises(ValueError, match="seed"):
-        request(count=2, seed=last)
-    for name, value in (("prompts", lambda text: [text]), ("negative_prompt", str)):
-        request(**{name: value("g" * LONGEST_PROMPT)})
+        Request("gold", num_images_per_prompt=2, seed=last)
+    for name in ("prompts", "negative_prompt"):
+        Request(**{"prompts": "gold", name: "g" * LONGEST_PROMPT})
         with pytest.raises(ValueError, match="characters"):
-            request(**{name: value("g" * (LONGEST_PROMPT + 1))})
+            Request(**{"prompts": "gold", name: "g" * (LONGEST_PROMPT + 1)})
 
 
-def test_a_mistake_is_said_in_one_line():
-    for changes in (
-        {"prompts": []},
-        {"prompts": ["gold", " \n"]},
-        {"guidance_scale": float("inf")},
-        {"sampler": "magic"},
-        {"prompts": ["\0"]},
-        {"prompts": ["gold AND"]},
-        {"guidance_interval": (0.6, 0.4)},
-        {"guidance_interval": (-0.1, 1.0)},
-        {"guidance_interval": (float("nan"), 1.0)},
-        {"sampler": "ddim", "eta": 1.1},
-        {"sampler": "ddpm", "eta": 0.5},
-    ):
-        with pytest.raises(ValueError) as error:
-            request(**changes)
-        assert "\n" not in str(error.value)
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"prompts": []}, "no prompt"),
+        ({"prompts": ""}, "empty prompt"),
+        ({"prompts": ["gold", " \n"]}, "empty prompt"),
+        ({"prompts": ["\0"]}, "no text"),
+        ({"prompts": "gold AND "}, "one side of AND is empty"),
+        ({"num_images_per_prompt": 0}, "at least 1"),
+        ({"num_inference_steps": 0}, "take 1 to 1000"),
+        ({"guidance_scale": float("nan")}, "take -100 to 100"),
+        ({"guidance_scale": 1e9}, "take -100 to 100"),
+        ({"sampler": "magic"}, f'no sampler "magic": there are {", ".join(SAMPLER_NAMES)}'),
+        ({"guidance_interval": (0.9, 0.1)}, "LOW <= HIGH"),
+        ({"guidance_interval": (-0.1, 1.0)}, "LOW <= HIGH"),
+        ({"guidance_interval": (float("nan"), 1.0)}, "LOW <= HIGH"),
+        ({"eta": 0.5}, "belongs to the sampler ddim"),
+        ({"eta": 1.1, "sampler": "ddim"}, "take 0 to 1"),
+        ({"radical": "gossip"}, 'no radical "gossip"'),
+        ({"radical": "215"}, "1 to 214"),
+        ({"layout": "auto"}, 'no layout "auto"'),
+        ({"redraws": -1}, "take 0 to 1,000"),
+        ({"seed": -1}, "seed -1"),
+        ({"sede": 1}, 'no setting "sede"'),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_drawn_is_one_clear_line(settings, message):
+    settings = {"prompts": "gold"} | settings
+    with pytest.raises(ValueError) as error:
+        Request.of(settings.pop("prompts"), **settings)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_request_knows_the_prompt_and_the_seed_of_each_image():
+    request = Request.of(["gold", "fish"], num_images_per_prompt=2, seed=5)
+    assert request.total == 4
+    assert request.texts == ["gold", "gold", "fish", "fish"]
+    assert request.seeds == [5, 6, 7, 8]
+    assert Request.of(request, seed=0).texts == request.texts
+    assert Request("gold").prompts == ("gold",)
+
+
+def test_every_sampler_can_be_asked_for():
+    for name in SAMPLER_NAMES:
+        Request("gold", sampler=name)
+    Request("gold", sampler="ddim", eta=1.0, guidance_interval=(0.5, 0.5))
 
 
 def test_and_in_capitals_between_spaces_divides_a_prompt():
@@ -79,12 +105,4 @@ def test_and_in_capitals_between_spaces_divides_a_prompt():
 @pytest.mark.parametrize("prompt", ["AND", "AND fire", "fire AND", "fire AND AND gold", " AND "])
 def test_an_empty_side_of_and_is_said(prompt):
     with pytest.raises(ValueError, match="one side of AND is empty"):
-        request(prompts=["gold", prompt])
-
-
-def test_an_unknown_sampler_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match=", ".join(SAMPLER_NAMES)):
-        request(sampler="magic")
-    for name in SAMPLER_NAMES:
-        request(sampler=name)
-    request(sampler="ddim", eta=1.0, guidance_interval=(0.5, 0.5))
+        Request(["gold", prompt])

@@ -1,14 +1,19 @@
-"""What all denoisers share: the call, what their settings say besides sizes, and their files."""
+"""What all denoisers share: their call, their settings, and batches of one shape."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoencoder.pretrained import Pretrained, check_bounds
-from diffusion.process import PREDICTIONS, PROCESSES, known
+from diffusion.process import PREDICTIONS, PROCESSES, Network, known
+
+TOKENS = 8  # words are padded to a multiple of this many
 
 
 @dataclass(frozen=True)
@@ -42,13 +47,13 @@ class DenoiserConfig:
 
 
 class Denoiser(Pretrained):
-    """Predicts what has become noise: `model(x_t, t, embedding, mask)`, the shape of `x_t`.
+    """`model(x_t, t, embedding, mask)` is a prediction of the shape of `x_t`.
 
     Shapes: `x_t` `(B, 8, 8, 8)`, `t` `(B,)` in [0, 1], `embedding` `(B, N, text_width)`, `mask`
-    `(B, N)` bool, True = a real token, at least one a row. What the output is, its config says.
+    `(B, N)` bool, True = a real token, at least one a row. The config says what is predicted.
 
-    A subclass names its `config_class`, in `edges` the layers that stand at its two ends, and
-    writes `forward`.
+    Attributes:
+        edges: names of the layers at its two ends, for each subclass to define.
     """
 
     config_class: ClassVar[type[DenoiserConfig]]
@@ -64,3 +69,44 @@ class Denoiser(Pretrained):
             for name, module in self.named_modules()
             if isinstance(module, nn.Linear | nn.Conv2d) and name.split(".")[0] not in self.edges
         ]
+
+
+# ---- batches of one shape ------------------------------------------------------------------------
+
+# A matrix product of 32 rows and one of 8 may add their terms in different orders, and the same row
+# then comes out a little different. In batches of one shape it never does, wherever in the batch
+# the row stands and whatever stands beside it.
+
+
+def row_by_row(network: Network, size: int) -> Network:
+    """The same denoiser, called with `size` rows at a time and words of one length.
+
+    A row's embedding `(N, D)` is padded or cut to the multiple of eight tokens that its own mask
+    needs.
+    """
+
+    def predict(x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
+        lengths = TOKENS * ((mask.sum(dim=1) + TOKENS - 1) // TOKENS).clamp_min(1)
+        missing = max(0, int(lengths.max()) - mask.shape[1])
+        embedding, mask = F.pad(embedding, (0, 0, 0, missing)), F.pad(mask, (0, missing))
+        out = torch.empty_like(x_t)
+        for length in lengths.unique().tolist():
+            of_length = (lengths == length).nonzero().flatten()
+            for rows, filled in _batches(of_length, size):
+                words = embedding[filled, :length], mask[filled, :length]
+                out[rows] = network(x_t[filled], t[filled], *words)[: len(rows)].to(out)
+        return out
+
+    return predict
+
+
+def in_batches(function: Callable[[Tensor], Tensor], x: Tensor, size: int) -> Tensor:
+    """`function(x)` of `(B, ...)`, called with `size` rows at a time."""
+    rows = torch.arange(len(x), device=x.device)
+    return torch.cat([function(x[filled])[: len(part)] for part, filled in _batches(rows, size)])
+
+
+def _batches(rows: Tensor, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """Rows in parts of at most `size`, and each filled up to `size` with its own rows again."""
+    for part in rows.split(size):
+        yield part, part[torch.arange(size, device=rows.device) % len(part)]

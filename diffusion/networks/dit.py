@@ -91,7 +91,7 @@ class Block(nn.Module):
 
 
 class DiT(Denoiser):
-    """The default denoiser: tokens of 2×2 latent cells, each through the same blocks."""
+    """Tokens of 2×2 latent cells, each through the same blocks."""
 
     config_class = DiTConfig
     edges = ("patch_in", "time", "words_in", "meaning_in", "modulation", "patch_out")

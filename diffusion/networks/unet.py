@@ -33,7 +33,7 @@ class UNetConfig(DenoiserConfig):
         features: of the time and the mean word together.
     """
 
-    widths: tuple[int, ...] = (96, 160)
+    widths: tuple[int, ...] = (128, 192)
     blocks: int = 2
     head_width: int = 32
     features: int = 256
@@ -96,7 +96,7 @@ class Block(nn.Module):
 
 
 class UNet(Denoiser):
-    """The denoiser of the older school: 8×8 cells, then 4×4, and back."""
+    """The denoiser that ships: 8×8 cells, then 4×4, and back."""
 
     config_class = UNetConfig
     edges = ("conv_in", "time", "meaning_in", "conv_out")
@@ -140,14 +140,14 @@ class UNet(Denoiser):
 
     def forward(self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
         words = F.silu(self.time(t) + self.meaning_in(mean_word(embedding, mask))), embedding, mask
-        x = self.conv_in(x_t.contiguous(memory_format=torch.channels_last))  # (B, 96, 8, 8)
+        x = self.conv_in(x_t.contiguous(memory_format=torch.channels_last))  # (B, 128, 8, 8)
         seen = []
         for blocks, shrink in zip(self.down, [*self.shrink, nn.Identity()], strict=True):
             for block in blocks:
                 x = block(x, *words)
                 seen.append(x)
             x = shrink(x)
-        x = self.middle(x, *words)  # (B, 160, 4, 4)
+        x = self.middle(x, *words)  # (B, 192, 4, 4)
         for grow, blocks in zip([nn.Identity(), *self.grow], self.up, strict=True):
             x = grow(x)
             for block in blocks:
