@@ -12,7 +12,7 @@ from einops import einsum, rearrange
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 
-from conditioning.captions import shortened
+from conditioning.prompts import shortened
 from conditioning.rounding import rounded
 from conditioning.storage import (
     check_digest,
