@@ -11,10 +11,21 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from _cli import check_device, check_writable, load_pipeline, progress_bar, run, write_text
-from _options import Data, Device, Guidance, Model, Steps
+from _cli import (
+    Data,
+    Device,
+    Guidance,
+    Model,
+    Steps,
+    check_device,
+    check_writable,
+    load_pipeline,
+    progress_bar,
+    run,
+    write_text,
+)
 
-from diffusion.request import BUNDLED, GUIDANCE, SAMPLER, STEPS, check_model, check_request
+from diffusion.request import BUNDLED, Request, check_model
 
 
 def main(
@@ -30,8 +41,8 @@ def main(
         list[Path] | None,
         typer.Option(help="Further glyphs it learnt from, to look for copies among too."),
     ] = None,
-    steps: Steps = STEPS,
-    guidance: Guidance = GUIDANCE,
+    steps: Steps = Request.num_inference_steps,
+    guidance: Guidance = Request.guidance_scale,
     device: Device = "auto",
 ) -> None:
     """Measure a model, with a floor and a ceiling beside every figure.
@@ -51,15 +62,14 @@ def main(
     the extra "evaluate" (an OCR engine, plots) is skipped without it, and
     the tables say so. At least 129 held-out glyphs are needed.
     """
-    check_request(["-"], 1, steps, guidance, SAMPLER, seed=0)
-    check_device(device)
+    Request("-", num_inference_steps=steps, guidance_scale=guidance)
     check_writable(out, folder=True)
+    check_device(device)
     check_model(model)
     # Imported late: torch takes seconds, and --help needs none of it.
     from autoencoder.data.glyphs import GlyphDataset, load_more
     from autoencoder.readers.reader import RadicalReader
-    from diffusion.evaluation.evaluator import Evaluator
-    from diffusion.evaluation.plan import COMMONEST, QUICK, Plan
+    from diffusion.evaluation.evaluator import COMMONEST, QUICK, Evaluator, Plan
     from diffusion.evaluation.report import markdown, plot
     from diffusion.evaluation.words import load_words
     from diffusion.pictures import sheet, write_png
@@ -78,21 +88,18 @@ def main(
             f"sets to compare take at least {least} and {2 * least}"
         )
     plan = replace(QUICK if quick else Plan(), steps=steps, guidance_scale=guidance)
-    skipped: dict[str, str] = {}
-    ocr, lpips, layouts = extras(skipped)
+    (ocr, lpips, layouts), skipped = extras()
     warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training
     evaluator = Evaluator(pipe, reader, training, held_out, plan, progress_bar, further)
     print(f"about {evaluator.expected_seconds() / 60:.0f} minutes on {pipe.device}", flush=True)
     figures = evaluator.run(ocr, lpips, layouts)
 
-    out.mkdir(parents=True, exist_ok=True)
     pictures = []
+    blocks = {"radicals": COMMONEST, "words": len(load_words()), "layouts": COMMONEST}
     for name, glyphs in evaluator.pictures.items():
-        blocks = {"radicals": COMMONEST, "words": len(load_words()), "layouts": COMMONEST}.get(
-            name, 4
-        )
-        write_png(sheet(to_pil(glyphs), blocks), out / f"{name}.png", {"Software": "Tianshu"})
         pictures.append(f"{name}.png")
+        picture = sheet(to_pil(glyphs), blocks.get(name, 4))
+        write_png(picture, out / pictures[-1], {"Software": "Tianshu"})
     try:
         plot(figures, out / "adherence.png")
         pictures.append("adherence.png")
@@ -105,32 +112,31 @@ def main(
     print(f"wrote {out}/evaluation.json, .md and {len(pictures)} pictures in {seconds:.0f} s")
 
 
-def extras(
-    skipped: dict[str, str],
-) -> tuple[Callable | None, Callable | None, dict[str, str] | None]:
-    """An OCR engine, LPIPS, and the layouts of characters.
+def extras() -> tuple[list, dict[str, str]]:
+    """An OCR engine, LPIPS, and the layouts of characters; None where one is unavailable, and why.
 
-    Each is None where it cannot be had, with the reason in `skipped`.
+    The reasons go by the names of the columns that are skipped.
     """
     from autoencoder.loss import lpips_distance
     from autoencoder.similarity import character_reader
     from conditioning.sources.dictionaries import load_layouts
 
-    ocr = lpips = layouts = None
-    try:
-        layouts = load_layouts()
-    except ValueError as error:
-        skipped["layouts"] = str(error)
-    try:
-        ocr = character_reader()
-    except ImportError as error:
-        skipped["characters read by OCR"] = str(error)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of torchvision, at lpips
-            lpips = lpips_distance("alex")
-    except (ImportError, OSError) as error:
-        skipped["LPIPS"] = f"its weights are not to be had ({error})"
-    return ocr, lpips, layouts
+    def lpips() -> Callable:
+        try:
+            with warnings.catch_warnings(action="ignore"):  # of torchvision, at lpips
+                return lpips_distance("alex")
+        except (ImportError, OSError) as error:
+            raise ImportError(f"its weights are unavailable ({error})") from None
+
+    found, skipped = [], {}
+    sources = {"characters read by OCR": character_reader, "LPIPS": lpips, "layouts": load_layouts}
+    for name, load in sources.items():
+        try:
+            found.append(load())
+        except (ImportError, ValueError) as error:
+            found.append(None)
+            skipped[name] = str(error)
+    return found, skipped
 
 
 if __name__ == "__main__":

@@ -131,8 +131,8 @@ def radicals(
 
     from conditioning.captions import load_entries
     from conditioning.radicals import radical
-    from diffusion.evaluation.plan import COMMONEST
-    from diffusion.evaluation.sections import commonest, radicals_of
+    from diffusion.evaluation.evaluator import COMMONEST
+    from diffusion.evaluation.measures import commonest, radicals_of
 
     numbers = commonest(radicals_of(load_entries()), COMMONEST)
     names = [radical(number).names[0] for number in numbers]
@@ -224,7 +224,7 @@ def words(
     import torch
 
     from conditioning.captions import load_entries
-    from diffusion.evaluation.sections import pooled
+    from diffusion.evaluation.measures import pooled
 
     warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training
     characters: dict[str, str] = {}

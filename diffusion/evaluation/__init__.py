@@ -1,1 +1,1 @@
-"""How good a pipeline is: `Evaluator` measures by `sections` and `distances`, `report` writes."""
+"""How good a pipeline is: `evaluator` draws and measures by `measures`, `report` writes."""

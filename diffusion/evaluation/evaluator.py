@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
 from functools import cached_property
-from operator import eq
 
 import torch
 from torch import Tensor
@@ -16,28 +16,85 @@ from autoencoder.loss import Perceptual
 from autoencoder.readers.reader import RadicalReader
 from autoencoder.readers.recognizer import KnownCharacters
 from autoencoder.similarity import nearest_by_strokes, peak_signal_to_noise
-from conditioning.distillation.probe import ProbeScore, probe
+from conditioning.distillation.probe import probe
 from conditioning.prompts import LAYOUTS, Prompt
 from conditioning.radicals import radical
-from diffusion.evaluation.plan import COMMONEST, Plan
-from diffusion.evaluation.sections import (
+from diffusion.evaluation.measures import (
     TIMES,
-    Progress,
-    adherence,
+    Advance,
     commonest,
     distribution,
     legibility,
     losses_by_time,
-    no_progress,
     novelty,
     pooled,
     radicals_of,
     reconstruct,
     reconstruction,
-    spread,
+    share,
 )
 from diffusion.evaluation.words import load_words
 from diffusion.pipeline import GlyphOutput, GlyphPipeline
+from diffusion.request import Request
+
+COMMONEST = 36  # radicals that are asked for by name
+ALL = 1_000_000
+
+Progress = Callable[[str, int], AbstractContextManager[Advance]]
+OCR = Callable[[Tensor], list[str]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much is drawn and measured, and with which settings.
+
+    Attributes:
+        captions: held-out captions to draw a glyph of each, and real glyphs to compare with.
+        per_radical: glyphs of each of the 36 commonest radicals.
+        per_word: glyphs of each of the sixty everyday words.
+        per_layout: glyphs of each of the radicals with each of the layouts.
+        sweep: glyphs of each radical for each guidance scale and number of steps in the plots.
+        refined: held-out glyphs whose latents are also refined by gradient descent.
+        read: held-out glyphs shown to the OCR engine.
+        probed: training captions that the ceiling of adherence learns from.
+        guidance_scale, steps: of all but the plots.
+        guidance_scales, step_counts: along the axes of the plots.
+        seed: of the first glyph of each drawing.
+    """
+
+    captions: int = ALL
+    per_radical: int = 16
+    per_word: int = 8
+    per_layout: int = 4
+    sweep: int = 4
+    refined: int = ALL
+    read: int = ALL
+    probed: int = ALL
+    guidance_scale: float = Request.guidance_scale
+    steps: int = Request.num_inference_steps
+    guidance_scales: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
+    step_counts: tuple[int, ...] = (1, 2, 3, 5, 8, 12, 24, 120)
+    seed: int = 0
+
+    def glyph_steps(self, held_out: int) -> int:
+        """Glyphs times steps of all that is drawn, for so many held-out glyphs."""
+        named = COMMONEST * self.per_radical + len(load_words()) * self.per_word
+        drawn = min(self.captions, held_out) + named + len(LAYOUTS) * COMMONEST * self.per_layout
+        steps = self.steps * len(self.guidance_scales) + sum(self.step_counts)
+        return drawn * self.steps + COMMONEST * self.sweep * steps
+
+
+QUICK = Plan(
+    captions=320,
+    per_word=4,
+    per_layout=2,
+    sweep=2,
+    refined=100,
+    read=200,
+    probed=8000,
+    guidance_scales=(1.0, 2.0, 3.0, 5.0, 8.0),
+    step_counts=(1, 2, 4, 8, 12, 24),
+)
 
 
 class Evaluator:
@@ -45,14 +102,14 @@ class Evaluator:
 
     Real glyphs stand beside its samples in three sets of one size: held-out glyphs, whose captions
     the samples are drawn for, and two sets from training. The same arguments give the same figures
-    on the same machine. `pictures` holds the glyphs that a section found worth looking at.
+    on the same machine. `pictures` holds the glyphs worth looking at, by section.
 
     Args:
         pipe: what to measure.
-        reader: who names the radicals, and whose features distances are measured in.
+        reader: names the radicals, and gives the features that distances are measured in.
         training, held_out: the two splits.
         plan: how much of everything.
-        progress: a bar, given a name and a total, as a context manager that yields what moves it.
+        progress: a bar, given a name and a total, as a context manager that yields its advance.
         more: further glyphs that the model learnt from, among which copies are looked for too.
     """
 
@@ -63,29 +120,26 @@ class Evaluator:
         training: GlyphDataset,
         held_out: GlyphDataset,
         plan: Plan,
-        progress: Progress = no_progress,
+        progress: Progress = lambda what, total: nullcontext(lambda done: None),
         more: Sequence[GlyphDataset] = (),
     ) -> None:
         self.pipe, self.reader, self.plan, self.progress = pipe, reader, plan, progress
-        self.more = more
-        self.training, self.held_out = training, held_out
+        self.training, self.held_out, self.more = training, held_out, more
         self.pictures: dict[str, Tensor] = {}
         count = min(plan.captions, len(held_out), len(training) // 2)
         generator = torch.Generator().manual_seed(plan.seed)
         rows = torch.randperm(len(held_out), generator=generator)[:count].sort().values
         self.order = torch.randperm(len(training), generator=generator)
         self.real = held_out.images(rows)
-        self.known, self.others = (training.images(part) for part in self._two_sets(count))
+        self.known = training.images(self.order[:count])
+        self.others = training.images(self.order[count : 2 * count])
         self.records = [held_out.records[i] for i in rows]
         self.captions = [record.caption for record in self.records]
         self.frequent = commonest(radicals_of(training.records), 40)
 
-    def _two_sets(self, count: int) -> tuple[Tensor, ...]:
-        return self.order[: 2 * count].split(count)
-
     def run(
         self,
-        ocr: Callable[[Tensor], list[str]] | None = None,
+        ocr: OCR | None = None,
         lpips: Perceptual | None = None,
         layouts: Mapping[str, str] | None = None,
     ) -> dict:
@@ -93,16 +147,10 @@ class Evaluator:
 
         Raises ValueError where the plan or the data have too few glyphs for a metric.
         """
+        parts = {"denoiser": self.pipe.denoiser, **self.pipe.parts, "reader": self.reader}
         return {
             "plan": asdict(self.plan) | {"captions": len(self.captions)},
-            "models": {
-                "denoiser": self.pipe.denoiser.fingerprint,
-                "autoencoder": self.pipe.autoencoder.fingerprint,
-                "text_encoder": self.pipe.text_encoder.fingerprint,
-                "prior": self.pipe.prior.fingerprint if self.pipe.prior else None,
-                "reader": self.reader.fingerprint,
-                "recognizer": self.pipe.recognizer.fingerprint if self.pipe.recognizer else None,
-            },
+            "models": {name: part.fingerprint for name, part in parts.items()},
             "reconstruction": self.reconstruction(ocr, lpips),
             "distribution": self.distribution(),
             "adherence": self.adherence(),
@@ -120,60 +168,65 @@ class Evaluator:
             seconds = time.perf_counter() - start
         return 1.5 * seconds / (2 * len(texts)) * self.plan.glyph_steps(len(self.held_out))
 
-    def draw(self, texts: list[str], what: str, scale: float, steps: int) -> GlyphOutput:
-        """One glyph a text."""
+    def draw(
+        self, texts: list[str], what: str, scale: float | None = None, steps: int | None = None
+    ) -> GlyphOutput:
+        """One glyph a text, with the plan's guidance scale and steps by default."""
+        steps = self.plan.steps if steps is None else steps
         with self.progress(what, len(texts) * steps) as advance:
             return self.pipe(
                 texts,
                 num_inference_steps=steps,
-                guidance_scale=scale,
+                guidance_scale=self.plan.guidance_scale if scale is None else scale,
                 seed=self.plan.seed,
                 output_type="pt",
                 progress=advance,
             )
 
+    def read(self, glyphs: Tensor) -> Tensor:
+        """The radical that the reader sees in each glyph, `(N,)`."""
+        return self.reader.read(glyphs)[0]
+
     @cached_property
     def samples(self) -> GlyphOutput:
         """A glyph for each held-out caption."""
-        plan = self.plan
-        return self.draw(self.captions, "held-out captions", plan.guidance_scale, plan.steps)
+        return self.draw(self.captions, "held-out captions")
 
-    def reconstruction(
-        self, ocr: Callable[[Tensor], list[str]] | None, lpips: Perceptual | None
-    ) -> dict:
+    # ---- sections --------------------------------------------------------------------------------
+
+    def reconstruction(self, ocr: OCR | None, lpips: Perceptual | None) -> dict:
         """Held-out glyphs decoded: how near they come, and whether both readers still read them."""
         records = self.held_out.records
         glyphs = self.held_out.images(range(len(records)))
+        strokes = torch.tensor([record.strokes for record in records])
         with self.progress("decoding", len(glyphs)) as advance:
             decoded = reconstruct(self.pipe.autoencoder, glyphs, advance)
-        strokes = [record.strokes for record in records]
-        figures: dict = {"glyphs": reconstruction(glyphs, decoded, strokes, lpips)}
         rows = spread(len(records), self.plan.refined)
         with self.progress("refining", len(rows)) as advance:
             refined = reconstruct(self.pipe.autoencoder, glyphs[rows], advance, refined=True)
-        chosen = [strokes[i] for i in rows]
-        figures["glyphs"]["refined"] = reconstruction(glyphs[rows], refined, chosen, lpips)["all"]
-        if ocr is not None:
-            rows = spread(len(records), self.plan.read)
-            readings = []
-            with self.progress("reading characters", 2 * len(rows)) as advance:
-                for shown in (glyphs[rows], decoded[rows]):
-                    readings.append([])
-                    for glyph in shown.split(1):
-                        readings[-1] += ocr(glyph)
-                        advance(1)
-            figures["characters"] = legibility([records[i].character for i in rows], *readings)
-        truth = radicals_of(records)
-        frequent = torch.isin(truth, torch.tensor(self.frequent))
-        read, read_again = self.reader.read(glyphs)[0], self.reader.read(decoded)[0]
-        figures["radicals"] = {
-            "before": adherence(read, truth),
-            "before, 40 commonest": adherence(read[frequent], truth[frequent]),
-            "after": adherence(read_again, truth),
-        }
+        figures = reconstruction(glyphs, decoded, strokes, lpips)
+        figures["refined"] = reconstruction(glyphs[rows], refined, strokes[rows], lpips)["all"]
         worst = peak_signal_to_noise(decoded, glyphs).argsort()[:16]
         self.pictures["worst"] = torch.stack([glyphs[worst], decoded[worst]], 1).flatten(0, 1)
-        return figures
+        truth = radicals_of(records)
+        frequent = torch.isin(truth, torch.tensor(self.frequent))
+        right = self.read(glyphs) == truth
+        radicals = {
+            "before": share(right),
+            "before, 40 commonest": share(right[frequent]),
+            "after": share(self.read(decoded) == truth),
+        }
+        found = {"glyphs": figures, "radicals": radicals}
+        if ocr is None:
+            return found
+        rows = spread(len(records), self.plan.read)
+        readings: list[list[str]] = [[], []]
+        with self.progress("reading characters", 2 * len(rows)) as advance:
+            for reading, shown in zip(readings, (glyphs[rows], decoded[rows]), strict=True):
+                for glyph in shown.split(1):
+                    reading += ocr(glyph)
+                    advance(1)
+        return found | {"characters": legibility([records[i].character for i in rows], *readings)}
 
     def distribution(self) -> dict:
         """Samples among real glyphs. The floor is what other real glyphs come to."""
@@ -181,124 +234,64 @@ class Evaluator:
             self.reader.read(glyphs)[2]
             for glyphs in (self.samples.images, self.real, self.known, self.others)
         )
+        sets = {"samples": samples, "floor": others, "copycat": known}
         return {
-            "held-out glyphs": {
-                "samples": distribution(samples, real),
-                "floor": distribution(others, real),
-                "copycat": distribution(known, real),
-            },
-            "training glyphs": {
-                "samples": distribution(samples, known),
-                "floor": distribution(others, known),
-                "copycat": distribution(known, known),
-            },
+            against: {name: distribution(features, reference) for name, features in sets.items()}
+            for against, reference in (("held-out glyphs", real), ("training glyphs", known))
         }
 
     def adherence(self) -> dict:
         """Whether samples carry the radical that the words ask for."""
-        plan, numbers = self.plan, self.frequent[:COMMONEST]
-        names = [radical(number).names[0] for number in numbers]
+        plan, numbers = self.plan, torch.tensor(self.frequent[:COMMONEST])
+        names = [radical(number).names[0] for number in numbers.tolist()]
 
-        def ask(count: int, scale: float, steps: int) -> tuple[Tensor, Tensor]:
+        def ask(count: int, what: str, *settings: float | None) -> tuple[Tensor, Tensor]:
+            """`count` glyphs of each radical, and which of them carry it, `(36, count)`."""
             texts = [name for name in names for _ in range(count)]
-            glyphs = self.draw(texts, f"guidance {scale:g}, {steps} steps", scale, steps).images
-            return glyphs, self.reader.read(glyphs)[0]
+            glyphs = self.draw(texts, what, *settings).images
+            return glyphs, self.read(glyphs).view(-1, count) == numbers[:, None]
 
-        glyphs, read = ask(plan.per_radical, plan.guidance_scale, plan.steps)
-        self.pictures["radicals"] = glyphs
-        asked = torch.tensor(numbers).repeat_interleave(plan.per_radical)
-        fewer = torch.tensor(numbers).repeat_interleave(plan.sweep)
+        self.pictures["radicals"], right = ask(plan.per_radical, "names of radicals")
         truth = radicals_of(self.records)
-        guess = torch.full_like(truth, self.frequent[0])
-        seen = torch.isin(truth, torch.tensor(numbers))
+        asked = torch.isin(truth, numbers)
         return {
             "radicals": {
-                "samples": adherence(read, asked),
+                "samples": share(right),
                 "floor": 1 / len(numbers),
-                "ceiling": adherence(self.reader.read(self.real[seen])[0], truth[seen]),
+                "ceiling": share(self.read(self.real[asked]) == truth[asked]),
             },
             "words": self.everyday_words(),
             "captions": {
-                "samples": adherence(self.reader.read(self.samples.images)[0], truth),
-                "floor": adherence(guess, truth),
-                "ceiling": self.probe().top1,
+                "samples": share(self.read(self.samples.images) == truth),
+                "floor": share(truth == self.frequent[0]),
+                "ceiling": self.probe(),
             },
-            "each": {
-                name: adherence(read[asked == number], asked[asked == number])
-                for name, number in zip(names, numbers, strict=True)
-            },
+            "each": {name: share(row) for name, row in zip(names, right, strict=True)},
             "guidance": {
-                f"{scale:g}": adherence(ask(plan.sweep, scale, plan.steps)[1], fewer)
+                f"{scale:g}": share(ask(plan.sweep, f"guidance {scale:g}", scale)[1])
                 for scale in plan.guidance_scales
             },
             "steps": {
-                str(steps): adherence(ask(plan.sweep, plan.guidance_scale, steps)[1], fewer)
+                str(steps): share(ask(plan.sweep, f"{steps} steps", None, steps)[1])
                 for steps in plan.step_counts
             },
         }
 
     def everyday_words(self) -> dict:
         """The same for words that no training caption has, each of which allows a few radicals."""
-        plan, allowed = self.plan, load_words()
-        texts = [word for word in allowed for _ in range(plan.per_word)]
-        glyphs = self.draw(texts, "everyday words", plan.guidance_scale, plan.steps).images
-        self.pictures["words"] = glyphs
-        read = self.reader.read(glyphs)[0].tolist()
-        right = [number in allowed[word] for word, number in zip(texts, read, strict=True)]
+        allowed, count = load_words(), self.plan.per_word
+        texts = [word for word in allowed for _ in range(count)]
+        self.pictures["words"] = glyphs = self.draw(texts, "everyday words").images
+        pairs = zip(texts, self.read(glyphs).tolist(), strict=True)
+        right = torch.tensor([number in allowed[word] for word, number in pairs]).view(-1, count)
         always = max(self.frequent, key=lambda number: sum(number in a for a in allowed.values()))
-        count = plan.per_word
         return {
-            "samples": sum(right) / len(right),
+            "samples": share(right),
             "floor": sum(always in numbers for numbers in allowed.values()) / len(allowed),
-            "each": {
-                word: sum(right[i * count : (i + 1) * count]) / count
-                for i, word in enumerate(allowed)
-            },
+            "each": {word: share(row) for word, row in zip(allowed, right, strict=True)},
         }
 
-    def layouts(self, of_character: Mapping[str, str] | None) -> dict:
-        """Whether names of radicals are drawn with the layout asked for, and still the radical.
-
-        The judge is the layout of the character that is nearest to the recogniser. What ignores the
-        layout comes to a third. Empty without a recogniser, or where no layouts are known.
-        """
-        plan = self.plan
-        if self.pipe.recognizer is None or not of_character:
-            return {}
-        numbers = [n for n in self.frequent[:COMMONEST] for _ in range(plan.per_layout)]
-        asked = [Prompt(radical(n).names[0], layout) for n in numbers for layout in LAYOUTS]
-        texts = [str(prompt) for prompt in asked]
-        glyphs = self.draw(texts, "with layouts", plan.guidance_scale, plan.steps).images
-        self.pictures["layouts"] = glyphs
-        found = [of_character.get(near) for near in self.nearest(glyphs)]
-        real = [i for i, one in enumerate(self.records) if one.character in of_character]
-        truth = [of_character[self.records[i].character] for i in real]
-        seen = [of_character.get(near) for near in self.nearest(self.real[real])]
-        right = [one == prompt.layout for one, prompt in zip(found, asked, strict=True)]
-        carried = torch.tensor(numbers).repeat_interleave(len(LAYOUTS))
-        return {
-            "samples": sum(right) / len(right),
-            "floor": 1 / len(LAYOUTS),
-            "ceiling": sum(map(eq, seen, truth)) / len(truth),
-            "each": {
-                layout: sum(right[i :: len(LAYOUTS)]) / len(numbers)
-                for i, layout in enumerate(LAYOUTS)
-            },
-            "radicals": adherence(self.reader.read(glyphs)[0], carried),
-        }
-
-    def nearest(self, glyphs: Tensor) -> list[str]:
-        """The character nearest to each glyph, but for those held out."""
-        known = self.not_held_out
-        return [known.characters[i] for i in known.nearest(self.pipe.recognizer.embed(glyphs))[1]]
-
-    @cached_property
-    def not_held_out(self) -> KnownCharacters:
-        """What the pipeline's recogniser knows, but for the characters held out."""
-        held_out = {record.character for record in self.held_out.records}
-        return self.pipe.recognizer.known.without(held_out)
-
-    def probe(self) -> ProbeScore:
+    def probe(self) -> float:
         """How often the radical can be told from a held-out caption alone, by a linear map."""
         learnt = [self.training.records[i] for i in self.order[: self.plan.probed]]
         sets = []
@@ -306,7 +299,42 @@ class Evaluator:
             for records in (learnt, self.records):
                 captions = [record.caption for record in records]
                 sets += [pooled(self.pipe.text_encoder, captions, advance), radicals_of(records)]
-        return probe(*sets)
+        return probe(*sets).top1
+
+    def layouts(self, of_character: Mapping[str, str] | None) -> dict:
+        """Whether names of radicals are drawn with the layout asked for, and still the radical.
+
+        A sample has the layout of the character that is nearest to it, by the recogniser. What
+        ignores the layout comes to a third. Empty without a recogniser, or without layouts.
+        """
+        if self.pipe.recognizer is None or not of_character:
+            return {}
+        numbers = [n for n in self.frequent[:COMMONEST] for _ in range(self.plan.per_layout)]
+        texts = [str(Prompt(radical(n).names[0], layout)) for n in numbers for layout in LAYOUTS]
+        self.pictures["layouts"] = glyphs = self.draw(texts, "with layouts").images
+
+        def have(glyphs: Tensor, layouts: Sequence[str]) -> Tensor:
+            near = self.not_held_out.nearest(self.pipe.recognizer.embed(glyphs))[1].tolist()
+            found = [of_character.get(self.not_held_out.characters[i]) for i in near]
+            return torch.tensor([a == b for a, b in zip(found, layouts, strict=True)])
+
+        right = have(glyphs, LAYOUTS * len(numbers)).view(-1, len(LAYOUTS))
+        placed = [i for i, one in enumerate(self.records) if one.character in of_character]
+        truth = [of_character[self.records[i].character] for i in placed]
+        read = self.read(glyphs).view(-1, len(LAYOUTS))
+        return {
+            "samples": share(right),
+            "floor": 1 / len(LAYOUTS),
+            "ceiling": share(have(self.real[placed], truth)),
+            "each": dict(zip(LAYOUTS, map(share, right.T), strict=True)),
+            "radicals": share(read == torch.tensor(numbers)[:, None]),
+        }
+
+    @cached_property
+    def not_held_out(self) -> KnownCharacters:
+        """What the pipeline's recogniser knows, but for the characters held out."""
+        held_out = {record.character for record in self.held_out.records}
+        return self.pipe.recognizer.known.without(held_out)
 
     def novelty(self) -> dict:
         """How near samples come to training glyphs, beside held-out glyphs and copies."""
@@ -318,11 +346,8 @@ class Evaluator:
             ]
         )
         found = {}
-        for name, glyphs in (
-            ("samples", self.samples.images),
-            ("floor", self.real),
-            ("copycat", self.known),
-        ):
+        sets = {"samples": self.samples.images, "floor": self.real, "copycat": self.known}
+        for name, glyphs in sets.items():
             with self.progress(f"nearest glyphs: {name}", len(glyphs)) as advance:
                 iou, nearest = nearest_by_strokes(glyphs, library, advance=advance)
             found[name] = novelty(iou[:, 0], self.recognized(glyphs))
@@ -342,12 +367,17 @@ class Evaluator:
 
     def overfitting(self) -> dict:
         """The denoising loss at `TIMES`, of training glyphs and of held-out ones."""
-        learnt, _ = self._two_sets(len(self.records))
+        learnt = [self.training.records[i].caption for i in self.order[: len(self.records)]]
         figures: dict = {"times": list(TIMES)}
         for name, glyphs, captions in (
-            ("training", self.known, [self.training.records[i].caption for i in learnt]),
+            ("training", self.known, learnt),
             ("held-out", self.real, self.captions),
         ):
             with self.progress(f"denoising: {name}", len(glyphs)) as advance:
                 figures[name] = losses_by_time(self.pipe, glyphs, captions, advance)
         return figures
+
+
+def spread(size: int, count: int) -> Tensor:
+    """`count` rows of `size`, or all where there are not so many, evenly spaced and in order."""
+    return torch.linspace(0, size - 1, min(count, size)).long()

@@ -1,4 +1,4 @@
-"""An evaluation as a page of tables, and as plots."""
+"""An evaluation as a page of tables, and as plots. `measures` says what the figures mean."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ NAMES = {
     "floor": "real glyphs (floor)",
     "copycat": "the training set handed in (copycat)",
 }
+THREE = ("samples", "floor", "ceiling")
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -24,13 +25,8 @@ def cell(value: object) -> str:
         return "–"
     if not isinstance(value, float):
         return str(value)
-    return (
-        f"{value:.1f}"
-        if abs(value) >= 10
-        else f"{value:.2f}"
-        if abs(value) >= 1
-        else f"{value:.3f}"
-    )
+    places = 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+    return f"{value:.{places}f}"
 
 
 def markdown(figures: Mapping, skipped: Mapping[str, str], pictures: Sequence[str] = ()) -> str:
@@ -41,14 +37,14 @@ def markdown(figures: Mapping, skipped: Mapping[str, str], pictures: Sequence[st
         skipped: columns that could not be measured, and why.
         pictures: files beside the page to show, named after what is in them.
     """
-    plan = figures["plan"]
+    plan, models = figures["plan"], figures["models"]
+    named = ", ".join(f"{name} {models[name][:12]}" for name in ("denoiser", "autoencoder"))
     parts = [
         "# Evaluation",
         f"{plan['captions']} held-out captions and {plan['per_radical']} samples of each of 36 "
         f"radicals, {plan['steps']} steps, guidance {plan['guidance_scale']:g}, seeds from "
-        f"{plan['seed']} on. Denoiser {figures['models']['denoiser'][:12]}, autoencoder "
-        f"{figures['models']['autoencoder'][:12]}, reader {figures['models']['reader'][:12]}.",
-        *_reconstruction(figures["reconstruction"], skipped),
+        f"{plan['seed']} on; {named}, reader {models['reader'][:12]}.",
+        *_reconstruction(figures["reconstruction"]),
         *_distribution(figures["distribution"]),
         *_adherence(figures["adherence"]),
         *_layouts(figures["layouts"]),
@@ -61,100 +57,84 @@ def markdown(figures: Mapping, skipped: Mapping[str, str], pictures: Sequence[st
     return "\n\n".join(parts) + "\n"
 
 
-def _reconstruction(figures: Mapping, skipped: Mapping[str, str]) -> list[str]:
-    glyphs = figures["glyphs"]
+def _reconstruction(figures: Mapping) -> list[str]:
     columns = ("glyphs", "psnr", "worst_psnr", "ssim", "iou", "lpips")
-    rows = [
-        [name, *(row.get(column, "skipped") for column in columns)] for name, row in glyphs.items()
-    ]
     head = ["held-out glyphs", "number", "PSNR (dB)", "worst (dB)", "SSIM", "stroke IoU", "LPIPS"]
-    radicals = figures["radicals"]
-    characters = figures.get("characters")
-    if characters:
-        read = (
-            f"PP-OCRv4 read {characters['read']} of {characters['shown']} held-out characters "
-            f"rightly, and {cell(characters['share'])} of those again after encoding and decoding."
-        )
-    else:
-        read = "Characters read by PP-OCRv4: skipped."
-    return [
-        "## Reconstruction",
-        table(head, rows),
-        read + f" The reader of radicals is right about {cell(radicals['before'])} of the glyphs "
-        f"({cell(radicals['before, 40 commonest'])} over the 40 commonest radicals), and about "
-        f"{cell(radicals['after'])} after decoding.",
+    rows = [
+        [name, *(row.get(column, "skipped") for column in columns)]
+        for name, row in figures["glyphs"].items()
     ]
+    radicals = figures["radicals"]
+    sentences = [
+        f"The reader of radicals is right about {cell(radicals['before'])} of the glyphs "
+        f"({cell(radicals['before, 40 commonest'])} over the 40 commonest radicals), and about "
+        f"{cell(radicals['after'])} after decoding."
+    ]
+    if characters := figures.get("characters"):
+        sentences.append(
+            f"PP-OCRv4 read {characters['read']} of {characters['shown']} held-out characters "
+            f"correctly, and {cell(characters['share'])} of those again after decoding."
+        )
+    return ["## Reconstruction", table(head, rows), " ".join(sentences)]
 
 
 def _distribution(figures: Mapping) -> list[str]:
+    head = ["set", "against", "Fréchet", "kernel × 1000"]
+    overlaps = ["precision", "recall", "density", "coverage"]
     rows = [
-        [NAMES[name], against, row["frechet"], 1000 * row["kernel"]]
-        + [row[key] for key in ("precision", "recall", "density", "coverage")]
+        [NAMES[name], against, row["frechet"], 1000 * row["kernel"], *(row[o] for o in overlaps)]
         for against, sets in figures.items()
         for name, row in sets.items()
     ]
-    head = ["set", "against", "Fréchet", "kernel × 1000", "precision", "recall"]
     return [
         "## Samples of held-out captions, as a set",
-        table([*head, "density", "coverage"], rows),
-        "In the reader's features; nothing here compares with figures in another network's, or of "
-        "other counts. The floor is other real glyphs. Samples share the captions of the held-out "
-        "glyphs, and so their radicals, and can come nearer to them than the floor. Against "
-        "held-out glyphs a copycat passes for real; against training glyphs it is nearer than "
-        "anything honest.",
+        table(head + overlaps, rows),
+        "In the reader's features. The floor is other real glyphs. Samples share the captions of "
+        "the held-out glyphs, and so can come nearer to them than the floor. Against training "
+        "glyphs, a copycat is nearer than anything honest.",
     ]
 
 
 def _adherence(figures: Mapping) -> list[str]:
-    rows = [
-        ["names of the 36 commonest radicals", *_three(figures["radicals"])],
-        [
-            "sixty everyday words that no training caption has",
-            *(figures["words"][key] for key in ("samples", "floor")),
-            None,
-        ],
-        ["held-out captions", *_three(figures["captions"])],
+    kinds = {
+        "names of the 36 commonest radicals": "radicals",
+        "sixty everyday words that no training caption has": "words",
+        "held-out captions": "captions",
+    }
+    rows = [[kind, *map(figures[key].get, THREE)] for kind, key in kinds.items()]
+    sweeps = [
+        table([head, *figures[key]], [["names of radicals", *figures[key].values()]])
+        for head, key in (("guidance scale", "guidance"), ("steps", "steps"))
     ]
     return [
         "## The radical asked for",
-        table(["prompts", "samples", "floor", "ceiling"], rows),
-        "The floor always names one radical. The ceiling of names is how often the reader is right "
-        "about real glyphs of those radicals; that of captions is how often a linear map from the "
-        f"words alone finds the radical. A word counts with any radical that a scribe could give "
-        f"it (`diffusion/evaluation/words.tsv`). The weakest of the 36: {_weakest(figures)}; of "
-        f"the words: {_weakest(figures['words'])}.",
-        table(
-            ["guidance scale", *figures["guidance"]],
-            [["names of radicals", *figures["guidance"].values()]],
-        ),
-        table(["steps", *figures["steps"]], [["names of radicals", *figures["steps"].values()]]),
+        table(["prompts", *THREE], rows),
+        "The floor always names one radical. The ceiling is the reader's accuracy on real glyphs, "
+        "or for captions that of a linear map from the words. A word counts with any of the "
+        f"radicals in `diffusion/evaluation/words.tsv`. The weakest of the 36: {_weakest(figures)}"
+        f"; of the words: {_weakest(figures['words'])}.",
+        *sweeps,
     ]
+
+
+def _weakest(figures: Mapping, count: int = 6) -> str:
+    """The weakest prompts, with their scores."""
+    each = sorted(figures["each"].items(), key=lambda item: (item[1], item[0]))
+    return ", ".join(f"{name} {cell(share)}" for name, share in each[:count])
 
 
 def _layouts(figures: Mapping) -> list[str]:
     if not figures:
         return []
     each = ", ".join(f"{name} {cell(share)}" for name, share in figures["each"].items())
+    kind = "names of the 36 radicals, each with three layouts"
     return [
         "## The layout asked for",
-        table(
-            ["prompts", "samples", "floor", "ceiling"],
-            [["names of the 36 radicals, each with three layouts", *_three(figures)]],
-        ),
-        "The layout of a sample is that of the character nearest to it, by the recogniser; the "
-        f"ceiling is how often that is right about held-out glyphs. Of the samples {each}; the "
-        f"reader finds the radical asked for in {cell(figures['radicals'])} of all.",
+        table(["prompts", *THREE], [[kind, *map(figures.get, THREE)]]),
+        "A sample has the layout of the character nearest to it, by the recogniser; the ceiling is "
+        f"its accuracy on held-out glyphs. By layout: {each}. The reader finds the radical asked "
+        f"for in {cell(figures['radicals'])} of all.",
     ]
-
-
-def _weakest(figures: Mapping, count: int = 6) -> str:
-    """Of whom the fewest samples are right, and how many."""
-    each = sorted(figures["each"].items(), key=lambda item: (item[1], item[0]))
-    return ", ".join(f"{name} {cell(share)}" for name, share in each[:count])
-
-
-def _three(row: Mapping) -> list[float]:
-    return [row[key] for key in ("samples", "floor", "ceiling")]
 
 
 def _novelty(figures: Mapping) -> list[str]:
@@ -163,14 +143,13 @@ def _novelty(figures: Mapping) -> list[str]:
         [names[name], row["exist"], row["mean"], row["highest"], row["near_copies"]]
         for name, row in figures["glyphs"].items()
     ]
-    redrawn = figures["redrawn"]
     return [
         "## Copies",
         table(["glyphs", "exist", "mean stroke IoU", "highest", "near copies"], rows),
-        "Those exist that the recogniser takes for a training glyph: for held-out ones, which are "
-        f"none, its error. What exists was drawn again: {cell(redrawn)} of the samples. Stroke IoU "
-        "with the nearest training glyph is a judge of its own, at the best of all shifts of up to "
-        "4 pixels; 0.8 and more is a near copy. Real characters are often that near to each other.",
+        "Those exist that the recogniser takes for a training glyph; for held-out ones, that is "
+        f"its error. {cell(figures['redrawn'])} of the samples were drawn again because they "
+        "existed. Stroke IoU is with the nearest training glyph, at the best of all shifts of up "
+        "to 4 pixels; 0.8 and more is a near copy. Real characters are often that near.",
     ]
 
 
@@ -192,13 +171,13 @@ def plot(figures: Mapping, path: str | Path) -> None:
     adherence = figures["adherence"]
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    for axis, name, label in zip(
+    for axis, key, label in zip(
         axes, ("guidance", "steps"), ("guidance scale", "steps"), strict=True
     ):
-        values = [float(key) for key in adherence[name]]
-        axis.plot(values, list(adherence[name].values()), marker="o", color="black")
-        axis.axhline(adherence["radicals"]["ceiling"], linestyle=":", color="black")
-        axis.axhline(adherence["radicals"]["floor"], linestyle=":", color="black")
+        values = [float(value) for value in adherence[key]]
+        axis.plot(values, list(adherence[key].values()), marker="o", color="black")
+        for line in ("floor", "ceiling"):
+            axis.axhline(adherence["radicals"][line], linestyle=":", color="black")
         axis.set(xlabel=label, ylim=(0, 1))
     axes[1].set_xscale("log")
     axes[0].set_ylabel("share with the radical asked for")

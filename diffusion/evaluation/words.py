@@ -14,12 +14,10 @@ TABLE = Path(__file__).with_name("words.tsv")
 def load_words() -> dict[str, frozenset[int]]:
     """Each word with the numbers of its radicals, which `words.tsv` gives by their forms.
 
-    They were chosen before the model was trained that they are asked of, by hand, and not by what
-    any model drew.
+    They were chosen by hand before the model was trained, not by what any model drew.
     """
     numbers = {form: radical.number for radical in RADICALS for form in radical.forms}
-    lines = TABLE.read_text("utf-8").splitlines()
-    pairs = (line.split("\t") for line in lines)
+    pairs = (line.split("\t") for line in TABLE.read_text("utf-8").splitlines())
     return {word: frozenset(numbers[form] for form in forms) for word, forms in pairs}
 
 
