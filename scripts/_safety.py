@@ -1,4 +1,4 @@
-"""What a training does so that none of its work is lost: whole checkpoints, and an orderly stop."""
+"""No training loses its work: whole checkpoints, and an orderly stop."""
 
 from __future__ import annotations
 
@@ -13,37 +13,33 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from autoencoder.files import atomic
+
 
 class SafeCheckpoints(TorchCheckpointIO):
-    """Checkpoints that are whole or absent, and that run nothing when they are read.
+    """Checkpoints that are whole or absent, and that run no code when read.
 
-    Lightning's own are written to the system's temporary folder, and copied from there where that
-    is another disk: a kill in between leaves half a file.
+    Lightning's own go through the system's temporary folder, and a kill while they are copied from
+    there leaves half a file.
     """
 
     def save_checkpoint(
         self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
     ) -> None:
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part = path.with_suffix(".part")
         try:
-            with part.open("wb") as file:
+            with atomic(path) as part, part.open("wb") as file:
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
-            part.replace(path)
         except RuntimeError as error:  # torch's, in the place of the OSError of a full disk
             raise OSError(f"cannot write {path}: {error}") from error
-        finally:
-            part.unlink(missing_ok=True)
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
         """Tensors and plain values, whatever `weights_only` says.
 
-        Raises ValueError, in one line, for a file that is damaged or holds anything else.
+        Raises ValueError for a file that is damaged or holds anything else.
         """
         try:
             return torch.load(path, map_location or "cpu", weights_only=True)
@@ -57,11 +53,10 @@ class SafeCheckpoints(TorchCheckpointIO):
 
 
 class Safety(Callback):
-    """Saves and stops at a SIGTERM or Ctrl-C, and stops where there is nothing to save.
+    """Saves and stops at a SIGTERM or Ctrl-C, and stops at a loss or a weight that is not finite.
 
-    A signal waits for the end of its step, so that the run goes on from there as if it had not been
-    cut off; a second Ctrl-C does not. Where a loss or a weight is no finite number the run ends
-    with the checkpoint before it.
+    A signal waits for the end of its step, from which the run then resumes; a second Ctrl-C does
+    not wait. Nothing that is not finite is saved.
     """
 
     def __init__(self) -> None:

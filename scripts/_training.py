@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import sys
 from argparse import ArgumentError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from _cli import one_line_errors, write_text
+import torch
+from _cli import one_line_errors
 from _safety import Safety
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
+
+from autoencoder.files import atomic
 
 MOST_PROCESSES = {"devices": 1024, "num_nodes": 65536}
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
@@ -38,21 +43,25 @@ class TrainingCLI(LightningCLI):
         )
 
     def before_instantiate_classes(self) -> None:
-        """Raises ValueError, before anything is started, for what no training here can do.
+        """Raises ValueError for more processes than any machine has, and for weights in 16 bits.
 
-        More processes than any machine has, and weights in 16 bits.
+        Without a C++ compiler it trains uncompiled, with a warning.
         """
-        trainer = self.config[self.subcommand].trainer
+        config = self.config[self.subcommand]
         for name, most in MOST_PROCESSES.items():
-            value = str(getattr(trainer, name))
+            value = str(getattr(config.trainer, name))
             if value.isdecimal() and int(value) > most:
                 raise ValueError(f"--trainer.{name} {value}: at most {most:,}")
-        if trainer.precision in ("16-true", "bf16-true"):
-            mixed = trainer.precision.replace("true", "mixed")
+        precision = config.trainer.precision
+        if precision in ("16-true", "bf16-true"):
+            mixed = precision.replace("true", "mixed")
             raise ValueError(
-                f"--trainer.precision {trainer.precision}: an average of weights needs float32 "
+                f"--trainer.precision {precision}: an average of weights needs float32 "
                 f"ones; take {mixed}, which computes in 16 bits all the same"
             )
+        if config.model.get("compile") and not has_compiler():
+            print("warning: no C++ compiler for torch.compile: training is slower", file=sys.stderr)
+            config.model.compile = False
 
 
 class WholeConfig(SaveConfigCallback):
@@ -60,9 +69,8 @@ class WholeConfig(SaveConfigCallback):
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         folder = Path(getattr(trainer.logger, "log_dir", None) or trainer.default_root_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        settings = self.parser.dump(self.config, skip_none=False)
-        write_text(folder / self.config_filename, settings)
+        with atomic(folder / self.config_filename) as part:
+            part.write_text(self.parser.dump(self.config, skip_none=False), "utf-8")
 
 
 def train(
@@ -72,11 +80,9 @@ def train(
     callbacks: tuple = (),
     **trainer,
 ) -> None:
-    """Runs LightningCLI over a module and its data; `trainer` holds the defaults of the Trainer.
+    """Runs LightningCLI over a module and its data; `trainer` holds defaults of the Trainer.
 
-    Logs go to `.runs/<name>`, and checkpoints, every 250 steps or as `--checkpoint` options say,
-    and at a SIGTERM or Ctrl-C. `--config`, `--print_config`, `--ckpt_path` and every `--trainer`,
-    `--model` and `--data` option work as Lightning's users know them.
+    Logs go to `.runs/<name>`, and so do checkpoints, every 250 steps and at a SIGTERM or Ctrl-C.
     """
     root = Path(".runs") / name
     defaults = {
@@ -85,17 +91,18 @@ def train(
             "class_path": "lightning.pytorch.loggers.TensorBoardLogger",
             "init_args": {"save_dir": str(root), "name": "logs"},
         },
-        "callbacks": [*callbacks, Safety()],  # what it saves has the average of its step
-        "use_distributed_sampler": False,  # ours for training know of the other processes
+        "callbacks": [*callbacks, Safety()],  # last, so that it saves the average of its step
+        "devices": 1,
+        "use_distributed_sampler": False,  # our batches know of the other processes
         "num_sanity_val_steps": 0,
         "log_every_n_steps": 10,
         **trainer,
     }
     if len(sys.argv) < 2 or sys.argv[1] not in SUBCOMMANDS:
         sys.argv.insert(1, "fit")
-    # A mistake in the options is raised: by itself jsonargparse prints all hundred of them first.
+    # By default jsonargparse prints all hundred options before a mistake in one.
     about = {"description": sys.modules["__main__"].__doc__, "exit_on_error": False}
-    with one_line_errors(), lost_processes(), bad_settings():
+    with one_line_errors(), training_errors():
         TrainingCLI(
             module,
             data,
@@ -108,20 +115,30 @@ def train(
         )
 
 
+def precision() -> str:
+    """The default precision: bfloat16 on a CPU that multiplies it faster than float32.
+
+    As far as Linux tells. On other machines float32 is faster, or the presets choose.
+    """
+    info = Path("/proc/cpuinfo")
+    flags = info.read_text() if info.exists() else ""
+    fast = "avx512_bf16" in flags or "amx_bf16" in flags
+    return "bf16-mixed" if fast and not torch.cuda.is_available() else "32-true"
+
+
+def has_compiler() -> bool:
+    """Whether there is the C++ compiler that torch.compile needs; assumed on Windows."""
+    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
+    return sys.platform == "win32" or shutil.which(compiler.split()[0]) is not None
+
+
 @contextmanager
-def bad_settings() -> Iterator[None]:
-    """Raises ValueError for a mistake in the options and for what Lightning cannot do with them."""
+def training_errors() -> Iterator[None]:
+    """Raises ValueError for options that Lightning rejects, and OSError for a lost process."""
     try:
         yield
     except (ArgumentError, MisconfigurationException, OverflowError) as error:
         raise ValueError(str(error)) from error
-
-
-@contextmanager
-def lost_processes() -> Iterator[None]:
-    """Raises ChildProcessError, an OSError, where another process of this training has ended."""
-    try:
-        yield
     except RuntimeError as error:
         if not re.search("Connection (closed|reset) by peer|NCCL .*(abort|timeout)", str(error)):
             raise

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 import time
@@ -42,30 +40,29 @@ def main(
     """Make all models from nothing, one training after another.
 
     Glyphs, autoencoder, text encoder, denoiser, prior: hours on two cores, minutes on a
-    GPU. It takes a C++ compiler and Debian's wordnet-base. What is finished is not made
-    again, and a training that was cut off goes on from its last checkpoint:
+    GPU. It needs Debian's wordnet-base, and is faster with a C++ compiler. What is
+    finished is not made again, and a training that was cut off resumes:
 
         python scripts/train_all.py
 
         python scripts/generate.py "gold" --model .runs/diffusion/export
     """
-    fast = ["--trainer.precision", "bf16-mixed"] if preset == "cpu" and has_bfloat16() else []
     encoders = ["--data.autoencoder", f"{RUNS}/autoencoder/export"]
     steps: dict[str, list[str]] = {
         "data": ["prepare_data.py"],
-        "autoencoder": ["train_autoencoder.py", *configured("autoencoder", preset), *fast],
+        "autoencoder": ["train_autoencoder.py", *configured("autoencoder", preset)],
     }
     if text_encoder:
         steps["text_encoder"] = ["train_text_encoder.py"]
         encoders += ["--data.text_encoder", f"{RUNS}/text_encoder/export"]
-    steps["diffusion"] = ["train_diffusion.py", *configured("diffusion", preset), *encoders, *fast]
+    steps["diffusion"] = ["train_diffusion.py", *configured("diffusion", preset), *encoders]
     steps["prior"] = ["train_prior.py", "--model", str(EXPORT)]
 
     begun = time.perf_counter()
     made = {name: MADE.get(name, RUNS / name / "export" / "config.json") for name in steps}
     checkpoints = {name: RUNS / name / "checkpoints" / "last.ckpt" for name in steps}
     check_ready({name for name, path in made.items() if again or not path.exists()})
-    if again:  # forgotten at once, so that a call without it goes on where this one is cut off
+    if again:  # at once, so that a later call without it resumes this one
         for path in (*made.values(), *checkpoints.values()):
             path.unlink(missing_ok=True)
     for name, command in steps.items():
@@ -86,15 +83,9 @@ def main(
 
 
 def check_ready(pending: set[str]) -> None:
-    """Raises ValueError, before the first hour of work, for what a later training would miss."""
+    """Raises ValueError, before the first hour of work, where a later training misses WordNet."""
     from conditioning.distillation.corpus import WORDNET
 
-    compiler = os.environ.get("CXX") or ("clang++" if sys.platform == "darwin" else "g++")
-    compiled = pending & {"autoencoder", "diffusion"} and sys.platform != "win32"
-    if compiled and not shutil.which(compiler.split()[0]):
-        raise ValueError(
-            f"there is no C++ compiler {compiler}, which torch.compile needs: install one"
-        )
     if "text_encoder" in pending and not (WORDNET / "data.noun").is_file():
         raise ValueError(
             f"there is no WordNet in {WORDNET}: install Debian's wordnet-base, or take the text "
@@ -105,8 +96,8 @@ def check_ready(pending: set[str]) -> None:
 def call(command: list[str]) -> int:
     """Runs a command to its end and returns its exit code.
 
-    Ctrl-C reaches the command too, which is given the time to save what it has. Raises
-    KeyboardInterrupt after that.
+    At Ctrl-C, which the command gets too, it waits until the command has saved its work, and
+    raises KeyboardInterrupt.
     """
     interrupted = False
     with subprocess.Popen(command) as running:
@@ -123,15 +114,10 @@ def call(command: list[str]) -> int:
 
 
 def configured(name: str, preset: Preset) -> list[str]:
-    """The option that names a training's preset."""
+    """The option that names a training's preset; without one it trains on a CPU."""
+    if preset == Preset.cpu:
+        return []
     return ["--config", str(SCRIPTS / "presets" / f"{name}-{preset}.yaml")]
-
-
-def has_bfloat16() -> bool:
-    """Whether this processor multiplies bfloat16 faster than float32, as far as Linux tells."""
-    info = Path("/proc/cpuinfo")
-    flags = info.read_text() if info.exists() else ""
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 if __name__ == "__main__":

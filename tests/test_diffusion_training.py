@@ -31,6 +31,8 @@ from diffusion.process import (
 )
 from diffusion.training.denoiser import EMA, DiffusionModule, average
 
+pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice on loaders and hardware
+
 
 def words(count=4):
     """Embeddings of two captions in turn, one of them padded."""
@@ -44,8 +46,6 @@ def words(count=4):
     ("kind", "config", "process", "prediction"),
     [
         (DiT, replace(DENOISER, width=64, head_width=32, hidden=128), "flow", "velocity"),
-        (DiT, replace(DENOISER, width=64, head_width=32, hidden=128), "cosine", "v"),
-        (UNet, replace(UNET, widths=(32, 48)), "flow", "velocity"),
         (UNet, replace(UNET, widths=(32, 48)), "linear", "noise"),
     ],
 )
@@ -74,6 +74,8 @@ def test_four_latents_are_learnt_by_heart(kind, config, process, prediction):
     for _ in range(100):
         optimizer.zero_grad()
         value = loss()
+        if value < 0.25 * start:
+            break
         value.backward()
         optimizer.step()
     assert value < 0.25 * start
@@ -95,6 +97,9 @@ def test_the_average_is_short_at_first():
         values = [torch.ones(1, dtype=torch.float64)]
         average(0.995)(values, [torch.zeros(1, dtype=torch.float64)], torch.tensor(count))
         assert values[0].item() == pytest.approx(kept)
+
+
+PLAIN = {"compile": False}
 
 
 class TinyData(LightningDataModule):
@@ -124,10 +129,9 @@ def fit(module, folder, steps, callbacks=(), **options):
 def module(tmp_path):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return DiffusionModule(dit=DENOISER, warmup_steps=1, out=tmp_path / "export")
+        return DiffusionModule("dit", DENOISER, warmup_steps=1, out=tmp_path / "export", **PLAIN)
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_what_is_exported_is_the_average_and_knows_its_encoders(module, tmp_path, capsys):
     """The average, calculated here from the weights after each step."""
     module.hparams.adam_learning_rate, module.hparams.cooldown = 0.02, 0.1
@@ -156,7 +160,6 @@ def test_what_is_exported_is_the_average_and_knows_its_encoders(module, tmp_path
     assert "wrote" in capsys.readouterr().out
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_a_training_goes_on_from_a_denoiser_with_new_encoders(tmp_path):
     """The weights are the old one's, a step of rate zero later; its fingerprints are not."""
     old = make_denoiser(3, replace(DENOISER, depth=3, autoencoder="another"))
@@ -165,6 +168,7 @@ def test_a_training_goes_on_from_a_denoiser_with_new_encoders(tmp_path):
         learning_rate=0.0,
         adam_learning_rate=0.0,
         out=tmp_path / "export",
+        **PLAIN,
     )
     assert module.denoiser.training
     fit(module, tmp_path, 1)
@@ -175,7 +179,6 @@ def test_a_training_goes_on_from_a_denoiser_with_new_encoders(tmp_path):
     assert new.config == replace(old.config, **own)
 
 
-@pytest.mark.filterwarnings("ignore")
 def test_pictures_in_the_log_are_drawn_by_the_average(module, tmp_path, monkeypatch):
     ema, drawn, pictures = EMA(), [], []
     averages = []
@@ -200,61 +203,52 @@ def test_pictures_in_the_log_are_drawn_by_the_average(module, tmp_path, monkeypa
     assert all(a.equal(b) for a, b in zip(drawn, averages, strict=True))
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_validation_hears_the_same_noise_every_time(module, tmp_path):
+def test_validation_has_the_same_noise_every_time(module, tmp_path):
     trainer = fit(module, tmp_path, 2)
     losses = [trainer.validate(module, datamodule=TinyData(), verbose=False) for _ in range(2)]
     assert losses[0] == losses[1]
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("muon", [True, False])
-def test_rates_rise_and_fall_and_every_weight_has_one(module, tmp_path, muon):
-    rates, module.hparams.muon = [], muon
+def test_rates_rise_and_fall_and_every_weight_has_one(module, tmp_path):
+    rates = []
     module.hparams.warmup_steps, module.hparams.cooldown = 2, 0.5
     module.on_train_batch_start = lambda *_: rates.append(
         [group["lr"] for group in module.optimizers().param_groups]
     )
     fit(module, tmp_path, 8)
-    expected = [0.5, 1, 1, 1, 1, 0.75, 0.5, 0.25]
-    assert [r[0] for r in rates] == pytest.approx(
-        [module.hparams.learning_rate * factor for factor in expected]
-    )
-    assert [r[1] for r in rates] == pytest.approx(
-        [module.hparams.adam_learning_rate * factor for factor in expected]
-    )
+    factors = torch.tensor([0.5, 1, 1, 1, 1, 0.75, 0.5, 0.25])[:, None]
+    peaks = torch.tensor([module.hparams.learning_rate, module.hparams.adam_learning_rate])
+    torch.testing.assert_close(torch.tensor(rates), factors * peaks)
     matrices, others = (group["params"] for group in module.optimizers().param_groups)
     assert len(matrices) + len(others) == len(list(module.denoiser.parameters()))
     # Of each block four and four projections of attention, and three of the feed-forward layer.
-    assert len(matrices) == (2 * 11 if muon else 0)
+    assert len(matrices) == 2 * 11
 
 
 @pytest.mark.parametrize("denoiser", ["dit", "unet"])
-@pytest.mark.parametrize("process", PROCESSES)
 @pytest.mark.parametrize("prediction", PREDICTIONS)
+@pytest.mark.parametrize("process", PROCESSES)
 def test_any_combination_can_be_trained(denoiser, process, prediction):
     generator = torch.Generator().manual_seed(0)
     batch = torch.randn(32, 4, 8, 8, generator=generator), *words(32)
+    noise = torch.randn(batch[0].shape, generator=generator)
     configs = {
         name: replace(config, process=process, prediction=prediction)
         for name, config in (("dit", DENOISER), ("unet", UNET))
     }
+    network = make_denoiser(config=configs[denoiser])  # no weight of it is zero
     losses = set()
     for times in TIMES:
+        module = DiffusionModule(denoiser, **configs, times=times)
+        assert type(module.denoiser) is type(network)
+        assert module.denoiser.config == configs[denoiser]
+        t = module.times(32, generator.manual_seed(1))
         for weighting in WEIGHTINGS:
-            module = DiffusionModule(denoiser, **configs, times=times, weighting=weighting)
-            assert isinstance(module.denoiser, {"dit": DiT, "unet": UNet}[denoiser])
-            assert module.denoiser.config == configs[denoiser]
-            module.denoiser = make_denoiser(config=configs[denoiser])  # no weight is zero
-            t = module.times(32, generator.manual_seed(1))
-            noise = torch.randn(batch[0].shape, generator=generator)
-            loss = module.loss(module.denoiser, batch, t, noise, weighting)
-            loss.backward()
-            last = module.denoiser.patch_out if denoiser == "dit" else module.denoiser.conv_out
-            assert last.weight.grad.isfinite().all()
-            assert last.weight.grad.any()
-            losses.add(round(loss.item(), 6))
-    assert len(losses) == len(TIMES) * len(WEIGHTINGS)  # each of them matters
+            losses.add(module.loss(network, batch, t, noise, weighting))
+    sum(losses).backward()
+    last = network.patch_out if denoiser == "dit" else network.conv_out
+    assert last.weight.grad.isfinite().all() and last.weight.grad.any()
+    assert len({round(loss.item(), 6) for loss in losses}) == len(TIMES) * len(WEIGHTINGS)
 
 
 def test_a_step_is_taken_at_the_times_the_weights_and_the_noise_of_its_seed():
@@ -265,7 +259,7 @@ def test_a_step_is_taken_at_the_times_the_weights_and_the_noise_of_its_seed():
     losses, times = {}, {}
 
     def loss(step=0, batch_idx=0, **options):
-        module = DiffusionModule(dit=config, **options)
+        module = DiffusionModule("dit", config, **options)
         module.denoiser = denoiser
         module.log = lambda *_, **__: None
         rank = {"accumulate_grad_batches": 2, "global_rank": 0, "world_size": 1}
@@ -294,28 +288,6 @@ def test_a_step_is_taken_at_the_times_the_weights_and_the_noise_of_its_seed():
     assert loss() == losses["{}"]
 
 
-@pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("muon", [True, False])
-def test_the_weights_decay_apart_from_their_gradients(tmp_path, muon):
-    """After one step, decay has taken rate × decay × weight from matrices, and nothing else."""
-    rates = {"learning_rate": 0.01, "adam_learning_rate": 0.02}
-    after = {}
-    for decay in (0.0, 0.5):
-        module = DiffusionModule(
-            weight_decay=decay, muon=muon, warmup_steps=1, out=tmp_path / "out", **rates
-        )
-        module.denoiser = make_denoiser(config=DENOISER).train()
-        before = {name: w.detach().clone() for name, w in module.denoiser.named_parameters()}
-        fit(module, tmp_path, 1)
-        after[decay] = dict(module.denoiser.named_parameters())
-    hidden = {id(weight) for weight in module.denoiser.hidden_matrices()} if muon else set()
-    assert bool(hidden) == muon
-    for name, weight in after[0.5].items():
-        rate = 0.01 if id(weight) in hidden else 0.02
-        gone = rate * 0.5 * before[name] if weight.ndim > 1 else torch.zeros_like(weight)
-        torch.testing.assert_close(after[0.0][name] - weight, gone, atol=2e-6, rtol=1e-3)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -324,29 +296,25 @@ def test_the_weights_decay_apart_from_their_gradients(tmp_path, muon):
         ({"weighting": "snr"}, "there are uniform, min_snr"),
     ],
 )
-def test_settings_that_there_are_not_are_answered_with_those_there_are(options, message):
+def test_an_unknown_setting_is_answered_with_the_known_ones(options, message):
     with pytest.raises(ValueError, match=message):
         DiffusionModule(**options)
 
 
-@pytest.mark.parametrize(
-    ("name", "made"),
-    [("text_width", 16), ("latent_channels", 4), ("latent_size", 8)],
-    ids=["words", "latents", "cells"],
-)
+@pytest.mark.parametrize(("name", "made"), [("text_width", 16), ("latent_channels", 4)])
 def test_encoders_that_the_denoiser_cannot_read_are_refused(tmp_path, name, made):
-    module = DiffusionModule(dit=replace(DENOISER, **{name: 24}))
-    message = f"a {name} of 24 and its encoder makes {made}: set --model.dit.{name} {made}$"
-    with pytest.raises(ValueError, match=message):
-        fit(module, tmp_path, 1)
+    encoders = make_autoencoder(), make_text_encoder()
+    for kind, config in (("dit", DENOISER), ("unet", UNET)):
+        other = replace(config, **{name: 24})
+        message = f"a {name} of 24 and its encoder makes {made}: set --model.{kind}.{name} {made}$"
+        with pytest.raises(ValueError, match=message):
+            DiffusionModule(kind, **{kind: other}).check_encoders(*encoders)
+        # With one to start from, the options would change nothing.
+        start = make_denoiser(config=other).save_pretrained(tmp_path / kind)
+        with pytest.raises(ValueError, match="name the encoders that it was trained with"):
+            DiffusionModule(kind, start=start).check_encoders(*encoders)
 
 
-def test_what_is_gone_on_with_gets_no_advice_that_it_cannot_take(tmp_path):
-    start = make_denoiser(config=replace(UNET, text_width=24)).save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="makes 16: name the encoders that it was trained with"):
-        fit(DiffusionModule(start=start), tmp_path, 1)
-
-
-def test_a_unet_is_gone_on_with_whatever_the_options_say(tmp_path):
+def test_a_denoiser_is_trained_further_whatever_the_options_say(tmp_path):
     folder = make_denoiser(config=UNET).save_pretrained(tmp_path)
     assert DiffusionModule("dit", start=folder).denoiser.config == UNET

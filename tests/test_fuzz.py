@@ -59,7 +59,7 @@ SMALL = {
     "train_prior.py": ["--model=model", "--data=data", "--epochs=1"],
     "train_autoencoder.py": [*TRAINER, *FEW, *TINY["autoencoder"]],
     "train_reader.py": [*TRAINER, *FEW],
-    "train_diffusion.py": [*TRAINER, *FEW, *TINY["diffusion"], "--model.denoiser=dit"],
+    "train_diffusion.py": [*TRAINER, *FEW, *TINY["diffusion"]],
     "train_text_encoder.py": [*TRAINER, "--data.wordnet=nowhere"],
 }
 VERBS = {

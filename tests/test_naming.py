@@ -8,7 +8,6 @@ from test_latents import RECORDS
 from autoencoder.batches import Draw
 from diffusion.pipeline import NULL_CAPTION
 from diffusion.training import captions as naming
-from diffusion.training.caches import build_words
 from diffusion.training.captions import (
     NO_MORE_WORDS,
     CaptionMix,
@@ -16,7 +15,7 @@ from diffusion.training.captions import (
     all_captions,
     captions_of,
 )
-from diffusion.training.data import LatentDataset
+from diffusion.training.data import LatentDataset, build_words
 
 
 def test_what_a_glyph_may_be_called():
@@ -38,6 +37,12 @@ def test_what_a_glyph_may_be_called():
         assert {text for kind in captions_of(one).values() for text in kind} <= set(texts)
 
 
+def mix_of(**shares):
+    """A mix of these alone."""
+    names = "sense", "radical", "null", "gloss", "kind", "named", "layout"
+    return CaptionMix(**dict.fromkeys(names, 0.0) | shares)
+
+
 def draws(words, mix, count=4000, more=NO_MORE_WORDS):
     """How often each caption of the fourth glyph is drawn, with its layout."""
     dataset = LatentDataset([7], [RECORDS[3]], words, mix, more)
@@ -50,7 +55,7 @@ def words(tmp_path, tiny_text_encoder):
 
 
 def test_captions_come_as_often_as_the_mix_says(words):
-    counts = draws(words, CaptionMix(0.3, 0.2, 0.1))
+    counts = draws(words, mix_of(sense=0.3, radical=0.2, null=0.1))
     names = captions_of(RECORDS[3])["radical"]
     expected = Counter({"illness, sickness; disease": 0.4, NULL_CAPTION: 0.1})
     for sense in ("illness, sickness", "disease"):
@@ -71,7 +76,7 @@ def test_captions_come_as_often_as_the_mix_says(words):
 )
 def test_glosses_and_kinds_come_where_there_are_some(tmp_path, tiny_text_encoder, kind, more):
     words = build_words(all_captions(RECORDS, more), tiny_text_encoder, tmp_path)
-    mix = CaptionMix(sense=0, radical=0, null=0.2, **{kind: 0.5})
+    mix = mix_of(null=0.2, **{kind: 0.5})
     counts = draws(words, mix)  # without any, the whole caption has their share
     assert set(counts) == {"illness, sickness; disease", NULL_CAPTION}
     assert counts[NULL_CAPTION] / 4000 == pytest.approx(0.2, abs=0.03)
@@ -85,7 +90,7 @@ def test_captions_have_the_name_of_their_radical_before_them_as_often_as_asked(
     tmp_path, tiny_text_encoder
 ):
     words = build_words(all_captions(RECORDS, named=True), tiny_text_encoder, tmp_path)
-    counts = draws(words, CaptionMix(sense=0, radical=0.4, null=0.2, named=0.25))
+    counts = draws(words, mix_of(radical=0.4, null=0.2, named=0.25))
     whole, names = RECORDS[3].caption, captions_of(RECORDS[3])["radical"]
     for text, share in [(whole, 0.4), *((name, 0.4 / len(names)) for name in names)]:
         assert counts[text] / 4000 == pytest.approx(0.75 * share, abs=0.03), text
@@ -97,7 +102,7 @@ def test_captions_have_the_name_of_their_radical_before_them_as_often_as_asked(
 def test_a_caption_that_a_name_would_make_too_long_stays_without(tmp_path, tiny_text_encoder):
     words = build_words(all_captions(RECORDS, named=True), tiny_text_encoder, tmp_path)
     whole = RECORDS[3].caption
-    mix = CaptionMix(sense=0, radical=0, null=0, named=1, longest=words.length(whole))
+    mix = mix_of(named=1, longest=words.length(whole))
     assert set(draws(words, mix)) == {whole}
 
 
@@ -111,7 +116,7 @@ def test_layouts_are_texts_of_their_own():
 
 def test_layouts_come_as_often_as_asked(tmp_path, tiny_text_encoder):
     words = build_words(all_captions(RECORDS, PLACED), tiny_text_encoder, tmp_path)
-    mix = CaptionMix(sense=0, radical=0, null=0.2, layout=0.25)
+    mix = mix_of(null=0.2, layout=0.25)
     whole = RECORDS[3].caption
     expected = {
         NULL_CAPTION: 0.2,  # and nothing behind it
@@ -129,28 +134,26 @@ def test_a_layout_is_left_out_where_there_is_no_room(tmp_path, tiny_text_encoder
     words = build_words(all_captions(RECORDS, PLACED), tiny_text_encoder, tmp_path)
     whole = RECORDS[3].caption
     longest = words.length(whole) + words.length("enclosed")
-    mix = {"sense": 0.0, "radical": 0.0, "null": 0.0, "layout": 1.0}
     for most, kept in ((longest, f"{whole}; enclosed"), (longest - 1, whole)):
-        assert set(draws(words, CaptionMix(**mix, longest=most), 20, PLACED)) == {kept}
+        assert set(draws(words, mix_of(layout=1.0, longest=most), 20, PLACED)) == {kept}
 
 
 def test_more_words_are_read_only_where_they_are_asked_for(monkeypatch):
     for name in ("load_glosses", "load_kinds", "load_layouts"):
         monkeypatch.setattr(naming, name, lambda: pytest.fail("not asked for"))
-    assert MoreWords.load(CaptionMix()) == MoreWords({}, {}, {})
+    assert MoreWords.load(mix_of(sense=0.5)) == MoreWords({}, {}, {})
 
 
 def test_a_kind_that_the_evaluation_asks_for_goes_with_all_its_words(monkeypatch):
     kinds = {104: (("flu", "influenza"), ("asthma",), ("swimmer's itch",)), 196: (("penguins",),)}
     monkeypatch.setattr(naming, "load_kinds", lambda: kinds)
-    assert MoreWords.load(CaptionMix(kind=0.1)).kinds == {104: ["asthma"], 196: []}
+    assert MoreWords.load(mix_of(kind=0.1)).kinds == {104: ["asthma"], 196: []}
 
 
 def test_a_caption_too_long_gives_way_to_its_senses(words):
     whole, length = RECORDS[3].caption, words.length(RECORDS[3].caption)
-    mix = {"sense": 0.0, "radical": 0.0, "null": 0.5}
-    assert set(draws(words, CaptionMix(**mix, longest=length))) == {whole, NULL_CAPTION}
-    counts = draws(words, CaptionMix(**mix, longest=length - 1))
+    assert set(draws(words, mix_of(null=0.5, longest=length))) == {whole, NULL_CAPTION}
+    counts = draws(words, mix_of(null=0.5, longest=length - 1))
     assert set(counts) == {"illness, sickness", "disease", NULL_CAPTION}
     assert counts[NULL_CAPTION] / 4000 == pytest.approx(0.5, abs=0.03)
     assert counts["disease"] / 4000 == pytest.approx(0.25, abs=0.03)
@@ -170,7 +173,7 @@ def test_a_length_that_no_batch_can_have_is_refused(longest):
 @pytest.mark.parametrize(
     ("shares", "said"),
     [
-        ({"sense": 0.6, "kind": 0.3, "radical": 0.2}, "come to 1.2: at most 1"),
+        ({"sense": 0.6, "kind": 0.3, "radical": 0.3}, "come to 1.2: at most 1"),
         ({"gloss": -0.1}, "a share of -0.1 for gloss"),
         ({"named": 1.5}, "a share of 1.5 for named"),
         ({"layout": -1}, "a share of -1 for layout"),
@@ -178,6 +181,6 @@ def test_a_length_that_no_batch_can_have_is_refused(longest):
     ],
 )
 def test_shares_that_are_none_are_refused(shares, said):
-    CaptionMix(sense=0.6, kind=0.2, radical=0.1, null=0.1, named=1, layout=1)
+    mix_of(sense=0.6, kind=0.2, radical=0.1, null=0.1, named=1, layout=1)
     with pytest.raises(ValueError, match=said):
-        CaptionMix(**shares)
+        mix_of(**shares)

@@ -25,7 +25,7 @@ from diffusion.pipeline import NULL_CAPTION, to_pil
 from diffusion.process import PREDICTIONS, PROCESSES
 from diffusion.request import Request
 from diffusion.samplers import SAMPLERS
-from diffusion.training.caches import NOTHING, build_words
+from diffusion.training.data import NOTHING, build_words
 
 LONG = "a large fish of the sea and a bird of the mountain and the dragon of the fire"
 

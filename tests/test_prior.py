@@ -14,9 +14,8 @@ from autoencoder.data.glyphs import record
 from autoencoder.pretrained import WeightsError
 from conditioning.radicals import RADICALS
 from diffusion.prior import PriorConfig, RadicalPrior
-from diffusion.training.caches import WordCache
 from diffusion.training.captions import CaptionMix, MoreWords, all_captions
-from diffusion.training.data import LatentDataset
+from diffusion.training.data import LatentDataset, WordCache
 from diffusion.training.prior import expected_counts, fit_prior, log_frequency
 
 TINY = PriorConfig(text_width=16, hidden=24)
@@ -139,12 +138,12 @@ MORE = MoreWords({"鵝": ["goose (Anser)"]}, {196: ["penguin", "swan", "raptor"]
 
 def test_counts_are_what_draws_of_captions_come_to():
     """Against the data set that the denoiser is trained on, over many draws."""
-    mix = CaptionMix(sense=0.3, radical=0.15, null=0.1, gloss=0.2, kind=0.1)
+    mix = CaptionMix(0.3, 0.15, 0.1, gloss=0.2, kind=0.1, named=0, layout=0)
     texts, counts = expected_counts(RECORDS, mix, MORE)
     words = all_captions(RECORDS, MORE)
     cache = WordCache(torch.zeros(len(words), 1), torch.arange(len(words) + 1), words)
     samples = LatentDataset([0, 1, 2, 3], RECORDS, cache, mix, MORE)
-    draws = 4000
+    draws = 1000
     seen = Counter(
         (samples.caption(Draw(row, seed)), RECORDS[row].radical)
         for row in range(len(RECORDS))
@@ -166,7 +165,7 @@ def test_where_words_say_nothing_the_prior_is_how_often_a_radical_is():
     counts[:, 84], counts[:, 139] = 3.0, 1.0
     config = replace(TINY, dropout=0.0)
     prior = fit_prior(
-        pooled, counts, config, epochs=300, learning_rate=0.1, weight_decay=0.0, noise=0.0
+        pooled, counts, config, epochs=100, learning_rate=0.1, weight_decay=0.0, noise=0.0
     )
     chances = prior.probabilities(pooled[:1])[0]
     assert float(chances[84]) == pytest.approx(0.75, abs=0.02)

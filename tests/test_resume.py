@@ -38,7 +38,6 @@ STAGES = {
     ],
     "diffusion": [
         *TINY["diffusion"],
-        "--model.muon=true",
         "--trainer.val_check_interval=4",
     ],
 }

