@@ -85,8 +85,8 @@ def main(
         raise ValueError("--captions and --undefined: give one of them")
     check_writable(out, folder=True)
     # Imported late: torch takes seconds, and --help needs none of it.
-    from autoencoder.data.fonts import default_font
-    from autoencoder.data.glyphs import held_out, record, write_glyphs
+    from autoencoder.data.fonts import default_font, write_glyphs
+    from autoencoder.data.glyphs import held_out, record
     from conditioning.captions import (
         load_captions,
         load_entries,

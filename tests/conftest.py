@@ -23,8 +23,8 @@ from torch import nn
 from transformers import T5Config, T5EncoderModel
 
 from autoencoder import Autoencoder, AutoencoderConfig
-from autoencoder.data.fonts import Font, default_font, load_font
-from autoencoder.data.glyphs import held_out, record, write_glyphs
+from autoencoder.data.fonts import Font, default_font, load_font, write_glyphs
+from autoencoder.data.glyphs import held_out, record
 from conditioning import TextEncoder, captions
 from diffusion import GlyphPipeline
 from diffusion.benchmark import others
@@ -55,6 +55,7 @@ TINY = {
         "--model.config.encoder_blocks=[1,1]",
         "--model.config.decoder_blocks=[1,1]",
         "--model.loss.perceptual=edges",
+        "--model.compile=false",
     ],
     "diffusion": [
         "--data.autoencoder=tiny",

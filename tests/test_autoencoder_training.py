@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 
 from autoencoder import Autoencoder
 from autoencoder.batches import Draw
-from autoencoder.data.fonts import default_font
-from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, write_glyphs
+from autoencoder.data.fonts import default_font, write_glyphs
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord
 from autoencoder.loss import LossConfig
 from autoencoder.training import (
     AutoencoderModule,

@@ -7,8 +7,8 @@ import pytest
 from scipy.ndimage import binary_dilation
 
 from autoencoder.data.composites import Cut, compose, cut_glyphs, make_composites, pair_cuts
-from autoencoder.data.fonts import GlyphError, default_font
-from autoencoder.data.glyphs import GlyphDataset, record, write_glyphs
+from autoencoder.data.fonts import GlyphError, default_font, write_glyphs
+from autoencoder.data.glyphs import GlyphDataset, record
 from autoencoder.readers.recognizer import Recognizer
 from conditioning.captions import load_entries
 from conditioning.radicals import forms

@@ -12,8 +12,8 @@ import torch
 from conftest import SCRIPTS, make_prior, make_text_encoder
 from test_fonts import build_font
 
-from autoencoder.data.fonts import GlyphError, default_font
-from autoencoder.data.glyphs import GlyphDataset, record, write_glyphs
+from autoencoder.data.fonts import GlyphError, default_font, write_glyphs
+from autoencoder.data.glyphs import GlyphDataset, record
 from conditioning.sources.tables import LARGEST, read_table
 from conditioning.sources.unihan import read_unihan
 from diffusion import GlyphPipeline

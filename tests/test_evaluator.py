@@ -13,8 +13,8 @@ from conftest import SCRIPTS, make_pipeline
 from PIL import Image
 
 from autoencoder import loss, similarity
-from autoencoder.data.fonts import default_font
-from autoencoder.data.glyphs import GlyphDataset, record, write_glyphs
+from autoencoder.data.fonts import default_font, write_glyphs
+from autoencoder.data.glyphs import GlyphDataset, record
 from autoencoder.readers.reader import RadicalReader
 from autoencoder.readers.recognizer import Recognizer
 from conditioning.captions import load_entries

@@ -8,8 +8,8 @@ import pytest
 from conftest import files, make_pipeline
 from PIL import Image
 
-from autoencoder.data.fonts import default_font
-from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, write_glyphs
+from autoencoder.data.fonts import default_font, write_glyphs
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord
 from conditioning.captions import load_entries
 from conditioning.sources.dictionaries import load_layouts
 from diffusion.pictures import LABEL, MARGIN

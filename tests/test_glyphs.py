@@ -8,8 +8,8 @@ import pytest
 import torch
 from test_fonts import build_font, ink
 
-from autoencoder.data.fonts import EM, SIZE, GlyphError, default_font, draw_glyph
-from autoencoder.data.glyphs import GlyphDataset, held_out, record, write_glyphs
+from autoencoder.data.fonts import EM, SIZE, GlyphError, default_font, draw_glyph, write_glyphs
+from autoencoder.data.glyphs import GlyphDataset, held_out, record
 from conditioning.captions import load_entries
 
 MIDDLE = (SIZE - 1) / 2

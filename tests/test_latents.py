@@ -6,8 +6,8 @@ from conftest import make_autoencoder, make_text_encoder
 
 from autoencoder import Autoencoder
 from autoencoder.batches import Draw
-from autoencoder.data.fonts import GlyphError, default_font
-from autoencoder.data.glyphs import GlyphDataset, record, write_glyphs
+from autoencoder.data.fonts import GlyphError, default_font, write_glyphs
+from autoencoder.data.glyphs import GlyphDataset, record
 from conditioning import TextEncoder
 from diffusion.pipeline import NULL_CAPTION
 from diffusion.training.captions import CaptionMix

@@ -6,8 +6,8 @@ import pytest
 import torch
 from conftest import quiet_trainer
 
-from autoencoder.data.fonts import GlyphError, default_font
-from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, write_glyphs
+from autoencoder.data.fonts import GlyphError, default_font, write_glyphs
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord
 from autoencoder.readers.reader import RadicalReader, ReaderConfig
 from autoencoder.readers.reader_training import ReaderData, ReaderModule
 

@@ -9,8 +9,8 @@ import torch.nn.functional as F
 from conftest import quiet_trainer
 
 from autoencoder.batches import Draw
-from autoencoder.data.fonts import GlyphError, default_font
-from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, write_glyphs
+from autoencoder.data.fonts import GlyphError, default_font, write_glyphs
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord
 from autoencoder.readers.reader import RadicalReader
 from autoencoder.readers.recognizer import Recognizer, RecognizerConfig
 from autoencoder.readers.recognizer_training import (

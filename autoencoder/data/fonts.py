@@ -1,4 +1,4 @@
-"""Fonts, and a character drawn by one.
+"""Fonts, and characters drawn by one.
 
 A glyph is drawn by its em box, the square that every Chinese character of a font is designed in,
 and not by its ink: a scribe puts the dot of 丶 in a certain place of the square, and so do we.
@@ -6,21 +6,22 @@ and not by its ink: a scribe puts the dot of 丶 in a certain place of the squar
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import struct
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from autoencoder.data.glyphs import GlyphError, GlyphRecord, write_folder
+
 SIZE = 128  # pixels
 EM = 122 / 128  # the em box as a part of the image: some strokes reach a little out of the box
 REGULAR = 400  # the OpenType weight called Regular
-
-
-class GlyphError(ValueError):
-    """A font or a data folder that cannot be used: what is wrong, and what to do."""
 
 
 def default_font() -> Path:
@@ -117,3 +118,65 @@ def draw_glyph(character: str, font: Font, size: int = SIZE) -> np.ndarray:
     baseline = (size - em) / 2 + font.ascent * em
     ImageDraw.Draw(image).text((x, baseline), character, fill=255, font=font.face, anchor="ls")
     return np.asarray(image)
+
+
+@dataclass(frozen=True)
+class GlyphCounts:
+    """What `write_glyphs` made of the characters given to it."""
+
+    glyphs: int
+    missing: int  # characters that the font lacks, or leaves blank
+    clipped: int  # glyphs with ink in the outermost row or column of pixels
+    train: int
+    test: int
+    radicals: int  # different radicals among the glyphs
+
+
+def write_glyphs(
+    folder: str | Path,
+    records: Iterable[GlyphRecord],
+    font_path: str | Path,
+    index: int = 0,
+    size: int = SIZE,
+    advance: Callable[[], object] = lambda: None,
+) -> GlyphCounts:
+    """Draws every record that the font has into a folder that `GlyphDataset` reads.
+
+    `advance` is called once a record. Raises GlyphError for a font without Chinese.
+    """
+    if not 16 <= size <= 1024:
+        raise GlyphError(f"glyphs cannot be {size} pixels wide: choose a size from 16 to 1024")
+    records = list(records)
+    font = load_font(font_path, index, size * EM)
+    covered = sum(ord(record.character) in font.characters for record in records)
+    if not covered:
+        raise GlyphError(f"{font_path} ({font.name}) has no Chinese: name a Chinese font")
+    images = np.empty((covered, size, size), np.uint8)
+    kept: list[GlyphRecord] = []
+    for record in records:
+        if ord(record.character) in font.characters:
+            # The row is written over if this glyph turns out blank.
+            images[len(kept)] = draw_glyph(record.character, font, size)
+            if images[len(kept)].any():
+                kept.append(record)
+        advance()
+    images = images[: len(kept)]
+    edges = images[:, [0, -1]].any((1, 2)) | images[:, :, [0, -1]].any((1, 2))
+    splits = Counter(record.split for record in kept)
+    counts = GlyphCounts(
+        glyphs=len(kept),
+        missing=len(records) - len(kept),
+        clipped=int(edges.sum()),
+        train=splits["train"],
+        test=splits["test"],
+        radicals=len({record.radical for record in kept}),
+    )
+    sha256 = hashlib.sha256(Path(font_path).read_bytes()).hexdigest()
+    about = {
+        "font": {"name": font.name, "index": index, "sha256": sha256},
+        "size": size,
+        "em": EM,
+        "counts": asdict(counts),
+    }
+    write_folder(folder, images, kept, about)
+    return counts

@@ -1,13 +1,16 @@
-"""Glyph images: from a font to a folder of pixels, and from the folder to a dataset."""
+"""Glyphs in a folder: their pixels, what is known of each, and the dataset that reads both.
+
+A folder holds glyphs.npy, uint8 `(count, size, size)`, 255 = ink; glyphs.tsv, a `GlyphRecord` a
+line; and glyphs.json, what the glyphs were made from.
+"""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import json
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence, Set
-from dataclasses import asdict, astuple, dataclass, fields
+from collections.abc import Iterable, Sequence, Set
+from dataclasses import astuple, dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
@@ -15,10 +18,14 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from autoencoder.data.fonts import EM, SIZE, GlyphError, draw_glyph, load_font
+from autoencoder.files import atomic
 
 HELD_OUT = 0.05
 SPLITS = ("train", "test")
+
+
+class GlyphError(ValueError):
+    """A font or a data folder that cannot be used: what is wrong, and what to do."""
 
 
 @dataclass(frozen=True)
@@ -47,93 +54,26 @@ def record(character: str, radical: int, strokes: int, caption: str) -> GlyphRec
     return GlyphRecord(character, radical, strokes, SPLITS[held_out(caption)], caption)
 
 
-# ---- the folder ----------------------------------------------------------------------------------
+def write_folder(
+    folder: str | Path, images: np.ndarray, records: Sequence[GlyphRecord], about: dict
+) -> None:
+    """Writes a folder that `GlyphDataset` reads: always whole, as it was or new.
 
-
-@dataclass(frozen=True)
-class GlyphCounts:
-    """What `write_glyphs` made of the characters given to it."""
-
-    glyphs: int
-    missing: int  # characters that the font lacks, or leaves blank
-    clipped: int  # glyphs with ink in the outermost row or column of pixels
-    train: int
-    test: int
-    radicals: int  # different radicals among the glyphs
-
-
-def write_glyphs(
-    folder: str | Path,
-    records: Iterable[GlyphRecord],
-    font_path: str | Path,
-    index: int = 0,
-    size: int = SIZE,
-    advance: Callable[[], object] = lambda: None,
-) -> GlyphCounts:
-    """Draws every record that the font has, and writes glyphs.npy, glyphs.tsv and glyphs.json.
-
-    `advance` is called once a record. Each file is written under a temporary name and renamed, so
-    that what lies in `folder` is always whole. Raises GlyphError for a font without Chinese.
+    Args:
+        images: uint8 `(count, size, size)`, 255 = ink.
+        records: one a glyph.
+        about: `size`, `counts` with the number of `glyphs`, and where they come from. Latents are
+            cached under it, so other pixels need another one.
     """
-    if not 16 <= size <= 1024:
-        raise GlyphError(f"glyphs cannot be {size} pixels wide: choose a size from 16 to 1024")
-    folder, records = Path(folder), list(records)
-    font = load_font(font_path, index, size * EM)
-    covered = sum(ord(record.character) in font.characters for record in records)
-    if not covered:
-        raise GlyphError(f"{font_path} ({font.name}) has no Chinese: name a Chinese font")
-    folder.mkdir(parents=True, exist_ok=True)
-    images = np.empty((covered, size, size), np.uint8)
-    kept: list[GlyphRecord] = []
-    for record in records:
-        if ord(record.character) in font.characters:
-            # The row is written over if this glyph turns out blank.
-            images[len(kept)] = draw_glyph(record.character, font, size)
-            if images[len(kept)].any():
-                kept.append(record)
-        advance()
-    images = images[: len(kept)]
-    edges = images[:, [0, -1]].any((1, 2)) | images[:, :, [0, -1]].any((1, 2))
-    splits = Counter(record.split for record in kept)
-    counts = GlyphCounts(
-        glyphs=len(kept),
-        missing=len(records) - len(kept),
-        clipped=int(edges.sum()),
-        train=splits["train"],
-        test=splits["test"],
-        radicals=len({record.radical for record in kept}),
-    )
-    sha256 = hashlib.sha256(Path(font_path).read_bytes()).hexdigest()
-    about = {
-        "font": {"name": font.name, "index": index, "sha256": sha256},
-        "size": size,
-        "em": EM,
-        "counts": asdict(counts),
-    }
-    _write_folder(folder, images, kept, about)
-    return counts
-
-
-def _write_folder(folder: Path, images: np.ndarray, records: list[GlyphRecord], about: dict):
-    names = ("glyphs.npy", "glyphs.tsv", "glyphs.json")
-    temporary = [folder / f".{name}.part" for name in names]
-    try:
-        with temporary[0].open("wb") as file:
-            np.save(file, images)
-        with temporary[1].open("w", encoding="utf-8", newline="") as file:
+    index, table, pixels = (Path(folder) / f"glyphs.{end}" for end in ("json", "tsv", "npy"))
+    with atomic(index) as new_index, atomic(table) as new_table, atomic(pixels) as new_pixels:
+        np.save(new_pixels, images)
+        with new_table.open("w", encoding="utf-8", newline="") as file:
             file.write("\t".join(field.name for field in fields(GlyphRecord)) + "\n")
             file.writelines("\t".join(map(str, astuple(record))) + "\n" for record in records)
-        temporary[2].write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
+        new_index.write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", "utf-8")
         # Without glyphs.json there is no data, so a stop between two renames mixes no two runs.
-        (folder / "glyphs.json").unlink(missing_ok=True)
-        for path, name in zip(temporary, names, strict=True):
-            path.replace(folder / name)
-    finally:
-        for path in temporary:
-            path.unlink(missing_ok=True)
-
-
-# ---- the dataset ---------------------------------------------------------------------------------
+        index.unlink(missing_ok=True)
 
 
 class GlyphDataset(Dataset):
