@@ -2,12 +2,16 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 from conftest import (
     DENOISER,
+    FEW,
+    QUIET,
+    TINY,
     UNET,
     make_autoencoder,
     make_denoiser,
@@ -318,3 +322,14 @@ def test_encoders_that_the_denoiser_cannot_read_are_refused(tmp_path, name, made
 def test_a_denoiser_is_trained_further_whatever_the_options_say(tmp_path):
     folder = make_denoiser(config=UNET).save_pretrained(tmp_path)
     assert DiffusionModule("dit", start=folder).denoiser.config == UNET
+
+
+def test_without_a_compiler_a_training_warns_and_goes_on(script, training_folder, monkeypatch):
+    for name in ("data", "tiny", "text"):
+        Path(name).symlink_to(training_folder / name)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    options = [*QUIET, *FEW, *TINY["diffusion"], "--trainer.logger=false", "--trainer.max_steps=1"]
+    result = script("train_diffusion.py", *options, "--model.compile=true", "--model.out=out")
+    assert result.code == 0, result.err
+    assert result.err.count("warning: no C++ compiler") == 1
+    assert Path("out/model.safetensors").exists()

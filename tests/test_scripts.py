@@ -149,6 +149,7 @@ def test_from_font_to_glyphs_by_the_command_lines(script, few_characters, wordne
         "--model.config.encoder_blocks=[1,1]",
         "--model.config.decoder_blocks=[1,1]",
         "--model.loss.perceptual=edges",
+        "--model.compile=false",
         "--model.out=autoencoder",
     )
     assert "wrote autoencoder" in made
@@ -172,6 +173,8 @@ def test_from_font_to_glyphs_by_the_command_lines(script, few_characters, wordne
         "--data.batch_size=16",
         "--data.autoencoder=autoencoder",
         "--data.text_encoder=text_encoder",
+        "--model.compile=false",
+        "--model.denoiser=dit",
         "--model.dit.width=64",
         "--model.dit.depth=1",
         "--model.dit.hidden=64",
@@ -186,7 +189,7 @@ def test_from_font_to_glyphs_by_the_command_lines(script, few_characters, wordne
         "--data.batch_size=16",
         "--data.autoencoder=autoencoder",
         "--data.text_encoder=text_encoder",
-        "--model.denoiser=unet",
+        "--model.compile=false",
         "--model.unet.widths=[32,32]",
         "--model.unet.process=cosine",
         "--model.unet.prediction=v",
