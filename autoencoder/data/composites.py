@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from scipy.ndimage import label
-from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, write_folder
