@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from conditioning.prompts import read_lines, shortened  # noqa: F401
+from conditioning.prompts import read_lines, shortened, split  # noqa: F401
 from conditioning.radicals import radical
 from conditioning.sources.unihan import read_files, read_unihan
 
@@ -111,11 +111,6 @@ def load_captions(path: str | Path, source: Path | None = None) -> list[Entry]:
 def _number(radical_strokes: str) -> int:
     """Of "167'.4", 167: the radical, here in its simplified form, and four more strokes."""
     return int(re.match(r"\d+", radical_strokes).group())
-
-
-def senses(caption: str) -> list[str]:
-    """The glosses of a caption: its parts between semicolons, outside parentheses."""
-    return [part for part in _split(caption, ";") if part]
 
 
 def _resolve(character: str, cleaned: dict[str, Cleaned], seen: frozenset = frozenset()) -> str:
@@ -217,13 +212,13 @@ def clean(definition: str) -> Cleaned:
     if re.search(_MARK, text):
         text = _CONTRAST.sub(" ", _REFERENCE.sub(refer, text))
     text = _RADICAL.sub(refer_to_radical, text)
-    text = "; ".join(", ".join(_pieces(sense)) for sense in _split(text, ";"))
+    text = "; ".join(", ".join(_pieces(sense)) for sense in split(text, ";"))
     return _tidy(text), tuple(dict.fromkeys(targets))
 
 
 def _pieces(sense: str) -> Iterator[str]:
     """The comma-separated parts of a sense without Chinese, and without what hung on it."""
-    for piece in _split(sense, ","):
+    for piece in split(sense, ","):
         if re.search(_MARK, piece):
             piece = re.sub(_MARKS, " ", piece).strip(" .")
             piece = re.sub(r"^is (?:the )?", "", piece)
@@ -241,9 +236,9 @@ def _tidy(text: str) -> str:
     text = re.sub(r"\s*--+\s*", " - ", text)
     said: set[str] = set()
     kept = []
-    for sense in _split(text, ";"):
+    for sense in split(text, ";"):
         pieces = []
-        for piece in map(_strip, _split(sense, ",")):
+        for piece in map(_strip, split(sense, ",")):
             key = piece.casefold()
             if piece and (key == "etc." or key not in said):
                 said.add(key)
@@ -265,20 +260,6 @@ def _strip(text: str) -> str:
     if text.endswith(".") and not re.search(r"\b(?:etc|B\.C|A\.D|a\.m|p\.m|sp|var)\.$", text):
         text = text[:-1]
     return text.strip(" ,;:")
-
-
-def _split(text: str, separator: str) -> list[str]:
-    """`text` split where `separator` stands outside parentheses; the parts are stripped."""
-    if "(" not in text:
-        return [part.strip() for part in text.split(separator)]
-    parts, depth = [""], 0
-    for character in text:
-        depth += (character == "(") - (character == ")")
-        if character == separator and depth == 0:
-            parts.append("")
-        else:
-            parts[-1] += character
-    return [part.strip() for part in parts]
 
 
 def _balance(text: str) -> str:

@@ -43,6 +43,25 @@ class Prompt:
         return "; ".join(self.texts)
 
 
+def senses(caption: str) -> list[str]:
+    """The glosses of a caption: its parts between semicolons, outside parentheses."""
+    return [part for part in split(caption, ";") if part]
+
+
+def split(text: str, separator: str) -> list[str]:
+    """`text` split where `separator` stands outside parentheses; the parts are stripped."""
+    if "(" not in text:
+        return [part.strip() for part in text.split(separator)]
+    parts, depth = [""], 0
+    for character in text:
+        depth += (character == "(") - (character == ")")
+        if character == separator and depth == 0:
+            parts.append("")
+        else:
+            parts[-1] += character
+    return [part.strip() for part in parts]
+
+
 def shortened(text: str, most: int = 60) -> str:
     """A text of at most `most` characters to show in a message, cut off where it is longer."""
     return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -12,8 +12,8 @@ from conditioning.captions import (
     load_captions,
     load_entries_and_counts,
     load_undefined,
-    senses,
 )
+from conditioning.prompts import senses
 from conditioning.sources.unihan import BLOCKS, read_unihan
 
 

@@ -5,7 +5,8 @@ import pytest
 from autoencoder.data.glyphs import held_out
 from conditioning.captions import load_entries
 from conditioning.distillation.corpus import WORDNET
-from conditioning.sources.kinds import build_kinds, load_kinds
+from conditioning.sources.kinds import build_kinds
+from conditioning.sources.tables import load_kinds
 
 # A beast, two kinds of it and one of each of theirs; two words of two meanings; a circle of two.
 NOUNS = """\

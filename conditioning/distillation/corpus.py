@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from conditioning.captions import senses
 from conditioning.distillation.vocabulary import count_words
+from conditioning.prompts import senses
 
 WORDNET = Path("/usr/share/wordnet")
 PARTS_OF_SPEECH = ("noun", "verb", "adj", "adv")

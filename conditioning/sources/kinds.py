@@ -8,14 +8,11 @@ many kinds: WordNet knows 131 usual words for birds. A denoiser that meets them 
 from __future__ import annotations
 
 import lzma
-from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 from conditioning.distillation.corpus import WORDNET, load_corpus, load_senses, load_synsets
-from conditioning.sources.tables import read_table
-
-TABLE = Path(__file__).with_name("kinds.tsv.xz")
+from conditioning.sources.tables import KINDS
 
 # The meanings of WordNet whose kinds are written with a radical, as word, part of speech and sense.
 # What lies below two of them belongs to the nearer one: a horse is a beast, and written as a horse.
@@ -102,19 +99,7 @@ _ROOTS = """\
 """
 
 
-def load_kinds(path: Path = TABLE) -> dict[int, tuple[tuple[str, ...], ...]]:
-    """By a radical's number, the meanings that it fits, each as its words: "wolf", "to wolf".
-
-    Raises ValueError, in one line, for a file that is damaged.
-    """
-    kinds = defaultdict(list)
-    for line in read_table(path).splitlines():
-        number, *words = line.split("\t")
-        kinds[int(number)].append(tuple(words))
-    return {number: tuple(meanings) for number, meanings in kinds.items()}
-
-
-def build_kinds(captions: Sequence[str], wordnet: Path = WORDNET, path: Path = TABLE) -> int:
+def build_kinds(captions: Sequence[str], wordnet: Path = WORDNET, path: Path = KINDS) -> int:
     """Writes the table that `load_kinds` reads, from WordNet's files, and returns its length.
 
     Args:

@@ -1,10 +1,12 @@
-"""Tables and lists of words, whatever has become of them on the way."""
+"""The tables that ship, read with checks for damage."""
 
 from __future__ import annotations
 
 import lzma
+from collections import defaultdict
 from pathlib import Path
 
+KINDS = Path(__file__).with_name("kinds.tsv.xz")
 LARGEST = 32 * 2**20  # bytes, unpacked
 MEMORY = 256 * 2**20  # bytes that unpacking may take
 
@@ -23,3 +25,15 @@ def read_table(path: Path) -> str:
         return data.decode("utf-8")
     except (lzma.LZMAError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}): install or build it again") from None
+
+
+def load_kinds(path: Path = KINDS) -> dict[int, tuple[tuple[str, ...], ...]]:
+    """By a radical's number, the meanings that it fits, each as its words: "wolf", "to wolf".
+
+    Raises ValueError, in one line, for a file that is damaged.
+    """
+    kinds = defaultdict(list)
+    for line in read_table(path).splitlines():
+        number, *words = line.split("\t")
+        kinds[int(number)].append(tuple(words))
+    return {number: tuple(meanings) for number, meanings in kinds.items()}

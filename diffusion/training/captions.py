@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from autoencoder.data.glyphs import GlyphRecord
-from conditioning.captions import senses
+from conditioning.prompts import senses
 from conditioning.radicals import radical
 from conditioning.sources.dictionaries import load_glosses, load_layouts
-from conditioning.sources.kinds import load_kinds
+from conditioning.sources.tables import load_kinds
 from diffusion.evaluation.words import load_words, mentions
 from diffusion.pipeline import NULL_CAPTION
 
