@@ -25,14 +25,7 @@ from autoencoder.optim import Muon
 from diffusion import GlyphPipeline
 from diffusion.networks.dit import DiT
 from diffusion.networks.unet import UNet
-from diffusion.process import (
-    PREDICTIONS,
-    PROCESSES,
-    TIMES,
-    WEIGHTINGS,
-    denoising_loss,
-    logit_normal_times,
-)
+from diffusion.process import PROCESSES, TIMES, WEIGHTINGS, denoising_loss, logit_normal_times
 from diffusion.training.denoiser import EMA, DiffusionModule, average
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice on loaders and hardware
@@ -230,9 +223,11 @@ def test_rates_rise_and_fall_and_every_weight_has_one(module, tmp_path):
 
 
 @pytest.mark.parametrize("denoiser", ["dit", "unet"])
-@pytest.mark.parametrize("prediction", PREDICTIONS)
-@pytest.mark.parametrize("process", PROCESSES)
-def test_any_combination_can_be_trained(denoiser, process, prediction):
+@pytest.mark.parametrize(
+    ("process", "prediction"),
+    [("flow", "velocity"), ("cosine", "v"), ("linear", "noise"), ("cosine", "x_0")],
+)
+def test_a_module_trains_what_its_settings_say(denoiser, process, prediction):
     generator = torch.Generator().manual_seed(0)
     batch = torch.randn(32, 4, 8, 8, generator=generator), *words(32)
     noise = torch.randn(batch[0].shape, generator=generator)

@@ -89,7 +89,7 @@ def test_further_glyphs_are_learnt_from_by_their_radicals_and_never_held_out(fol
     with torch.no_grad():
         truth = make_autoencoder().encode(GlyphDataset(more).images(range(3)))
     torch.testing.assert_close(data.latents[train.rows[5:]], truth, atol=1e-3, rtol=1e-3)
-    captions = {train.caption(Draw(row, seed)) for row in (5, 6, 7) for seed in range(200)}
+    captions = {train.texts(Draw(row, seed))[0] for row in (5, 6, 7) for seed in range(200)}
     assert captions == {NULL_CAPTION, "gold", "metal", "gold; metal", "gold; gold"}
 
 

@@ -145,7 +145,7 @@ def test_counts_are_what_draws_of_captions_come_to():
     samples = LatentDataset([0, 1, 2, 3], RECORDS, cache, mix, MORE)
     draws = 1000
     seen = Counter(
-        (samples.caption(Draw(row, seed)), RECORDS[row].radical)
+        (samples.texts(Draw(row, seed))[0], RECORDS[row].radical)
         for row in range(len(RECORDS))
         for seed in range(draws)
     )

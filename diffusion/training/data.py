@@ -171,41 +171,29 @@ class LatentDataset(Dataset):
     def __getitem__(self, draw: Draw | int) -> tuple[int, list[str]]:
         if self.mix is None:
             return self.rows[draw], [self.records[draw].caption]
-        caption = self.caption(draw)
-        return self.rows[draw.row], [caption, *self.layout(draw, caption)]
+        return self.rows[draw.row], self.texts(draw)
 
-    def caption(self, draw: Draw) -> str:
-        """The caption that the mix and the seed of the draw choose."""
-        record = self.records[draw.row]
-        kind, pick, named, _ = _chances(draw)
-        if kind < self.mix.null:
-            return NULL_CAPTION
+    def texts(self, draw: Draw) -> list[str]:
+        """The caption that the mix and the seed of the draw choose, and perhaps a layout."""
+        record, mix, length = self.records[draw.row], self.mix, self.words.length
+        generator = torch.Generator().manual_seed(draw.seed)
+        kind, pick, named, placed = torch.rand(4, generator=generator).tolist()
+        if kind < mix.null:
+            return [NULL_CAPTION]
         texts = captions_of(record, self.more)
-        shares = self.mix.shares(texts)
+        short = {k: [one for one in texts[k] if length(one) <= mix.longest] for k in texts}
+        shares = mix.shares(texts)
         ends = zip(shares, accumulate(shares.values()), strict=True)
-        name = next((name for name, end in ends if kind - self.mix.null < end), "caption")
-        found = self._short(texts[name]) or self._short(texts["caption"])
-        found = found or self._short(texts["sense"]) or texts["radical"]
+        name = next((name for name, end in ends if kind - mix.null < end), "caption")
+        found = short[name] or short["caption"] or short["sense"] or texts["radical"]
         text = found[int(pick * len(found))]
-        if named >= self.mix.named:
-            return text
-        return (self._short([radical(record.radical).before(text)]) or [text])[0]
-
-    def layout(self, draw: Draw, caption: str) -> list[str]:
-        """The layout, where the mix and the seed of the draw add it and it fits."""
-        text = self.more.layouts.get(self.records[draw.row].character)
-        if caption == NULL_CAPTION or text is None or _chances(draw)[3] >= self.mix.layout:
-            return []
-        length = self.words.length(caption) + self.words.length(text)
-        return [text] if length <= self.mix.longest else []
-
-    def _short(self, texts: list[str]) -> list[str]:
-        return [text for text in texts if self.words.length(text) <= self.mix.longest]
-
-
-def _chances(draw: Draw) -> list[float]:
-    """Four numbers in [0, 1), which choose the texts of a draw."""
-    return torch.rand(4, generator=torch.Generator().manual_seed(draw.seed)).tolist()
+        if named < mix.named:
+            whole = radical(record.radical).before(text)
+            text = whole if length(whole) <= mix.longest else text
+        layout = self.more.layouts.get(record.character)
+        if layout and placed < mix.layout and length(text) + length(layout) <= mix.longest:
+            return [text, layout]
+        return [text]
 
 
 class LatentData(LightningDataModule):
