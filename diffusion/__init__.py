@@ -4,10 +4,16 @@
 torch.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from diffusion.pipeline import GlyphPipeline
+
+# Threads of PyTorch that wait for one another spin. Beside a busy core they spin in the way of what
+# they wait for, and a call takes many times as long; so only for a moment, and then they sleep.
+# GNU's OpenMP reads this when torch is imported.
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 __all__ = ["GlyphPipeline"]
 
