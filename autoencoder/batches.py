@@ -1,7 +1,6 @@
-"""What a training sees at each step, as a function of a seed and the step and of nothing else.
+"""What a training sees at each step, as a function of the seed and the step alone.
 
-So a run that was cut off sees, from its last checkpoint on, what it would have seen; and several
-processes see together what one process sees alone.
+So a run that was cut off resumes exactly, and several processes see together what one sees alone.
 """
 
 from __future__ import annotations
@@ -17,48 +16,46 @@ from torch.utils.data import Sampler
 
 
 class Draw(NamedTuple):
-    """A row of a data set, and the seed of all that is left to chance in its sample."""
+    """A row of a data set, and the seed of what is random in its sample."""
 
     row: int
     seed: int
 
 
 def seed_of(*parts: int) -> int:
-    """A seed of 63 bits for a place in a training, such as (seed, epoch, position), from 0 on.
+    """A seed of 63 bits for a place in a training, such as (seed, epoch, position).
 
-    Places of different depth have different seeds: (seed, 5) has not that of (seed, 5, 0).
+    Depth counts too: (seed, 5) and (seed, 5, 0) differ.
     """
     place = np.random.SeedSequence((len(parts), *parts))
     return int(place.generate_state(1, np.uint64)[0]) >> 1
 
 
 def generator_of(*parts: int) -> torch.Generator:
-    """A generator on the CPU that begins at `seed_of` these parts."""
+    """A generator on the CPU, seeded by `seed_of`."""
     return torch.Generator().manual_seed(seed_of(*parts))
 
 
 def choose(weights: Tensor, count: int, generator: torch.Generator) -> Tensor:
-    """`count` rows, int64, each drawn with a chance in proportion to its weight `(rows,)`."""
+    """`count` rows, int64, drawn with chances in proportion to their weights `(rows,)`."""
     ends = weights.double().cumsum(0)
     drawn = torch.rand(count, generator=generator, dtype=torch.float64) * ends[-1]
     return torch.searchsorted(ends, drawn, right=True).clamp_(max=len(weights) - 1)
 
 
 class SeededBatches(Sampler[list[Draw]]):
-    """Batches of an epoch, from the step that a trainer has come to; those of one process.
+    """The batches of one process in an epoch, from the trainer's step on.
 
-    Each epoch goes through all rows once in an order of its own, or, with weights, draws as many by
-    chance. What is left of an epoch after its last whole batch is not seen.
+    Each epoch has all rows once in an order of its own, or, with weights, draws as many at random.
+    Rows that fill no batch at the end are dropped.
 
     Args:
-        weights: how often each row comes up, compared with the others; or the number of rows, which
-            then come up alike.
+        weights: chances of the rows, up to a factor; or the number of rows, each once an epoch.
         batch_size: samples a step and process.
-        seed: of the orders, and of the seeds that go with the rows.
-        trainer: says the step, and which of how many processes this is; None is the first step of
-            one process.
+        seed: of the orders, and of the seeds in the draws.
+        trainer: tells the step and the process; None is the first step of a single process.
 
-    Raises ValueError, in one line, where the rows do not fill a batch of all processes.
+    Raises ValueError where the rows do not fill a batch of all processes.
     """
 
     def __init__(
@@ -95,10 +92,10 @@ class SeededBatches(Sampler[list[Draw]]):
             yield [Draw(int(order[i]), int(seeds[i])) for i in places]
 
     def place(self) -> tuple[int, int]:
-        """The epoch that the trainer is in, and how many of its batches are behind."""
+        """The trainer's epoch, and how many of its batches are done."""
         if self.trainer is None:
             return 0, 0
-        # A step takes several batches under accumulation, the last of an epoch perhaps fewer.
+        # Under accumulation a step takes several batches, the last of an epoch perhaps fewer.
         several = self.trainer.accumulate_grad_batches
         epoch, steps = divmod(self.trainer.global_step, -(-len(self) // several))
         return epoch, steps * several
@@ -110,12 +107,12 @@ def process(trainer: Trainer | None) -> tuple[int, int]:
 
 
 def is_exporter(trainer: Trainer) -> bool:
-    """Whether this process writes the finished model: the first one of a training that counts."""
+    """Whether this process writes the finished model: the first one, of a run that was finished."""
     return trainer.is_global_zero and not (trainer.interrupted or trainer.fast_dev_run)
 
 
 def step_generator(trainer: Trainer, seed: int, batch: int) -> torch.Generator:
-    """What all processes leave to chance at a step: the same generator for each of them.
+    """The generator of a step, the same in all processes.
 
     `batch` is the index of the batch in its epoch: under accumulation a step takes several.
     """
@@ -128,9 +125,9 @@ def randn(shape: Sequence[int], generator: torch.Generator, count: int) -> Tenso
 
 
 def draw_for(trainer: Trainer, count: int, draw: Callable[[int], Tensor]) -> Tensor:
-    """What `draw(B)` makes for the samples of all processes, `(B, ...)`: the `count` of this one.
+    """This process's `count` of what `draw(B)`, `(B, ...)`, makes for the samples of all.
 
-    They go with the samples that `SeededBatches` gives it, where all draw from the same generator.
+    They go with its samples from `SeededBatches`, if all processes draw from the same generator.
     """
     rank, processes = process(trainer)
     return draw(count * processes)[rank::processes]

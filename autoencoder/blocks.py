@@ -1,18 +1,22 @@
-"""The pieces both halves of the autoencoder are built from."""
+"""The blocks of all networks over glyphs, and the trunk of the two that read them."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from autoencoder.pretrained import check_bounds
+
 
 class ChannelNorm(nn.Module):
     """RMS normalisation over the channels of each position, `(B, C, H, W)` to the same.
 
-    Statistics never cross positions, so an autoencoder built on it treats an image of any size,
-    and any part of an image, alike (Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467).
+    Statistics never cross positions, so images of any size, and all their parts, are treated alike
+    (Zhang and Sennrich 2019, https://arxiv.org/abs/1910.07467).
     """
 
     def __init__(self, channels: int) -> None:
@@ -25,9 +29,9 @@ class ChannelNorm(nn.Module):
 
 
 class DepthwiseConv(nn.Conv2d):
-    """A convolution of each channel by itself, `(B, C, H, W)` to the same.
+    """A convolution of each channel alone, `(B, C, H, W)` to the same.
 
-    On a CPU it stays in float32 under autocast, whose bfloat16 kernels are the slower ones there.
+    On a CPU it stays in float32 under autocast, whose bfloat16 kernels are slower there.
     """
 
     def __init__(self, channels: int, kernel: int) -> None:
@@ -43,10 +47,9 @@ class DepthwiseConv(nn.Conv2d):
 class ResidualBlock(nn.Module):
     """A ConvNeXt block beside an identity, `(B, C, H, W)` to the same.
 
-    A wide depthwise convolution looks around, two pointwise ones think; at equal cost it learns
-    glyphs faster than a pair of 3×3 convolutions (Liu et al. 2022,
-    https://arxiv.org/abs/2201.03545). The last convolution starts at zero, so that a deep stack
-    starts as the identity.
+    A wide depthwise convolution and two pointwise ones; at equal cost it learns glyphs faster than
+    a pair of 3×3 convolutions (Liu et al. 2022, https://arxiv.org/abs/2201.03545). Networks start
+    its last convolution at zero, so that a deep stack starts as the identity.
     """
 
     def __init__(self, channels: int, kernel: int = 5, expansion: int = 3) -> None:
@@ -88,3 +91,57 @@ class Up(nn.Module):
         f = self.factor
         x = self.conv(x)
         return rearrange(x, "b (c p q) h w -> b c (h p) (w q)", p=f, q=f)
+
+
+@dataclass(frozen=True)
+class TrunkConfig:
+    """Settings of the trunk of a reader.
+
+    Attributes:
+        image_size: height and width of a glyph, in pixels.
+        stem: pixels on a side of the patch folded into channels at the first layer.
+        widths: channels at each resolution, finest first; each halves the one before.
+        blocks: residual blocks at each of those resolutions.
+    """
+
+    image_size: int = 128
+    stem: int = 8
+    widths: tuple[int, ...] = (128, 192)
+    blocks: tuple[int, ...] = (2, 3)
+
+    def __post_init__(self) -> None:
+        """Raises ValueError, in one line, for settings that make no trunk."""
+        check_bounds(self)
+        if not len(self.widths) == len(self.blocks) > 0:
+            raise ValueError("widths and blocks must be of one length")
+        if min(self.stem, self.image_size, *self.widths) < 1:
+            raise ValueError("the sizes of a reader must be at least 1")
+        if min(self.blocks) < 0:
+            raise ValueError("blocks must be at least 0")
+        if self.image_size % self.factor:
+            raise ValueError(f"image_size {self.image_size} does not halve often enough")
+
+    @property
+    def factor(self) -> int:
+        """How much smaller than a glyph, on a side, the last grid is."""
+        return self.stem * 2 ** len(self.widths)
+
+    @property
+    def cells(self) -> int:
+        """Numbers in the last grid."""
+        return self.widths[-1] * (self.image_size // self.factor) ** 2
+
+
+def trunk(config: TrunkConfig) -> nn.Sequential:
+    """The layers from glyphs `(B, 1, H, W)` to the last grid `(B, widths[-1], H/f, W/f)`."""
+    layers: list[nn.Module] = [Down(1, config.widths[0], config.stem, kernel=3)]
+    for width, wider, blocks in zip(
+        config.widths, (*config.widths[1:], config.widths[-1]), config.blocks, strict=True
+    ):
+        layers += [ResidualBlock(width) for _ in range(blocks)]
+        layers += [ChannelNorm(width), Down(width, wider)]
+    for layer in layers:
+        if isinstance(layer, ResidualBlock):
+            nn.init.zeros_(layer.contract.weight)
+            nn.init.zeros_(layer.contract.bias)
+    return nn.Sequential(*layers)

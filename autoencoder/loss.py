@@ -1,4 +1,4 @@
-"""What the autoencoder is asked for: reconstruction, perception and a small KL."""
+"""The loss of the autoencoder: reconstruction, perception and a small KL divergence."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Perceptual = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights of the terms, all of them sums over a glyph and means over the batch.
+    """Weights of the terms, which are sums over a glyph and means over the batch.
 
     Attributes:
-        perceptual: "alex", "vgg" or "squeeze" for LPIPS with that backbone, which torchvision
-            fetches once; "edges" for the term that needs no network; "none".
+        perceptual: "edges", which needs no network; "alex", "vgg" or "squeeze" for LPIPS with
+            that backbone, which torchvision downloads once; "none".
         perceptual_weight: its weight.
-        kl_weight: weight of the Kullback-Leibler divergence to a standard normal.
-        noise: standard deviation of the noise in the latents, in units of the encoder's own. A
-            decoder trained alone draws sharper with less of it than 1.
+        kl_weight: of the Kullback-Leibler divergence to a standard normal.
+        noise: standard deviation of the noise in the latents, in units of the encoder's own. Below
+            1, a decoder trained alone draws sharper.
     """
 
-    perceptual: str = "alex"
+    perceptual: str = "edges"
     perceptual_weight: float = 0.3
     kl_weight: float = 0.1
     noise: float = 1.0
@@ -46,8 +46,8 @@ def kl_loss(mean: Tensor, logvar: Tensor) -> Tensor:
 def edge_loss(images: Tensor, glyphs: Tensor) -> Tensor:
     """Differences between neighbouring pixels compared at three scales, a sum a glyph.
 
-    It sees what pixel-wise terms forgive: a stroke that fades, or two strokes that melt into one.
-    Both arguments are `(B, 1, H, W)` in [0, 1].
+    It penalises what pixel-wise terms hardly do: strokes that fade, or melt into one. Both
+    arguments are `(B, 1, H, W)` in [0, 1].
     """
     total = images.new_zeros(())
     for _ in range(3):
@@ -76,10 +76,10 @@ def lpips_distance(name: str) -> Perceptual:
 
 
 def perceptual_loss(name: str) -> Perceptual:
-    """The perceptual term called `name`; falls back on "edges" where LPIPS cannot be had.
+    """The perceptual term called `name`, or "edges" with a warning where LPIPS is unavailable.
 
-    LPIPS is scaled by the number of pixels, so that its weight compares with the other terms'.
-    Raises ValueError for an unknown name.
+    LPIPS is scaled by the number of pixels, as the other terms are sums over them. Raises
+    ValueError for an unknown name.
     """
     if name == "none":
         return lambda images, glyphs: images.new_zeros(())
@@ -90,7 +90,7 @@ def perceptual_loss(name: str) -> Perceptual:
     try:
         distance = lpips_distance(name)
     except (ImportError, OSError) as error:  # URLError is an OSError
-        log.warning("LPIPS (%s) is not to be had here (%s): using edges instead", name, error)
+        log.warning("LPIPS (%s) is unavailable (%s): using edges instead", name, error)
         return edge_loss
     return lambda images, glyphs: distance(images, glyphs).mean() * images[0].numel()
 

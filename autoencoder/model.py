@@ -32,7 +32,7 @@ class AutoencoderConfig:
     stem: int = 8
     widths: tuple[int, ...] = (160, 320)
     encoder_blocks: tuple[int, ...] = (3, 5)
-    decoder_blocks: tuple[int, ...] = (3, 4)
+    decoder_blocks: tuple[int, ...] = (7, 4)
     latent_mean: tuple[float, ...] = (0.0,) * 8
     latent_std: tuple[float, ...] = (1.0,) * 8
 
@@ -99,8 +99,8 @@ class Decoder(nn.Module):
 class Autoencoder(Pretrained):
     """Encoder, decoder, and the one place where latents are normalised.
 
-    Raw latents are what the networks speak; latents are the same with zero mean and unit variance
-    per channel, by the statistics that the config holds. Outside this class there are only latents.
+    Raw latents are those of the networks; latents have zero mean and unit variance per channel, by
+    the statistics in the config. Outside this class there are only latents.
     """
 
     config_class = AutoencoderConfig
@@ -147,10 +147,10 @@ class Autoencoder(Pretrained):
     def refine(self, glyphs: Tensor, steps: int = 30, rate: float = 0.1) -> Tensor:
         """Latents that decode nearer to the glyphs than those of `encode`, by descent from these.
 
-        One pass of an encoder is a guess at the best latents, and a few steps of Adam on binary
-        cross-entropy better it, most for the densest characters (semi-amortised inference, Kim et
-        al. 2018, https://arxiv.org/abs/1802.02550). Each step costs a decoding and its gradient;
-        its size falls in a line from `rate` to nothing.
+        A few steps of Adam on binary cross-entropy improve on one pass of the encoder, most for the
+        densest characters (semi-amortised inference, Kim et al. 2018,
+        https://arxiv.org/abs/1802.02550). Each costs a decoding and its gradient; its size falls
+        from `rate` to zero.
 
         Glyphs `(B, 1, 128, 128)` in [0, 1] to latents `(B, 8, 8, 8)`.
         """
@@ -176,8 +176,7 @@ class Autoencoder(Pretrained):
     def fingerprint(self) -> str:
         """A hash, in hex, of what decides latents: the encoder, and all settings but the decoder's.
 
-        Latents cached under it are never stale, and a decoder of another depth, or
-        one that is trained further, leaves it as it is.
+        A decoder that is deeper, or trained further, leaves cached latents valid.
         """
         no_decoder = (0,) * len(self.config.widths)
         return fingerprint(replace(self.config, decoder_blocks=no_decoder), self.encoder)

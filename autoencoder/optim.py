@@ -1,7 +1,7 @@
-"""Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/), in float32 unless told.
+"""Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon/), in float32 by default.
 
-`torch.optim.Muon` orthogonalises in bfloat16, which a CPU without bfloat16 units computes a hundred
-times more slowly than float32, and takes no convolutions. Both stages train with this one.
+`torch.optim.Muon` orthogonalises in bfloat16, a hundred times slower than float32 on a CPU without
+bfloat16 units, and takes no convolutions.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def orthogonalize(matrices: Tensor, steps: int = 5, dtype: torch.dtype = torch.float32) -> Tensor:
     """Singular values of `(K, M, N)` matrices brought near 1 by Newton-Schulz, vectors kept.
 
-    The quintic iteration leaves them between 0.7 and 1.2, which serves as well as exactly 1. It
-    runs in `dtype`, and what it returns is of the type that came in.
+    The quintic iteration leaves them between 0.7 and 1.2, which does as well as 1. It runs in
+    `dtype`, and returns the type that came in.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     tall = matrices.shape[1] > matrices.shape[2]
@@ -34,23 +34,21 @@ def orthogonalize(matrices: Tensor, steps: int = 5, dtype: torch.dtype = torch.f
 
 
 def muon_dtype(precision: str) -> torch.dtype:
-    """What to orthogonalise in under a precision of Lightning's: bfloat16 where that is chosen."""
+    """What to orthogonalise in under a precision of Lightning's."""
     return torch.bfloat16 if precision.startswith("bf16") else torch.float32
 
 
 def pointwise(network: nn.Module) -> list[nn.Parameter]:
-    """Weights of a network's pointwise convolutions, which are the matrices that Muon is for."""
+    """Weights of a network's pointwise convolutions: the matrices that Muon is for."""
     convolutions = (m for m in network.modules() if isinstance(m, nn.Conv2d))
     return [convolution.weight for convolution in convolutions if convolution.kernel_size == (1, 1)]
 
 
-def triangle(warmup: int, total: int) -> Callable[[int], float]:
-    """A rate's factor by step: up over `warmup` steps, down to zero after the last of `total`."""
-    return lambda step: min(1, (step + 1) / max(1, warmup)) * max(0, 1 - step / max(1, total))
-
-
 def trapezoid(warmup: int, cooldown: float, total: int) -> Callable[[int], float]:
-    """The same with a top: up over `warmup` steps, down over the last `cooldown`, a part of all."""
+    """A rate's factor by step: up over `warmup` steps, level, and down to zero at step `total`.
+
+    `cooldown` is the part of all steps that it falls over; 1 leaves none that are level.
+    """
 
     def factor(step: int) -> float:
         left = max(0.0, 1 - step / max(1, total))
@@ -60,22 +58,19 @@ def trapezoid(warmup: int, cooldown: float, total: int) -> Callable[[int], float
 
 
 def scheduled(optimizer: torch.optim.Optimizer, factor: Callable[[int], float]) -> dict:
-    """An optimiser whose rates follow a factor step by step, as Lightning wants to be told."""
+    """An optimiser whose rates follow a factor by step, in Lightning's form."""
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-    return {
-        "optimizer": optimizer,
-        "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
-    }
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon for the matrices inside a network, and AdamW for all the rest, as one optimiser.
+    """Muon for the matrices inside a network and AdamW for the rest, as one optimiser.
 
     Args:
         matrices: weights of hidden layers, linear `(M, N)` or convolutional `(M, N, h, w)`, which
             count as `(M, Nhw)`; their momentum is orthogonalised.
-        parameters: all that learns; what is not among `matrices` (vectors, embeddings, first and
-            last layers) is AdamW's.
+        parameters: all that learns; those not among `matrices` (vectors, embeddings, first and
+            last layers) are AdamW's.
         lr: of Muon. An update is scaled to the root mean square that AdamW's has at the same rate
             (Liu et al. 2025, https://arxiv.org/abs/2502.16982, equation 4).
         adam_lr: of AdamW.
@@ -163,11 +158,11 @@ class Muon(torch.optim.Optimizer):
         return [self.state[parameter][name] for parameter in parameters]
 
 
-def up_and_down(module: LightningModule, network: nn.Module) -> dict:
-    """What a training of `network` returns as its optimiser: Muon, under a `triangle`.
+def muon_for(module: LightningModule, network: nn.Module) -> dict:
+    """The optimiser of a training: Muon for the pointwise convolutions of `network`.
 
-    For the pointwise convolutions of the network, with AdamW for all else that the module has, at
-    the module's own `learning_rate`, `adam_learning_rate`, `weight_decay` and `warmup_steps`.
+    At the module's own `learning_rate`, `adam_learning_rate`, `weight_decay` and `warmup_steps`,
+    falling to zero at the end.
     """
     own, trainer = module.hparams, module.trainer
     optimizer = Muon(
@@ -175,7 +170,9 @@ def up_and_down(module: LightningModule, network: nn.Module) -> dict:
         module.parameters(),
         lr=own.learning_rate,
         adam_lr=own.adam_learning_rate,
-        weight_decay=own.weight_decay,
+        weight_decay=own.get("weight_decay", 0.0),
         dtype=muon_dtype(trainer.precision),
     )
-    return scheduled(optimizer, triangle(own.warmup_steps, trainer.estimated_stepping_batches))
+    return scheduled(
+        optimizer, trapezoid(own.warmup_steps, 1.0, trainer.estimated_stepping_batches)
+    )

@@ -1,6 +1,6 @@
 """A network as a folder: `config.json` and `model.safetensors`, fp16 on disk, float32 in memory.
 
-The weights carry a fingerprint of both files, so damaged and mismatched ones are noticed.
+A fingerprint of both in the weights' metadata shows damaged and mismatched files.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class WeightsError(ValueError):
 
 
 class Pretrained(nn.Module):
-    """A network that is made of one frozen dataclass of settings, and saved beside it.
+    """A network made of one frozen dataclass of settings, and saved beside it.
 
     Attributes:
         config_class: the dataclass.
@@ -75,10 +75,10 @@ class Pretrained(nn.Module):
 
 
 def read_model(folder: str | Path, *classes: type[Pretrained]) -> Pretrained:
-    """The network of a folder, of the class whose settings are those in the file.
+    """The network of a folder, of whichever class its settings belong to.
 
-    Raises WeightsError where a file is missing or damaged, or the weights are not finite, belong to
-    another architecture than the settings, or were not written together with them.
+    Raises WeightsError where a file is missing or damaged, or the weights are not finite, of
+    another architecture than the settings, or not written together with them.
     """
     config = read_config(folder, *(kind.config_class for kind in classes))
     path = Path(folder) / WEIGHTS
@@ -108,7 +108,7 @@ def read_model(folder: str | Path, *classes: type[Pretrained]) -> Pretrained:
 
 
 class Uninitialized(TorchFunctionMode):
-    """Leaves out every `normal_`, which on the meta device takes seconds to import its form."""
+    """Skips every `normal_`, which on the meta device imports all of `torch._dynamo`."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         if function.__name__ == "normal_":  # that of a tensor, and that of nn.init
@@ -122,10 +122,9 @@ def _like(expected: Tensor, stored: Tensor) -> Tensor:
 
 
 def read_config(folder: str | Path, *config_classes: type) -> object:
-    """The `config.json` of a folder, as the one of some frozen dataclasses that has its settings.
+    """The `config.json` of a folder, as whichever dataclass has exactly its settings.
 
-    Raises WeightsError where the folder or the file is missing, or its settings are those of no
-    such class, or make no network.
+    Raises WeightsError where it is missing, or is of no such class, or makes no network.
     """
     path = Path(folder) / CONFIG
     if not path.is_file():
@@ -158,7 +157,7 @@ def _check(name: str, value: object, default: object) -> None:
 
 
 def check_bounds(config: object) -> None:
-    """Raises ValueError for a number among a dataclass's settings that is out of all bounds."""
+    """Raises ValueError for a number among a dataclass's settings that is absurdly large."""
     for name, value in asdict(config).items():
         numbers = value if isinstance(value, tuple) else (value,)
         for number in numbers:

@@ -1,4 +1,4 @@
-"""How alike two glyphs are: pixels, strokes, what an OCR engine reads, and the nearest of many.
+"""How similar two glyphs are: pixels, strokes, what an OCR engine reads, and the nearest of many.
 
 Glyphs are `(B, 1, H, W)` in [0, 1], 1 = ink, and every measure gives one number a glyph.
 """
@@ -28,10 +28,7 @@ def structural_similarity(decoded: Tensor, glyphs: Tensor) -> Tensor:
 
 
 def stroke_iou(decoded: Tensor, glyphs: Tensor) -> Tensor:
-    """Ink that both have, as a part of the ink that either has, `(B,)`; ink is a value over 0.5.
-
-    Two blank glyphs are alike: 1.
-    """
+    """Intersection over union of ink, values over 0.5, `(B,)`; 1 for two blank glyphs."""
     a, b = decoded > 0.5, glyphs > 0.5
     both, either = (a & b).sum(dim=(1, 2, 3)), (a | b).sum(dim=(1, 2, 3))
     return torch.where(either > 0, both / either.clamp_min(1), 1.0)
@@ -47,15 +44,16 @@ def nearest_by_strokes(
 ) -> tuple[Tensor, Tensor]:
     """The references most like each glyph: stroke IoU, best first, and index, `(B, count)` each.
 
-    The glyph may first be moved by up to `shift` pixels each way. All references are compared at a
-    quarter of the size, and the `candidates` best of them in every pixel and at every shift.
-    Raises ValueError where there are no references.
+    Glyphs may be moved by up to `shift` pixels each way. All references are compared at a quarter
+    of the size, and the `candidates` best of them in every pixel and at every shift.
 
     Args:
         glyphs: `(B, 1, H, W)`.
-        references: `(N, 1, H, W)`; of booleans, which take the least memory, True = ink.
+        references: `(N, 1, H, W)`; booleans, True = ink, take the least memory.
         count: of references for each glyph, at most `candidates`.
         advance: called with the number of glyphs done since the last call.
+
+    Raises ValueError where there are no references.
     """
     if not len(references):
         raise ValueError("no glyphs to find the nearest among")
@@ -67,8 +65,10 @@ def nearest_by_strokes(
         moved = shifts((glyph > 0.5).float(), shift, step=4)  # (S, 1, H, W)
         small = F.avg_pool2d(moved, 4).flatten(1)
         product = small @ coarse.T  # (S, N)
-        likeness = product / (small.square().sum(1, keepdim=True) + area - product).clamp_min(1e-6)
-        best = likeness.amax(dim=0).topk(min(candidates, len(references))).indices
+        similarity = product / (small.square().sum(1, keepdim=True) + area - product).clamp_min(
+            1e-6
+        )
+        best = similarity.amax(dim=0).topk(min(candidates, len(references))).indices
         every = shifts(glyph > 0.5, shift)  # (S', 1, H, W)
         flat = rearrange(every, "s 1 h w -> s (h w)").float()
         chosen = rearrange(binary[best], "c 1 h w -> c (h w)").float()
@@ -89,7 +89,7 @@ def shifts(glyph: Tensor, most: int, step: int = 1) -> Tensor:
 
 
 def character_reader() -> Callable[[Tensor], list[str]]:
-    """PP-OCRv4 as a function from glyphs to what it reads in each: one character, more, or none.
+    """PP-OCRv4 as a function from glyphs to the text that it reads in each.
 
     Raises ImportError, which says what to install, without rapidocr-onnxruntime.
     """

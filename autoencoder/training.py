@@ -1,4 +1,4 @@
-"""Stage one under Lightning: glyphs in, an autoencoder with its latent statistics out."""
+"""Training of the autoencoder under Lightning."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from autoencoder.batches import (
     randn,
     step_generator,
 )
-from autoencoder.data.glyphs import GlyphDataset, load_more
+from autoencoder.data.glyphs import GlyphDataset, load_splits
 from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss
 from autoencoder.model import Autoencoder, AutoencoderConfig
-from autoencoder.optim import Muon, muon_dtype, pointwise, scheduled, triangle
+from autoencoder.optim import muon_for
 from autoencoder.similarity import peak_signal_to_noise
 
 MOST_WORKERS = 256
@@ -35,18 +35,16 @@ class GlyphData(LightningDataModule):
 
     Args:
         folder: where they are.
-        more: further folders of glyphs to learn from, such as characters without a definition; what
-            is held out in `folder` is left out of them all.
+        more: further folders of glyphs to train on, such as characters without a definition;
+            characters held out in `folder` are left out.
         batch_size: glyphs a step and process.
-        density: how much oftener dense glyphs come up in training: as their number of strokes to
-            this power. 0 draws all alike, each once an epoch.
-        shift: pixels, at most, by which a glyph is moved at random in training, up, down and
-            sideways, so that strokes are met wherever they can fall on the latent grid.
+        density: glyphs are drawn with a chance in proportion to their strokes to this power. 0
+            draws all alike, each once an epoch.
+        shift: the most pixels that a training glyph is moved by, at random, along each axis.
         pressed: part of the training glyphs to press into one image with another, and part of
-            those to press so once more, so that parts are met smaller and denser than in the
-            characters that the data has.
+            those to press once more, for parts that are smaller and denser than in the data.
         num_workers: loading processes; reading a memory map needs none.
-        seed: of which glyphs come up when, and how they are varied.
+        seed: of the order of the glyphs and how they are varied.
     """
 
     def __init__(
@@ -66,12 +64,8 @@ class GlyphData(LightningDataModule):
         self.save_hyperparameters()
 
     def setup(self, stage: str) -> None:
-        self.train = GlyphDataset(self.hparams.folder, "train")
-        self.test = GlyphDataset(self.hparams.folder, "test")
-        self.sources = [self.train, *load_more(self.hparams.more, self.test.records)]
-        if self.trainer:
-            for source in self.sources:
-                source.check_size(self.trainer.lightning_module.autoencoder.config.image_size)
+        size = self.trainer and self.trainer.lightning_module.autoencoder.config.image_size
+        self.sources, self.test = load_splits(self.hparams.folder, self.hparams.more, size)
 
     def _loader(self, dataset: Dataset, **options) -> DataLoader:
         workers = self.hparams.num_workers
@@ -91,9 +85,9 @@ class GlyphData(LightningDataModule):
 
 
 class VariedGlyphs(Dataset):
-    """Glyphs `(1, H, W)`, some pressed together with another, all shifted, as a draw's seed says.
+    """Glyphs `(1, H, W)`, some pressed together with another, all shifted, by a draw's seed.
 
-    `weights` `(rows,)` says how often each is the other one; the rest is as in `GlyphData`.
+    `weights` `(rows,)` are the chances of each to be the other one; the rest is as in `GlyphData`.
     """
 
     def __init__(self, glyphs: Dataset, weights: Tensor, shift: int, pressed: float) -> None:
@@ -117,10 +111,9 @@ def shift(glyph: Tensor, most: int, generator: torch.Generator | None = None) ->
 
 
 def press(first: Tensor, second: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Two glyphs `(1, H, W)` pressed into one of that size, as a scribe builds a character of two.
+    """Two glyphs `(1, H, W)` in one of that size, side by side or one above the other, at random.
 
-    They stand side by side or one over the other, by chance, and the first takes two to three
-    fifths of the room.
+    The first takes two to three fifths of the room.
     """
     height, width = first.shape[-2:]
     turn, part = torch.rand(2, generator=generator).tolist()
@@ -140,16 +133,15 @@ class AutoencoderModule(LightningModule):
 
     Args:
         config: the network.
-        loss: the weights of the loss's terms.
+        loss: the weights of its terms.
         learning_rate: of Muon, for the pointwise convolutions, at its peak; it rises over
-            `warmup_steps` and falls in a line, to zero after the last step.
-        adam_learning_rate: of AdamW, for the rest, in the same way.
+            `warmup_steps` and falls to zero at the end.
+        adam_learning_rate: of AdamW, for the rest.
         warmup_steps: steps until the peak.
         start: folder of an autoencoder to start from, whose settings then replace `config`.
         decoder_only: leave the encoder of `start` as it is, so that latents, and a denoiser trained
             on them, stay valid.
-        compile: let torch.compile make the networks faster, for a minute at the start; needs a
-            C++ compiler.
+        compile: use torch.compile, which takes a minute at the start and needs a C++ compiler.
         seed: of the noise in the latents.
         out: folder for `config.json` and `model.safetensors`.
     """
@@ -163,7 +155,7 @@ class AutoencoderModule(LightningModule):
         warmup_steps: int = 100,
         start: Path | None = None,
         decoder_only: bool = False,
-        compile: bool = False,
+        compile: bool = True,
         seed: int = 0,
         out: Path = Path(".runs/autoencoder/export"),
     ) -> None:
@@ -187,7 +179,7 @@ class AutoencoderModule(LightningModule):
             self.autoencoder.decoder.compile()
 
     def training_step(self, glyphs: Tensor, batch_idx: int) -> Tensor:
-        # Under a trainer's bf16-mixed, networks compute in bfloat16 and losses do not.
+        # Under bf16-mixed, networks compute in bfloat16 and losses do not.
         mean, logvar = (raw.float() for raw in self.autoencoder.encode_raw(glyphs))
         generator = step_generator(self.trainer, self.hparams.seed, batch_idx)
         noise = draw_for(self.trainer, len(mean), partial(randn, mean.shape[1:], generator))
@@ -209,22 +201,14 @@ class AutoencoderModule(LightningModule):
             self.logger.experiment.add_images("glyph | decoded", pairs, self.global_step)
 
     def configure_optimizers(self) -> dict:
-        optimizer = Muon(
-            pointwise(self.autoencoder),
-            self.autoencoder.parameters(),
-            lr=self.hparams.learning_rate,
-            adam_lr=self.hparams.adam_learning_rate,
-            dtype=muon_dtype(self.trainer.precision),
-        )
-        total = self.trainer.estimated_stepping_batches
-        return scheduled(optimizer, triangle(self.hparams.warmup_steps, total))
+        return muon_for(self, self.autoencoder)
 
     def on_fit_end(self) -> None:
         if not is_exporter(self.trainer):
             return
         if not self.hparams.decoder_only:
-            self.autoencoder.to(self.trainer.strategy.root_device)  # Lightning has put it aside
-            mean, std = latent_statistics(self.autoencoder, self.trainer.datamodule.train)
+            self.autoencoder.to(self.trainer.strategy.root_device)  # Lightning has moved it off
+            mean, std = latent_statistics(self.autoencoder, self.trainer.datamodule.sources[0])
             self.autoencoder.config = replace(
                 self.autoencoder.config,
                 latent_mean=tuple(mean.tolist()),
@@ -242,7 +226,7 @@ def latent_statistics(
     for start in range(0, len(dataset), batch_size):
         indices = range(start, min(start + batch_size, len(dataset)))
         glyphs = dataset.images(indices).to(next(autoencoder.parameters()).device)
-        raw = autoencoder.encode_raw(glyphs)[0].cpu().double()  # which MPS has not
+        raw = autoencoder.encode_raw(glyphs)[0].cpu().double()  # MPS has no float64
         count += raw[:, 0].numel()
         total += raw.sum(dim=(0, 2, 3))
         squares += raw.square().sum(dim=(0, 2, 3))

@@ -1,9 +1,9 @@
-"""Trains the recogniser, which tells whether a glyph is a character that there is.
+"""Trains the recogniser, which tells whether a glyph is a character that exists.
 
     python scripts/train_recognizer.py
 
-Needs the glyphs that prepare_data.py drew. The more hands have written them the better, so what
-ships had the characters without a definition, and another font, as well:
+Needs the glyphs that prepare_data.py drew. What ships was also trained on the characters without a
+definition, and on another font:
 
     SERIF=$(python -c "import pylopdf_fonts_zh_cn; print(pylopdf_fonts_zh_cn.serif_path())")
     python scripts/prepare_data.py --undefined --out .data/undefined
@@ -11,15 +11,15 @@ ships had the characters without a definition, and another font, as well:
     python scripts/prepare_data.py --font $SERIF --undefined --out .data/rest
     python scripts/train_recognizer.py --data.more "[.data/undefined,.data/serif,.data/rest]"
 
-The loss, and how many held-out glyphs are found again, go to TensorBoard (`tensorboard --logdir
-.runs/recognizer`), checkpoints to .runs/recognizer/checkpoints: go on from the last with
-`--ckpt_path last`. The result is written to `--model.out`. In a folder called recognizer in that of
-a denoiser, .runs/diffusion/export/recognizer, it goes with that one.
+The loss, and the part of held-out glyphs that is found again, go to TensorBoard (`tensorboard
+--logdir .runs/recognizer`), checkpoints to .runs/recognizer/checkpoints: resume from the last with
+`--ckpt_path last`. The result is written to `--model.out`; a denoiser takes the one in its own
+folder, such as .runs/diffusion/export/recognizer.
 """
 
 from _training import train
 
-from autoencoder.readers.recognizer_training import RecognizerData, RecognizerModule
+from autoencoder.readers.training import RecognizerData, RecognizerModule
 
 if __name__ == "__main__":
     train(

@@ -132,8 +132,7 @@ class Few(list):
 def test_dense_glyphs_come_up_as_often_as_the_power_of_their_strokes_says():
     data = GlyphData(batch_size=50, density=2.0, pressed=0.0)
     images = [torch.full((1, 8, 8), value) for value in (0.25, 0.5)] * 500
-    data.train = Few(images)
-    data.sources = [data.train]
+    data.sources = [Few(images)]
     drawn = torch.cat(list(data.train_dataloader()))
     assert len(drawn) == 1000
     dense = (drawn.amax((1, 2, 3)) == 0.5).float().mean()
@@ -152,8 +151,7 @@ def test_glyphs_are_shifted_and_pressed_as_far_as_the_data_is_told():
         ({"shift": 3, "pressed": 0.0}, 30, 49),
     ):
         data = GlyphData(batch_size=50, density=0, **options)
-        data.train = Few([dot] * 1000)
-        data.sources = [data.train]
+        data.sources = [Few([dot] * 1000)]
         drawn = torch.cat(list(data.train_dataloader()))
         assert least <= len({glyph.numpy().tobytes() for glyph in drawn}) <= most
         assert drawn.sum((1, 2, 3)).unique().tolist() == [64]
@@ -211,6 +209,7 @@ def test_rates_rise_to_their_peaks_and_fall_to_nothing(tmp_path):
         learning_rate=0.004,
         adam_learning_rate=0.002,
         warmup_steps=2,
+        compile=False,
         out=tmp_path / "out",
     )
     module.on_train_batch_start = lambda *_: rates.append(
@@ -231,10 +230,10 @@ class TinyData(LightningDataModule):
     def __init__(self):
         super().__init__()
         images = torch.rand(8, 1, 128, 128, generator=torch.Generator().manual_seed(0))
-        self.train = Glyphs(images)
+        self.sources = [Glyphs(images)]
 
     def train_dataloader(self):
-        return DataLoader(self.train.everything, batch_size=4)
+        return DataLoader(self.sources[0].everything, batch_size=4)
 
 
 @pytest.fixture
@@ -246,6 +245,7 @@ def train_on(tmp_path):
         module = AutoencoderModule(
             loss=LossConfig(perceptual="edges"),
             warmup_steps=1,
+            compile=False,
             start=start,
             out=tmp_path / "out",
             **options,

@@ -1,7 +1,7 @@
 """Fonts, and characters drawn by one.
 
-A glyph is drawn by its em box, the square that every Chinese character of a font is designed in,
-and not by its ink: a scribe puts the dot of 丶 in a certain place of the square, and so do we.
+A glyph is placed by its em box, the square that a font's Chinese characters are designed in, and
+not by its ink: the dot of 丶 has its place in the square.
 """
 
 from __future__ import annotations
@@ -93,8 +93,8 @@ def _face_count(path: Path) -> int:
 def _em_ascent(tables) -> float:
     """The height of the em box above the baseline, as a part of the em.
 
-    Chinese fonts state it as the typographic ascender, or else as the ideographic baseline of the
-    table BASE. One that does neither gets 0.88, which nearly all Chinese fonts share.
+    It is the typographic ascender, or else from the ideographic baseline in the table BASE, or else
+    0.88, as in nearly all Chinese fonts.
     """
     em = tables["head"].unitsPerEm
     if "OS/2" in tables:
@@ -148,19 +148,17 @@ def write_glyphs(
         raise GlyphError(f"glyphs cannot be {size} pixels wide: choose a size from 16 to 1024")
     records = list(records)
     font = load_font(font_path, index, size * EM)
-    covered = sum(ord(record.character) in font.characters for record in records)
-    if not covered:
+    if not any(ord(record.character) in font.characters for record in records):
         raise GlyphError(f"{font_path} ({font.name}) has no Chinese: name a Chinese font")
-    images = np.empty((covered, size, size), np.uint8)
-    kept: list[GlyphRecord] = []
+    images, kept = [], []
     for record in records:
         if ord(record.character) in font.characters:
-            # The row is written over if this glyph turns out blank.
-            images[len(kept)] = draw_glyph(record.character, font, size)
-            if images[len(kept)].any():
+            image = draw_glyph(record.character, font, size)
+            if image.any():
+                images.append(image)
                 kept.append(record)
         advance()
-    images = images[: len(kept)]
+    images = np.array(images, np.uint8).reshape(-1, size, size)
     edges = images[:, [0, -1]].any((1, 2)) | images[:, :, [0, -1]].any((1, 2))
     splits = Counter(record.split for record in kept)
     counts = GlyphCounts(

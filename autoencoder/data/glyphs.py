@@ -158,6 +158,20 @@ class GlyphDataset(Dataset):
 
 
 def load_more(folders: Iterable[str | Path], held_out: Iterable[GlyphRecord]) -> list[GlyphDataset]:
-    """Further folders of glyphs to learn from, without the characters that are held out."""
+    """Further folders of glyphs to train on, without the characters that are held out."""
     unseen = {record.character for record in held_out}
     return [GlyphDataset(folder, without=unseen) for folder in folders]
+
+
+def load_splits(
+    folder: str | Path, more: Iterable[str | Path], size: int | None
+) -> tuple[list[GlyphDataset], GlyphDataset]:
+    """The glyphs to train on, those of `folder` first, and the held-out ones of `folder`.
+
+    Raises GlyphError where they are not of the `size` that a model takes; None is any.
+    """
+    test = GlyphDataset(folder, "test")
+    sources = [GlyphDataset(folder, "train"), *load_more(more, test.records)]
+    for glyphs in sources if size else ():
+        glyphs.check_size(size)
+    return sources, test

@@ -1,4 +1,4 @@
-"""Real glyphs varied at random, as pens and printers vary them: what readers learn to see through.
+"""Random variations of glyphs, as by pens and printers, that readers are trained to ignore.
 
 Glyphs are `(B, 1, H, W)` in [0, 1], 1 = ink, before and after; None is the global generator.
 """
@@ -14,7 +14,7 @@ from torch import Tensor
 
 
 def uniform(low: float, high: float, *shape: int, generator: torch.Generator | None) -> Tensor:
-    """Numbers between two, each as likely, on the CPU."""
+    """Uniform random numbers, on the CPU."""
     return low + (high - low) * torch.rand(shape, generator=generator)
 
 
@@ -25,10 +25,10 @@ def bend(
     shift: float = 0.06,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Glyphs `(B, 1, H, W)`, each stretched, sheared, turned a little and moved, at random.
+    """An affine map of each glyph.
 
-    `scale` and `shear` bound the entries of the map's matrix around the identity, and `shift` the
-    way that a glyph moves, as a part of its size.
+    `scale` and `shear` bound the entries of its matrix around the identity, and `shift` how far a
+    glyph moves, as a part of its size.
     """
     count = len(glyphs)
     matrix = torch.eye(2).expand(count, 2, 2).clone()
@@ -41,7 +41,7 @@ def bend(
 
 
 def ink(glyphs: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Glyphs `(B, 1, H, W)`, each with its strokes thickened or thinned by up to a pixel a side."""
+    """Strokes thickened or thinned by up to a pixel a side."""
     amount = uniform(-1, 1, len(glyphs), 1, 1, 1, generator=generator).to(glyphs)
     thick, thin = F.max_pool2d(glyphs, 3, 1, 1), -F.max_pool2d(-glyphs, 3, 1, 1)
     return glyphs + amount.clamp_min(0) * (thick - glyphs) - amount.clamp_max(0) * (thin - glyphs)
@@ -53,7 +53,7 @@ def smear(
     noise: float = 0.15,
     generator: torch.Generator | None = None,
 ) -> Tensor:
-    """Glyphs `(B, 1, H, W)`, each blurred and speckled at random, still in [0, 1].
+    """Blur and noise, still in [0, 1].
 
     `blur` is the largest width, in pixels, and `noise` the largest standard deviation.
     """
@@ -71,7 +71,7 @@ def smear(
 
 
 def vary(glyphs: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """All of it, and half of the glyphs smeared; None is the global generator."""
+    """`bend` and `ink`, and `smear` for half of the glyphs."""
     glyphs = ink(bend(glyphs, generator=generator), generator)
     smeared = (torch.rand(len(glyphs), 1, 1, 1, generator=generator) < 0.5).to(glyphs.device)
     return torch.where(smeared, smear(glyphs, generator=generator), glyphs)
@@ -80,10 +80,10 @@ def vary(glyphs: Tensor, generator: torch.Generator | None = None) -> Tensor:
 def wobble(
     glyphs: Tensor, way: float = 4.0, grid: int = 6, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Glyphs `(B, 1, H, W)` whose strokes each move a little way of their own, as a hand's do.
+    """An elastic deformation, as by hand (Simard et al. 2003, section 2).
 
-    A `grid` of random moves, smooth in between (Simard et al. 2003, section 2); `way` bounds their
-    standard deviation, in pixels, which differs from glyph to glyph.
+    A `grid` of random moves, smooth in between; `way` bounds their standard deviation, in pixels,
+    which differs from glyph to glyph.
     """
     count, _, height, width = glyphs.shape
     deviation = uniform(0, way, count, 1, 1, 1, generator=generator)

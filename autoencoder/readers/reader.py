@@ -1,7 +1,7 @@
-"""A reader of radicals: which of the 214 a glyph carries, and features to compare glyphs by.
+"""The reader of radicals: which of the 214 a glyph has, and features to compare glyphs by.
 
-It judges what the other networks draw and takes no part in drawing. Radicals are Kangxi numbers,
-so traditional and simplified forms, 釒 and 钅, count alike.
+It evaluates what is drawn and takes no part in drawing. Radicals are Kangxi numbers, so traditional
+and simplified forms, 釒 and 钅, count alike.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from autoencoder.blocks import TrunkConfig, trunk
 from autoencoder.pretrained import Pretrained
-from autoencoder.readers.trunk import TrunkConfig, trunk
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class ReaderConfig(TrunkConfig):
     """Settings of a `RadicalReader`, saved as `config.json` beside its weights.
 
     Attributes:
-        radicals: how many there are to tell apart.
-        features: of the layer before the last, which distances between glyphs are measured in.
-        dropout: part of the features left out at each step of training.
+        radicals: number of classes.
+        features: width of the layer before the last, which distances are measured in.
+        dropout: of the features.
     """
 
     radicals: int = 214
@@ -44,7 +44,7 @@ class ReaderConfig(TrunkConfig):
 class RadicalReader(Pretrained):
     """Glyphs `(B, 1, 128, 128)` in [0, 1], 1 = ink, to logits of the radicals `(B, 214)`.
 
-    Each place of the last grid has weights of its own: a radical is known by where it stands, and
+    Each cell of the last grid has weights of its own, since a radical is known by where it stands:
     月 at the left is flesh more often than moon.
     """
 
@@ -59,7 +59,7 @@ class RadicalReader(Pretrained):
         self.decide = nn.Linear(config.features, config.radicals)
 
     def features(self, glyphs: Tensor) -> Tensor:
-        """What is seen in glyphs `(B, 1, 128, 128)`, before a radical is named: `(B, 128)`."""
+        """Glyphs `(B, 1, 128, 128)` to what the radical is decided by, `(B, 128)`."""
         x = self.layers(glyphs)  # (B, 192, 4, 4)
         return F.silu(self.gather(rearrange(x, "b c h w -> b (c h w)")))  # (B, 128)
 
@@ -69,7 +69,7 @@ class RadicalReader(Pretrained):
 
     @torch.no_grad()
     def read(self, glyphs: Tensor, batch_size: int = 128) -> tuple[Tensor, Tensor, Tensor]:
-        """Radicals of glyphs, 1 to 214, and their probabilities, `(B,)` each, and features."""
+        """Radicals, 1 to 214, and their probabilities, `(B,)` each, and features `(B, 128)`."""
         features = torch.cat([self.features(batch) for batch in glyphs.split(batch_size)])
         probability, radical = self.decide(features).softmax(dim=1).max(dim=1)
         return radical + 1, probability, features

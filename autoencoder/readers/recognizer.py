@@ -1,7 +1,4 @@
-"""A recogniser of characters: which one of all it knows a glyph is nearest to, and is it that one.
-
-The reader of radicals asks what a glyph means, this one whether anybody has written it before.
-"""
+"""The recogniser of characters: the known one nearest to a glyph, and whether it is that one."""
 
 from __future__ import annotations
 
@@ -18,9 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from autoencoder.blocks import TrunkConfig, trunk
 from autoencoder.files import atomic
 from autoencoder.pretrained import Pretrained, WeightsError, fingerprint
-from autoencoder.readers.trunk import TrunkConfig, trunk
 
 KNOWN = "characters.safetensors"
 DIGEST = "sha256"  # among the metadata of that file
@@ -31,8 +28,8 @@ class RecognizerConfig(TrunkConfig):
     """Settings of a `Recognizer`, saved as `config.json` beside its weights.
 
     Attributes:
-        features: numbers in an embedding.
-        threshold: the cosine of two embeddings from which on they are of one character.
+        features: width of an embedding.
+        threshold: the least cosine of two embeddings of one character.
     """
 
     features: int = 64
@@ -52,14 +49,14 @@ class Match(NamedTuple):
 
     character: str
     likeness: float  # cosine of the embeddings, at most 1
-    exists: bool  # whether the glyph is that character, drawn a little differently at most
+    exists: bool  # whether the glyph is that character
 
 
 class Recognizer(Pretrained):
     """Glyphs `(B, 1, 128, 128)` in [0, 1], 1 = ink, to embeddings `(B, 64)` of length 1.
 
-    Embeddings of one character lie together, whoever wrote it, and those of two apart, however
-    alike they look. `known` are the characters that a glyph is compared with.
+    Embeddings of one character lie together in any hand, those of two characters apart. `known`
+    are the characters that a glyph is compared with.
     """
 
     config_class = RecognizerConfig

@@ -1,9 +1,10 @@
-"""Training of the recogniser under Lightning: two drawings of a character among its look-alikes."""
+"""Training of the two readers under Lightning, on real glyphs varied at random."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -13,18 +14,150 @@ import torch.nn.functional as F
 from lightning.pytorch import LightningDataModule, LightningModule
 from rich.progress import track
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset
 
 from autoencoder.batches import Draw, SeededBatches, generator_of, is_exporter
-from autoencoder.data.glyphs import GlyphDataset, load_more
+from autoencoder.data.glyphs import GlyphDataset, load_splits
 from autoencoder.data.variations import vary, wobble
-from autoencoder.optim import up_and_down
-from autoencoder.readers.reader import RadicalReader
+from autoencoder.optim import muon_for
+from autoencoder.pretrained import Pretrained
+from autoencoder.readers.reader import RadicalReader, ReaderConfig
 from autoencoder.readers.recognizer import KnownCharacters, Recognizer, RecognizerConfig
 
 LOOK_ALIKES = 48  # of each character, among which those of its batch are drawn
-SHARPEST = 50.0  # the most that the cosines are multiplied with
+SHARPEST = 50.0  # the largest factor of the cosines
 WRONG = 0.03  # of characters never seen, the part that may be taken for another one
+
+
+class TrainingModule(LightningModule):
+    """What both trainings share; `hparams` are the arguments of the subclass."""
+
+    network: Pretrained
+
+    def on_fit_start(self) -> None:
+        if self.hparams.compile:
+            self.network.compile()
+
+    def generator(self, batch_idx: int) -> torch.Generator:
+        """What this process leaves to chance at a step."""
+        step, rank = self.trainer.global_step, self.trainer.global_rank
+        return generator_of(self.hparams.seed, step, batch_idx, rank)
+
+    def configure_optimizers(self) -> dict:
+        return muon_for(self, self.network)
+
+    def finished(self) -> Pretrained:
+        """What is exported."""
+        return self.network
+
+    def on_fit_end(self) -> None:
+        if is_exporter(self.trainer):
+            print(f"wrote {self.finished().save_pretrained(self.hparams.out)}")
+
+
+def size_of(data: LightningDataModule) -> int | None:
+    """Height and width of the glyphs that the network in training takes; None without a trainer."""
+    return data.trainer and data.trainer.lightning_module.network.config.image_size
+
+
+# ---- the reader of radicals ----------------------------------------------------------------------
+
+
+class ReaderData(LightningDataModule):
+    """Glyphs `(B, 1, 128, 128)`, and their radicals less one, `(B,)`.
+
+    Args:
+        folder: the glyphs that `scripts/prepare_data.py` drew, whose held-out ones are the test.
+        more: further folders of glyphs to train on, of another font or of characters without a
+            definition; characters held out in `folder` are left out.
+        batch_size: glyphs a step and process.
+        seed: of their order.
+    """
+
+    def __init__(
+        self,
+        folder: Path = Path(".data"),
+        more: tuple[Path, ...] = (),
+        batch_size: int = 128,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters()
+
+    def setup(self, stage: str) -> None:
+        sources, test = load_splits(self.hparams.folder, self.hparams.more, size_of(self))
+        self.train, self.test = Labelled(sources), Labelled([test])
+
+    def train_dataloader(self) -> DataLoader:
+        own = self.hparams
+        batches = SeededBatches(len(self.train), own.batch_size, own.seed, self.trainer)
+        return DataLoader(self.train, batch_sampler=batches)
+
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self.test, 128)
+
+
+class Labelled(Dataset):
+    """Glyphs of several folders with their radicals, by a draw or a row."""
+
+    def __init__(self, sources: Sequence[GlyphDataset]) -> None:
+        self.glyphs = ConcatDataset(sources)
+        self.labels = [record.radical - 1 for source in sources for record in source.records]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, draw: Draw | int) -> tuple[Tensor, int]:
+        row = draw.row if isinstance(draw, Draw) else draw
+        return self.glyphs[row], self.labels[row]
+
+
+class ReaderModule(TrainingModule):
+    """Trains a `RadicalReader` and writes it to `out` at the end.
+
+    Args:
+        config: the network.
+        learning_rate: of Muon, for the pointwise convolutions, at its peak; it rises over
+            `warmup_steps` and falls to zero at the end.
+        adam_learning_rate: of AdamW, for the rest.
+        weight_decay: of the matrices.
+        smoothing: part of the labels spread over all radicals.
+        warmup_steps: steps until the peak.
+        compile: use torch.compile, which takes a minute at the start and needs a C++ compiler.
+        seed: of how glyphs are varied.
+        out: folder for `config.json` and `model.safetensors`.
+    """
+
+    def __init__(
+        self,
+        config: ReaderConfig = ReaderConfig(),
+        learning_rate: float = 5e-3,
+        adam_learning_rate: float = 1e-3,
+        weight_decay: float = 0.05,
+        smoothing: float = 0.1,
+        warmup_steps: int = 100,
+        compile: bool = False,
+        seed: int = 0,
+        out: Path = Path(".runs/reader/export"),
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["config"])
+        self.network = RadicalReader(config)
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        glyphs, labels = batch
+        logits = self.network(vary(glyphs, self.generator(batch_idx))).float()
+        loss = F.cross_entropy(logits, labels, label_smoothing=self.hparams.smoothing)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        glyphs, labels = batch
+        right = (self.network(glyphs).argmax(dim=1) == labels).float().mean()
+        self.log("val/accuracy", right, prog_bar=True, batch_size=len(labels), sync_dist=True)
+
+
+# ---- the recogniser ------------------------------------------------------------------------------
 
 
 class Pairs(NamedTuple):
@@ -40,8 +173,8 @@ class RecognizerData(LightningDataModule):
 
     Args:
         folder: the glyphs that `scripts/prepare_data.py` drew, whose held-out ones are the test.
-        more: further folders, of other fonts or of characters without a definition; what is held
-            out in `folder` is left out of them all.
+        more: further folders, of other fonts or of characters without a definition; characters
+            held out in `folder` are left out.
         groups: of look-alikes, a step and process.
         group: characters in each of them.
         seed: of what is drawn.
@@ -61,30 +194,25 @@ class RecognizerData(LightningDataModule):
         self.save_hyperparameters()
 
     def setup(self, stage: str) -> None:
-        own = self.hparams
-        self.train, self.test = (GlyphDataset(own.folder, split) for split in ("train", "test"))
-        sources = [self.train, *load_more(own.more, self.test.records)]
-        if self.trainer:
-            for glyphs in (self.test, *sources):
-                glyphs.check_size(self.trainer.lightning_module.recognizer.config.image_size)
-        self.learnt = LookAlikes(sources, own.group)
+        sources, self.test = load_splits(self.hparams.folder, self.hparams.more, size_of(self))
+        self.train = LookAlikes(sources, self.hparams.group)
 
     def train_dataloader(self) -> DataLoader:
         own = self.hparams
-        batches = SeededBatches(len(self.learnt), own.groups, own.seed, self.trainer)
-        return DataLoader(self.learnt, batch_sampler=batches, collate_fn=join)
+        batches = SeededBatches(len(self.train), own.groups, own.seed, self.trainer)
+        return DataLoader(self.train, batch_sampler=batches, collate_fn=join)
 
     def val_dataloader(self) -> DataLoader:
         return DataLoader(self.test, 128)
 
 
 class LookAlikes(Dataset):
-    """Characters of several sources, by the row of a draw: the one there, and some it looks like.
+    """Groups of `group` characters from several sources: one, by a draw's row, and look-alikes.
 
-    A character has a glyph in one source or in several. Its first one decides whom it looks like.
+    A character has a glyph in one source or more; the first one decides what it looks like.
     """
 
-    def __init__(self, sources: list[GlyphDataset], group: int) -> None:
+    def __init__(self, sources: Sequence[GlyphDataset], group: int) -> None:
         self.sources, self.group = sources, group
         places = defaultdict(list)
         for source, glyphs in enumerate(sources):
@@ -139,13 +267,13 @@ def join(groups: list[Pairs]) -> Pairs:
 def contrast(first: Tensor, second: Tensor, characters: Tensor, scale: Tensor) -> Tensor:
     """The mean loss of telling each pair from all other pairs, by cosine, in both directions.
 
-    InfoNCE (van den Oord et al. 2018, equation 4, https://arxiv.org/abs/1807.03748) as CLIP has it
+    InfoNCE (van den Oord et al. 2018, equation 4, https://arxiv.org/abs/1807.03748) as in CLIP
     (Radford et al. 2021, figure 3). Where a character comes up twice, its other pair is left out.
 
     Args:
         first, second: embeddings `(B, D)` of length 1, of a character each.
         characters: which one each is of, `(B,)`.
-        scale: what cosines are multiplied with, one over the temperature.
+        scale: factor of the cosines, one over the temperature.
     """
     logits = scale * first @ second.T
     own = torch.arange(len(first), device=logits.device)
@@ -154,22 +282,20 @@ def contrast(first: Tensor, second: Tensor, characters: Tensor, scale: Tensor) -
     return (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
 
 
-class RecognizerModule(LightningModule):
+class RecognizerModule(TrainingModule):
     """Trains a `Recognizer` and writes it, with all characters of the data, to `out` at the end.
 
     Args:
-        config: the network, but for the threshold, which is measured at the end: of the held-out
-            characters three in a hundred may be taken for one that is not.
+        config: the network; the threshold is measured at the end, so that three in a hundred of
+            the held-out characters are taken for another.
         learning_rate: of Muon, for the pointwise convolutions, at its peak; it rises over
-            `warmup_steps` and falls in a line, to zero after the last step.
-        adam_learning_rate: of AdamW, for the rest, in the same way.
+            `warmup_steps` and falls to zero at the end.
+        adam_learning_rate: of AdamW, for the rest.
         weight_decay: of the matrices.
-        plain: part of the first glyphs that are left as they are, as the known ones will be.
+        plain: part of the first glyphs left as they are, as known characters will be.
         warmup_steps: steps until the peak.
-        reader: start from the trunk of the reader of radicals that ships, which has seen strokes.
-        start: folder of a recogniser to start from, whose settings then replace `config`.
-        compile: let torch.compile make the network faster, for a minute at the start; needs a C++
-            compiler.
+        reader: start from the trunk of the reader of radicals that ships.
+        compile: use torch.compile, which takes a minute at the start and needs a C++ compiler.
         seed: of how glyphs are varied.
         out: folder for the recogniser.
     """
@@ -183,36 +309,26 @@ class RecognizerModule(LightningModule):
         plain: float = 0.3,
         warmup_steps: int = 100,
         reader: bool = True,
-        start: Path | None = None,
         compile: bool = False,
         seed: int = 0,
         out: Path = Path(".runs/recognizer/export"),
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["config"])
-        if start:
-            self.recognizer = Recognizer.from_pretrained(start).train()
-        else:
-            self.recognizer = Recognizer(config)
-            if reader:
-                self.recognizer.layers.load_state_dict(
-                    RadicalReader.from_pretrained().layers.state_dict()
-                )
+        self.network = Recognizer(config)
+        if reader:
+            trunk = RadicalReader.from_pretrained().layers
+            self.network.layers.load_state_dict(trunk.state_dict())
         self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
 
-    def on_fit_start(self) -> None:
-        if self.hparams.compile:
-            self.recognizer.compile()
-
     def training_step(self, batch: Pairs, batch_idx: int) -> Tensor:
-        step, rank = self.trainer.global_step, self.trainer.global_rank
-        generator = generator_of(self.hparams.seed, step, batch_idx, rank)
+        generator = self.generator(batch_idx)
         both = torch.cat([batch.first, batch.second])
         varied = vary(wobble(both, generator=generator), generator)
         count = len(batch.first)
         plain = torch.rand(count, 1, 1, 1, generator=generator) < self.hparams.plain
         first = torch.where(plain.to(both.device), batch.first, varied[:count])
-        embeddings = self.recognizer(torch.cat([first, varied[count:]]))
+        embeddings = self.network(torch.cat([first, varied[count:]]))
         scale = self.log_scale.exp().clamp_max(SHARPEST)
         loss = contrast(*embeddings.split(count), batch.characters, scale)
         self.log("train/loss", loss, prog_bar=True)
@@ -224,26 +340,22 @@ class RecognizerModule(LightningModule):
     def validation_step(self, glyphs: Tensor, batch_idx: int) -> None:
         generator = generator_of(0, batch_idx)
         varied = vary(wobble(glyphs, generator=generator), generator)
-        self.embeddings.append((self.recognizer(glyphs), self.recognizer(varied)))
+        self.embeddings.append((self.network(glyphs), self.network(varied)))
 
     def on_validation_epoch_end(self) -> None:
         plain, varied = map(torch.cat, zip(*self.embeddings, strict=True))
         found = (varied @ plain.T).argmax(dim=1).cpu() == torch.arange(len(plain))
         self.log("val/found", found.float().mean(), prog_bar=True, sync_dist=True)
 
-    def configure_optimizers(self) -> dict:
-        return up_and_down(self, self.recognizer)
-
-    def on_fit_end(self) -> None:
-        if is_exporter(self.trainer):
-            data = self.trainer.datamodule
-            finished = know(self.recognizer, data.learnt, data.test)
-            print(f"wrote {finished.save_pretrained(self.hparams.out)}")
-            print(f"one character from a cosine of {finished.config.threshold} on")
+    def finished(self) -> Recognizer:
+        data = self.trainer.datamodule
+        recognizer = know(self.network, data.train, data.test)
+        print(f"one character from a cosine of {recognizer.config.threshold} on")
+        return recognizer
 
 
 def know(recognizer: Recognizer, learnt: LookAlikes, held_out: GlyphDataset) -> Recognizer:
-    """The recogniser with its threshold, and all characters that it learnt from or not as known."""
+    """The recogniser with its threshold, and all characters, learnt and held out, as known."""
     embeddings = [
         recognizer.embed(learnt.firsts(rows))
         for rows in track(torch.arange(len(learnt)).split(512), "characters", transient=True)
