@@ -140,19 +140,6 @@ class Request:
         return [self.seed + i for i in range(self.total)]
 
 
-# Until every caller builds a Request.
-STEPS, GUIDANCE, SAMPLER = (
-    Request.num_inference_steps,
-    Request.guidance_scale,
-    Request.sampler,
-)
-
-
-def check_request(prompts, count, steps, guidance_scale, sampler, seed, *rest):
-    """Raises ValueError for a request that cannot be drawn."""
-    Request(prompts, count, steps, guidance_scale, sampler, seed, *rest)
-
-
 def conjuncts(prompt: str) -> list[str]:
     """The parts of a prompt around each `AND`: "sickness AND fire" asks for both.
 

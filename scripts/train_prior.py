@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from _cli import check_writable, progress_bar, run
-from _options import Data
+from _cli import Data, check_writable, progress_bar, run
 
 from diffusion.request import check_model
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from autoencoder.data.glyphs import GlyphDataset
 from conditioning import captions
-from diffusion.request import STEPS
+from diffusion.request import Request
 
 
 def test_mistakes_and_help_do_not_wait_for_torch(tmp_path):
@@ -39,7 +39,14 @@ def test_mistakes_and_help_do_not_wait_for_torch(tmp_path):
 @pytest.mark.parametrize(
     ("name", "taught"),
     [
-        ("generate.py", ["python scripts/generate.py", "--guidance", f"[default: {STEPS}]"]),
+        (
+            "generate.py",
+            [
+                "python scripts/generate.py",
+                "--guidance",
+                f"[default: {Request.num_inference_steps}]",
+            ],
+        ),
         ("prepare_data.py", ["python scripts/prepare_data.py", "--font"]),
         ("train_autoencoder.py", ["--model.loss.kl_weight", "--model.out", "--ckpt_path"]),
         ("train_text_encoder.py", ["--data.wordnet", "--model.out"]),
