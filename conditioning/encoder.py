@@ -4,8 +4,9 @@ import hashlib
 import json
 import warnings
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Any, Self
 
 import torch
 from einops import einsum, rearrange
@@ -13,21 +14,15 @@ from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 
 from conditioning.prompts import shortened
-from conditioning.rounding import rounded
-from conditioning.storage import (
-    check_digest,
-    eight_bit_weights,
-    first_line,
-    load_tokenizer,
-    write_files,
-)
-
-if TYPE_CHECKING:
-    from transformers import T5EncoderModel
+from conditioning.storage import CONFIG, TOKENIZER, WEIGHTS, load_encoder, rounded, save_encoder
+from conditioning.t5 import TIED, T5Encoder, load_t5
 
 BUNDLED = Path(__file__).parent / "weights"
 DEFAULT_MAX_TOKENS = 48
-TIED = "encoder.embed_tokens.weight"  # the same table as shared.weight, and so not saved twice
+NEEDED = (
+    "a folder needs config.json, model.safetensors and tokenizer.json; "
+    "a hub name needs a network or a filled cache"
+)
 # What decides an embedding besides weights, tokenizer and limit.
 SETTINGS = (
     "d_kv",
@@ -48,7 +43,7 @@ class TextEncoder(nn.Module):
     """
 
     def __init__(
-        self, model: "T5EncoderModel", tokenizer: Tokenizer, max_tokens: int = DEFAULT_MAX_TOKENS
+        self, model: T5Encoder, tokenizer: Tokenizer, max_tokens: int = DEFAULT_MAX_TOKENS
     ):
         """Wrap a T5 encoder; its weights are cast to float32 and frozen.
 
@@ -74,13 +69,8 @@ class TextEncoder(nn.Module):
         self.model = model.float().requires_grad_(False)
         self.tokenizer = tokenizer
         self.max_tokens = max_tokens
-        self.end = int(model.config.eos_token_id)
-        self.dim = int(model.config.d_model)
-        self.eval()
-
-    def train(self, mode: bool = True) -> Self:
-        """Stay in evaluation mode: a frozen encoder has no dropout, whatever it is part of."""
-        return super().train(False)
+        self.end = model.config.eos_token_id
+        self.dim = model.config.d_model
 
     @classmethod
     def from_pretrained(cls, name: str | Path | None = None, max_tokens: int | None = None) -> Self:
@@ -94,51 +84,25 @@ class TextEncoder(nn.Module):
 
         Raises:
             OSError: the model cannot be found or fetched, has no safetensors weights (pickled ones
-                are refused), is no T5, or is not as `save_pretrained` wrote it. One line.
+                are refused), is no T5, or is damaged. One line.
             ValueError: its tokenizer is that of another model.
         """
-        source = BUNDLED if name is None else Path(name)
-        if not source.is_dir():
-            if name is None or source.is_absolute() or str(name).startswith("."):
-                raise FileNotFoundError(f"no text encoder in {source}: the folder does not exist")
-            source = str(name)
-
-        # Imported late: transformers takes seconds to import, and to fail without it is cheap.
-        from transformers import T5Config, T5EncoderModel
-        from transformers.utils import logging
-
-        if isinstance(source, Path):
-            check_digest(source)
-        bars = logging.is_progress_bar_enabled()
-        if isinstance(source, Path):
-            logging.disable_progress_bar()  # a local file of some megabytes needs none
+        folder = BUNDLED if name is None else Path(name)
+        local = name is None or folder.is_absolute() or str(name).startswith(".")
+        if local and not folder.is_dir():
+            raise FileNotFoundError(f"no text encoder in {folder}: the folder does not exist")
+        complete = all((folder / file).is_file() for file in (CONFIG, TOKENIZER, WEIGHTS))
         try:
-            settings, _ = T5Config.get_config_dict(source)
-            if not settings:
-                raise OSError("no config.json")
-            if settings.get("model_type") != "t5":
-                raise ValueError(f"it is of type {settings.get('model_type')!r}, not a T5")
-            read = {"output_loading_info": True, "dtype": torch.float32}
-            if weights := eight_bit_weights(source):
-                config = T5Config.from_dict(settings)
-                model, report = T5EncoderModel.from_pretrained(
-                    None, config=config, state_dict=weights, **read
-                )
-            else:
-                model, report = T5EncoderModel.from_pretrained(source, use_safetensors=True, **read)
-            if absent := set(report["missing_keys"]) - {TIED}:
-                # transformers would go on with random numbers in their place.
-                raise OSError(f"its weights lack {', '.join(sorted(absent)[:3])}")
-            tokenizer = load_tokenizer(source)
-        except Exception as error:  # transformers has no class of its own for what is wrong
+            read = load_encoder(folder) if complete else fetch_encoder(name or folder)
+            settings, tokenizer, weights = read
+            check_type(settings)
+            model = load_t5(settings, weights)
+        except Exception as error:  # the libraries have no class of their own for what is wrong
+            reason = str(error).strip().split("\n", 1)[0].strip()
+            hint = "" if complete else f" ({NEEDED})"
             raise OSError(
-                f"cannot load the text encoder {str(name or source)!r}: {first_line(error)} "
-                "(a folder needs config.json, model.safetensors and tokenizer.json; "
-                "a hub name needs a network or a filled cache)"
+                f"cannot load the text encoder {str(folder)!r}: {reason}{hint}"
             ) from error
-        finally:
-            if bars:
-                logging.enable_progress_bar()
         if max_tokens is None:
             max_tokens = settings.get("max_tokens", DEFAULT_MAX_TOKENS)
         return cls(model, tokenizer, max_tokens)
@@ -147,7 +111,7 @@ class TextEncoder(nn.Module):
     def round_table(self) -> Self:
         """Round the table of tokens to eight bits, in which `save_pretrained` then writes it.
 
-        What an embedding loses is less than a hundredth of its length.
+        An embedding loses less than a hundredth of its length.
         """
         self.model.shared.weight.copy_(rounded(self.model.shared.weight))
         return self
@@ -155,20 +119,21 @@ class TextEncoder(nn.Module):
     def save_pretrained(self, folder: str | Path) -> None:
         """Write config.json, tokenizer.json and model.safetensors (float16) into `folder`.
 
-        A table of tokens that was rounded to eight bits is written in them.
-
         Raises:
             ValueError: a weight is not finite in float16; nothing is written.
         """
-        settings = self.model.config.to_diff_dict() | {
+        settings = asdict(self.model.config) | {
             "architectures": ["T5EncoderModel"],
             "dtype": "float16",
+            "is_encoder_decoder": False,
             "max_tokens": self.max_tokens,
+            "model_type": "t5",
+            "pad_token_id": 0,
+            "use_cache": False,
         }
-        settings.pop("transformers_version", None)  # a file of weights does not depend on it
         config = json.dumps(settings, indent=2, sort_keys=True) + "\n"
         weights = {k: v for k, v in self.model.state_dict().items() if k != TIED}
-        write_files(folder, config, self.tokenizer.to_str(), weights)
+        save_encoder(folder, config, self.tokenizer.to_str(), weights)
 
     @property
     def fingerprint(self) -> str:
@@ -197,7 +162,7 @@ class TextEncoder(nn.Module):
         Warns:
             UserWarning: a caption is longer than `max_tokens`; names the words lost.
         """
-        device = self.model.device
+        device = self.model.shared.weight.device
         tokens = [torch.tensor(ids) for ids in self.tokenize(captions)]
         if not tokens:
             empty = torch.zeros(0, 0, self.dim, device=device)
@@ -209,10 +174,8 @@ class TextEncoder(nn.Module):
             n = int(lengths[rows].max())
             padded = nn.utils.rnn.pad_sequence([tokens[row] for row in rows], batch_first=True)
             real = mask[rows, :n].to(device)
-            hidden = self.model(
-                input_ids=padded.to(device), attention_mask=real.long()
-            ).last_hidden_state
-            embedding[rows.to(device), :n] = hidden.float() * rearrange(real, "b n -> b n 1")
+            hidden = self.model(padded.to(device), real)  # (b, n, D)
+            embedding[rows.to(device), :n] = hidden * rearrange(real, "b n -> b n 1")
         return embedding, mask.to(device)
 
     @staticmethod
@@ -256,6 +219,32 @@ class TextEncoder(nn.Module):
             stacklevel=2,
         )
         return [*ids[: self.max_tokens - 1], self.end]
+
+
+def fetch_encoder(name: str | Path) -> tuple[dict[str, Any], Tokenizer, dict[str, Tensor]]:
+    """Settings, tokenizer and weights of a T5 on the hub, or of a folder in another layout."""
+    # Imported here: transformers takes seconds to import, and no other encoder needs it.
+    from transformers import AutoTokenizer, T5Config, T5EncoderModel
+
+    settings, _ = T5Config.get_config_dict(name)
+    if not settings:
+        raise OSError("no config.json")
+    check_type(settings)
+    model, report = T5EncoderModel.from_pretrained(
+        name, use_safetensors=True, output_loading_info=True, dtype=torch.float32
+    )
+    # transformers would go on with random numbers in place of those missing.
+    weights = {k: v for k, v in model.state_dict().items() if k not in report["missing_keys"]}
+    tokenizer = AutoTokenizer.from_pretrained(name)
+    if not tokenizer.is_fast:
+        raise OSError("no usable tokenizer")
+    return settings, tokenizer.backend_tokenizer, weights
+
+
+def check_type(settings: dict[str, Any]) -> None:
+    """Raises ValueError for the config.json of another model than a T5."""
+    if settings.get("model_type") != "t5":
+        raise ValueError(f"it is of type {settings.get('model_type')!r}, not a T5")
 
 
 def _legal(text: str) -> str:

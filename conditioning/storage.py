@@ -1,31 +1,35 @@
 """A text encoder as a folder: `config.json`, `tokenizer.json` and `model.safetensors`.
 
-The weights are float16, carry a digest of all three files, and may have their table of tokens in
-eight bits. Folders of other origin have neither, and are read by transformers.
+The weights are float16 and carry a digest of all three files. The table of tokens, half of a small
+T5, may be in eight bits: each row as whole numbers from -127 to 127, times a scale.
 """
 
 import hashlib
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
+import torch
+from safetensors import safe_open
+from safetensors.torch import save
 from tokenizers import Tokenizer
 from torch import Tensor
-
-from conditioning.rounding import from_eight_bits, rounded, to_eight_bits
 
 CONFIG, TOKENIZER, WEIGHTS = "config.json", "tokenizer.json", "model.safetensors"
 DIGEST = "sha256"  # of all three, among the metadata of the weights
 TABLE, CODES, SCALE = "shared.weight", "shared.codes", "shared.scale"  # whole, or in eight bits
+SMALLEST = 2.0**-14  # below it float16 loses digits
 
 
-def write_files(folder: str | Path, config: str, tokenizer: str, weights: Mapping[str, Tensor]):
-    """Writes the three files, each under a temporary name first.
+def save_encoder(
+    folder: str | Path, config: str, tokenizer: str, weights: Mapping[str, Tensor]
+) -> None:
+    """Write the three files, the table in eight bits where it was rounded to them.
 
-    The table of tokens is written in eight bits where it was rounded to them. Raises ValueError for
-    a weight that is not finite in float16, and writes nothing.
+    Raises:
+        ValueError: a weight is not finite in float16; nothing is written.
     """
     stored = {name: weight.detach().cpu().half().contiguous() for name, weight in weights.items()}
     for name, weight in stored.items():
@@ -35,20 +39,41 @@ def write_files(folder: str | Path, config: str, tokenizer: str, weights: Mappin
     if rounded(table).equal(table):  # nothing is lost
         del stored[TABLE]
         stored[CODES], stored[SCALE] = to_eight_bits(table)
-    metadata = {"format": "pt", DIGEST: digest_of(config, tokenizer, stored)}
+    metadata = {"format": "pt", DIGEST: _digest(config, tokenizer, stored)}
+    files = {CONFIG: config.encode(), TOKENIZER: tokenizer.encode()}
+    write_files(folder, files | {WEIGHTS: save(stored, metadata)})
+
+
+def load_encoder(folder: Path) -> tuple[dict[str, Any], Tokenizer, dict[str, Tensor]]:
+    """Settings, tokenizer and weights of a folder, as written here or by transformers.
+
+    Raises:
+        OSError: the files are not those that were written together.
+        Exception: as the libraries raise it, where a file is damaged.
+    """
+    config, tokenizer = ((folder / name).read_text("utf-8") for name in (CONFIG, TOKENIZER))
+    with safe_open(folder / WEIGHTS, "pt") as file:
+        written = (file.metadata() or {}).get(DIGEST)  # models from elsewhere have none
+        weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    if written and written != _digest(config, tokenizer, weights):
+        raise OSError("its files are not as they were exported; copy or export all of them again")
+    if CODES in weights:
+        weights[TABLE] = from_eight_bits(weights.pop(CODES), weights.pop(SCALE))
+    return json.loads(config), Tokenizer.from_str(tokenizer), weights
+
+
+def write_files(folder: str | Path, files: Mapping[str, bytes]) -> None:
+    """Write files into a folder, whole or not at all: under temporary names first."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
-        # save_file would make a file that only its owner may read.
-        (Path(part) / WEIGHTS).write_bytes(save(stored, metadata))
-        (Path(part) / CONFIG).write_text(config, encoding="utf-8", newline="\n")
-        (Path(part) / TOKENIZER).write_text(tokenizer, encoding="utf-8", newline="\n")
-        for name in (CONFIG, TOKENIZER, WEIGHTS):
+        for name, data in files.items():
+            (Path(part) / name).write_bytes(data)
+        for name in files:
             (Path(part) / name).replace(folder / name)
 
 
-def digest_of(config: str, tokenizer: str, weights: Mapping[str, Tensor]) -> str:
-    """sha256, in hex, of the three files of an encoder."""
+def _digest(config: str, tokenizer: str, weights: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(f"{len(config)} {config}{tokenizer}".encode())
     for name, weight in sorted(weights.items()):
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
@@ -56,57 +81,25 @@ def digest_of(config: str, tokenizer: str, weights: Mapping[str, Tensor]) -> str
     return digest.hexdigest()
 
 
-def eight_bit_weights(source: str | Path) -> dict[str, Tensor]:
-    """The weights of a folder whose table of tokens is in eight bits, as float32; else none."""
-    path = Path(source) / WEIGHTS
-    if not path.is_file():
-        return {}
-    with safe_open(path, "pt") as file:
-        if CODES not in file.keys():  # noqa: SIM118, as it is no mapping
-            return {}
-    weights = {name: weight.float() for name, weight in load_file(path).items()}
-    weights[TABLE] = from_eight_bits(weights.pop(CODES), weights.pop(SCALE))
-    return weights
+# ---- eight bits ----------------------------------------------------------------------------------
 
 
-def check_digest(folder: Path) -> None:
-    """Raises OSError where the files are not as `save_pretrained` wrote them.
+def to_eight_bits(table: Tensor) -> tuple[Tensor, Tensor]:
+    """Codes `(N, D)` int8 and scales `(N, 1)` float16 of a table `(N, D)`.
 
-    A model from elsewhere does not say how it was written, and is taken as it is.
+    The largest number of each row has the code 127 or -127, unless all of it is below 0.008. What
+    `from_eight_bits` makes of them has the same codes and scales again.
     """
-    path = folder / "model.safetensors"
-    if not path.is_file():
-        return
-    try:
-        with safe_open(path, "pt") as file:
-            written = (file.metadata() or {}).get(DIGEST)
-        if not written:
-            return
-        files = [(folder / name).read_text(encoding="utf-8") for name in (CONFIG, TOKENIZER)]
-        intact = written == digest_of(*files, load_file(path))
-    except (OSError, UnicodeDecodeError, SafetensorError) as error:
-        raise OSError(f"cannot load the text encoder in {folder}: {first_line(error)}") from error
-    if not intact:
-        raise OSError(
-            f"cannot load the text encoder in {folder}: its files are not as they were exported; "
-            "copy or export all of them again"
-        )
+    scale = (table.float().abs().amax(dim=1, keepdim=True) / 127).half().clamp_min(SMALLEST)
+    codes = (table.float() / scale.float()).round().clamp(-127, 127)
+    return codes.to(torch.int8), scale
 
 
-def load_tokenizer(source: str | Path) -> Tokenizer:
-    """The fast tokenizer of a folder or a hub model; raises OSError where there is none."""
-    if isinstance(source, Path) and (source / "tokenizer.json").is_file():
-        try:
-            return Tokenizer.from_file(str(source / "tokenizer.json"))
-        except Exception as error:  # the library raises no narrower class
-            raise OSError(f"tokenizer.json cannot be read: {first_line(error)}") from error
-    from transformers import AutoTokenizer  # slow to import, and only foreign models need it
-
-    try:
-        return AutoTokenizer.from_pretrained(source).backend_tokenizer
-    except (ValueError, AttributeError, ImportError) as error:
-        raise OSError(f"no usable tokenizer: {first_line(error)}") from error
+def from_eight_bits(codes: Tensor, scale: Tensor) -> Tensor:
+    """The table, `(N, D)` float32."""
+    return codes.float() * scale.float()
 
 
-def first_line(error: Exception) -> str:
-    return str(error).strip().split("\n", 1)[0].strip()
+def rounded(table: Tensor) -> Tensor:
+    """The table, `(N, D)` float32, as it comes back from eight bits."""
+    return from_eight_bits(*to_eight_bits(table))

@@ -20,14 +20,13 @@ from lightning.pytorch import Trainer
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
-from transformers import T5Config, T5EncoderModel
 
 from autoencoder import Autoencoder, AutoencoderConfig
 from autoencoder.data.fonts import Font, default_font, load_font, write_glyphs
 from autoencoder.data.glyphs import held_out, record
 from conditioning import TextEncoder, captions
+from conditioning.t5 import T5Config, T5Encoder
 from diffusion import GlyphPipeline
-from diffusion.benchmark import others
 from diffusion.networks.base import Denoiser, DenoiserConfig
 from diffusion.networks.dit import DiT, DiTConfig
 from diffusion.networks.unet import UNet, UNetConfig
@@ -131,7 +130,7 @@ def make_text_encoder(seed: int = 0) -> TextEncoder:
         config = T5Config(
             vocab_size=len(WORDS), d_model=16, d_kv=4, d_ff=32, num_layers=2, num_heads=4
         )
-        model = T5EncoderModel(config)
+        model = T5Encoder(config)
     return TextEncoder(model.half().float(), tokenizer)
 
 
@@ -286,28 +285,6 @@ def few_characters(monkeypatch):
     monkeypatch.setattr(captions, "load_entries", lambda: few)
     undefined = captions.load_undefined()[:30]
     monkeypatch.setattr(captions, "load_undefined", lambda: undefined)
-
-
-@pytest.fixture
-def tiny_networks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The large networks that the benchmark takes from others, small."""
-    unet = {
-        "sample_size": 16,
-        "layers_per_block": 1,
-        "block_out_channels": (32, 32),
-        "cross_attention_dim": 64,
-        "encoder_hid_dim": 64,
-        "down_block_types": ("DownBlock2D", "CrossAttnDownBlock2D"),
-        "up_block_types": ("CrossAttnUpBlock2D", "UpBlock2D"),
-    }
-    kl = {
-        "layers_per_block": 1,
-        "block_out_channels": (32, 32),
-        "down_block_types": ("DownEncoderBlock2D",) * 2,
-        "up_block_types": ("UpDecoderBlock2D",) * 2,
-    }
-    monkeypatch.setattr(others, "ARTICLE_UNET", others.ARTICLE_UNET | unet)
-    monkeypatch.setattr(others, "AUTOENCODER_KL", others.AUTOENCODER_KL | kl)
 
 
 class Ended:

@@ -9,9 +9,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast, T5Config, T5EncoderModel
 
 from conditioning import TextEncoder
+from conditioning.storage import from_eight_bits, rounded, to_eight_bits
+from conditioning.t5 import T5Config, T5Encoder, load_t5
 
 WORDS = ["<pad>", "</s>", "<unk>", "gold", "fish", "metal", "a", "of", "the", "dragon"]
 
@@ -25,13 +26,25 @@ def small_tokenizer() -> Tokenizer:
     return tokenizer
 
 
-def small_model(seed: int = 0) -> T5EncoderModel:
+def small_model(seed: int = 0) -> T5Encoder:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        config = T5Config(
-            vocab_size=12, d_model=16, d_kv=4, d_ff=32, num_layers=2, num_heads=4, n_positions=64
+        return T5Encoder(
+            T5Config(vocab_size=12, d_model=16, d_kv=4, d_ff=32, num_layers=2, num_heads=4)
         )
-        return T5EncoderModel(config)
+
+
+def hub_model(shaken: bool = True, **settings):
+    """A small random T5 of transformers; shaken, so that no weight of it is special."""
+    from transformers import T5Config, T5EncoderModel
+
+    sizes = {"vocab_size": 12, "d_model": 16, "d_kv": 5, "d_ff": 32, "num_heads": 4}
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        torch.manual_seed(0)
+        model = T5EncoderModel(T5Config(**(sizes | {"num_layers": 2} | settings))).eval()
+        for weight in model.parameters():
+            weight += 0.1 * shaken * torch.randn_like(weight)
+    return model
 
 
 @pytest.fixture
@@ -151,7 +164,6 @@ def test_it_is_frozen(small):
     embedding, _ = small(["gold"])
     assert not embedding.requires_grad
     assert not any(weight.requires_grad for weight in small.parameters())
-    assert not torch.nn.Sequential(small).train()[0].model.training
 
 
 def test_the_name_of_a_special_token_is_only_text(bundled):
@@ -233,24 +245,61 @@ def test_the_fingerprint_follows_weights_tokenizer_and_limit(small):
     assert first != TextEncoder(small_model(), changed, 8).fingerprint
 
 
-def test_any_t5_in_a_folder(tmp_path):
-    """A T5 and a tokenizer as transformers itself saves them, its file of settings and all."""
-    model = small_model()
-    model.save_pretrained(tmp_path)
+@pytest.mark.parametrize("feed_forward", ["relu", "gated-gelu", "gated-silu"])
+def test_a_t5_is_that_of_transformers(feed_forward):
+    theirs = hub_model(feed_forward_proj=feed_forward, relative_attention_max_distance=20)
+    ours = load_t5(theirs.config.to_dict(), theirs.state_dict())
+    assert ours.state_dict().keys() == theirs.state_dict().keys()
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(12, (5, 50), generator=generator)
+    mask = torch.arange(50) < torch.tensor([[1], [50], [17], [30], [2]])
+    with torch.no_grad():
+        truth = theirs(input_ids=ids, attention_mask=mask.long()).last_hidden_state
+        torch.testing.assert_close(ours(ids, mask), truth, atol=1e-6, rtol=1e-6)
+
+
+def test_a_new_t5_is_as_random_as_that_of_transformers():
+    settings = {"d_model": 120, "d_kv": 20, "d_ff": 240, "vocab_size": 500}
+    theirs, ours = (
+        hub_model(shaken=False, **settings).state_dict(),
+        T5Encoder(T5Config(num_layers=2, num_heads=4, **settings)).state_dict(),
+    )
+    for name, weight in theirs.items():
+        assert float(ours[name].std()) == pytest.approx(float(weight.std()), rel=0.2), name
+        assert float(ours[name].mean()) == pytest.approx(float(weight.mean()), abs=0.02), name
+
+
+@pytest.mark.parametrize("shard", ["1GB", "5KB"])
+def test_any_t5_in_a_folder(tmp_path, shard):
+    """A T5 and a tokenizer as transformers itself saves them, in one file or in several."""
+    from transformers import PreTrainedTokenizerFast
+
+    model = hub_model(feed_forward_proj="gated-gelu")
+    model.save_pretrained(tmp_path, max_shard_size=shard)
+    assert (tmp_path / "model.safetensors").exists() == (shard == "1GB")
     PreTrainedTokenizerFast(
         tokenizer_object=small_tokenizer(), pad_token="<pad>", eos_token="</s>", unk_token="<unk>"
     ).save_pretrained(tmp_path)
     encoder = TextEncoder.from_pretrained(tmp_path)
     embedding, mask = encoder(["a gold fish"])
-    ids = torch.tensor([[6, 3, 4, 1]])
     with torch.no_grad():
-        truth = model.eval()(input_ids=ids).last_hidden_state
-    torch.testing.assert_close(embedding, truth, atol=1e-5, rtol=0)
+        truth = model(input_ids=torch.tensor([[6, 3, 4, 1]])).last_hidden_state
+    torch.testing.assert_close(embedding, truth, atol=1e-6, rtol=1e-6)
     assert mask.all()
-    assert encoder.max_tokens == 48
-    assert encoder.dim == 16
+    assert (encoder.max_tokens, encoder.dim) == (48, 16)
     with pytest.raises(ValueError, match="max_tokens must be at least 1, not 0"):
         TextEncoder.from_pretrained(tmp_path, max_tokens=0)
+
+
+def test_transformers_reads_what_is_saved(small, tmp_path):
+    from transformers import T5EncoderModel
+
+    small.model.half().float()
+    small.save_pretrained(tmp_path)
+    theirs = T5EncoderModel.from_pretrained(tmp_path, dtype=torch.float32)
+    with torch.no_grad():
+        truth = theirs(input_ids=torch.tensor(small.tokenize(["a gold fish"]))).last_hidden_state
+    torch.testing.assert_close(small(["a gold fish"])[0], truth, atol=1e-6, rtol=1e-6)
 
 
 def one_line(error) -> str:
@@ -324,9 +373,35 @@ def test_a_tokenizer_of_another_model_is_refused(small, bundled):
         TextEncoder(small.model, bundled.tokenizer)
 
 
-def test_captions_can_be_read_without_torch():
-    code = "import conditioning.captions, sys; sys.exit('torch' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+def test_a_folder_is_read_without_transformers():
+    """Nor with torch._dynamo: either takes longer to import than the rest of drawing."""
+    code = (
+        "import sys; from conditioning import TextEncoder; TextEncoder.from_pretrained()(['gold']);"
+        "sys.exit(' '.join({'transformers', 'torch._dynamo'} & {*sys.modules}) or None)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+# ---- a table in eight bits -----------------------------------------------------------------------
+
+
+def test_codes_are_the_nearest_whole_numbers_and_the_largest_is_127():
+    table = torch.tensor([[1.27, -0.636, 0.003], [0.0, 0.0, 0.0], [-254.0, 2.9, 1.1]])
+    codes, scale = to_eight_bits(table)
+    assert codes.tolist() == [[127, -64, 0], [0, 0, 0], [-127, 1, 1]]
+    assert (codes.dtype, scale.dtype) == (torch.int8, torch.float16)
+    expected = torch.tensor([0.01, 2**-14, 2.0])
+    torch.testing.assert_close(scale[:, 0].float(), expected, rtol=1e-3, atol=0)
+
+
+def test_what_is_rounded_is_off_by_half_a_step_and_stays_as_it_is():
+    table = torch.randn(500, 64, generator=torch.Generator().manual_seed(0))
+    table *= torch.logspace(-9, 4, 500)[:, None]  # the smallest are below all steps
+    once = rounded(table)
+    step = table.abs().amax(dim=1, keepdim=True) / 127
+    assert ((once - table).abs() <= (0.51 * step).clamp_min(2**-15)).all()
+    assert rounded(once).equal(once)
+    assert from_eight_bits(*to_eight_bits(once)).equal(once)
 
 
 # ---- the weights that ship -----------------------------------------------------------------------

@@ -12,9 +12,9 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn.functional import normalize
 from torch.utils.data import Sampler
-from transformers import T5Config, T5EncoderModel
 
 from conditioning.encoder import TextEncoder
+from conditioning.t5 import T5Config, T5Encoder
 
 EPSILON = 1.0  # of T5's layer norms; see `_settle`
 
@@ -39,7 +39,7 @@ def distillation_loss(student: Tensor, teacher: Tensor, relation: float = 10.0) 
 
 def create_student(
     table: Tensor, layers: int = 2, heads: int = 6, hidden: int = 768, seed: int = 0
-) -> T5EncoderModel:
+) -> T5Encoder:
     """A T5 encoder that starts as the bag of words of `table`, and its layers as the identity.
 
     Args:
@@ -57,14 +57,11 @@ def create_student(
         d_ff=hidden,
         num_layers=layers,
         num_heads=heads,
-        dropout_rate=0.0,  # few passes over the texts leave nothing to overfit
         layer_norm_epsilon=EPSILON,
-        is_encoder_decoder=False,
-        use_cache=False,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        student = T5EncoderModel(config)
+        student = T5Encoder(config)
     with torch.no_grad():
         student.shared.weight.copy_(table)
         for name, weight in student.named_parameters():

@@ -17,7 +17,6 @@ from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 from torch.utils.data import DataLoader, Dataset
-from transformers import T5EncoderModel
 
 from conditioning.distillation.corpus import (
     WORDNET,
@@ -37,6 +36,7 @@ from conditioning.distillation.student import (
 from conditioning.distillation.teacher import Teacher
 from conditioning.distillation.vocabulary import CANDIDATES, SHARE, train_tokenizer
 from conditioning.encoder import DEFAULT_MAX_TOKENS, TextEncoder
+from conditioning.t5 import T5Encoder
 
 REPEATS = {"captions": 3, "parts": 1, "words": 1, "phrases": 1, "glosses": 1}
 
@@ -217,7 +217,7 @@ class DistillationModule(lightning.LightningModule):
         """
         super().__init__()
         self.save_hyperparameters()
-        self.student: T5EncoderModel | None = None
+        self.student: T5Encoder | None = None
 
     def configure_model(self) -> None:
         """Make the T5, once the data is there to say what its tokens mean."""
@@ -233,8 +233,7 @@ class DistillationModule(lightning.LightningModule):
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Token ids and mask `(B, N)` to one embedding a text `(B, D)`."""
-        hidden = self.student(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-        return TextEncoder.pool(hidden, mask)
+        return TextEncoder.pool(self.student(ids, mask), mask)
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], index: int) -> Tensor:
         """The loss of one batch."""
