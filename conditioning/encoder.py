@@ -144,7 +144,7 @@ class TextEncoder(nn.Module):
         for name, weight in sorted(self.model.state_dict().items()):
             digest.update(f"{name} {tuple(weight.shape)}".encode())
             # As it lies on disk, so that saving and loading change nothing.
-            digest.update(weight.detach().cpu().half().contiguous().numpy().tobytes())
+            digest.update(weight.detach().cpu().half().contiguous().numpy())
         return digest.hexdigest()
 
     @torch.no_grad()

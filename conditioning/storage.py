@@ -77,7 +77,7 @@ def _digest(config: str, tokenizer: str, weights: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256(f"{len(config)} {config}{tokenizer}".encode())
     for name, weight in sorted(weights.items()):
         digest.update(f"{name} {weight.dtype} {tuple(weight.shape)}".encode())
-        digest.update(weight.numpy().tobytes())
+        digest.update(weight.numpy())
     return digest.hexdigest()
 
 
@@ -97,7 +97,7 @@ def to_eight_bits(table: Tensor) -> tuple[Tensor, Tensor]:
 
 def from_eight_bits(codes: Tensor, scale: Tensor) -> Tensor:
     """The table, `(N, D)` float32."""
-    return codes.float() * scale.float()
+    return codes * scale.float()
 
 
 def rounded(table: Tensor) -> Tensor:
