@@ -22,7 +22,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from torch import nn
 
 from autoencoder import Autoencoder, AutoencoderConfig
-from autoencoder.data.fonts import Font, default_font, load_font, write_glyphs
+from autoencoder.data.fonts import Font, default_font, draw_glyph, load_font, write_glyphs
 from autoencoder.data.glyphs import held_out, record
 from conditioning import TextEncoder, captions
 from conditioning.t5 import T5Config, T5Encoder
@@ -214,6 +214,17 @@ def font() -> Font:
     """Noto Sans SC."""
     pytest.importorskip("pylopdf_fonts_zh_cn")
     return load_font(default_font())
+
+
+@pytest.fixture(scope="session")
+def draw(font):
+    """Draws characters as glyphs `(B, 1, 128, 128)`."""
+
+    def draw(text: str) -> torch.Tensor:
+        pixels = np.stack([draw_glyph(character, font) for character in text])
+        return torch.from_numpy(pixels)[:, None].float() / 255
+
+    return draw
 
 
 @pytest.fixture

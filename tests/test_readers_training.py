@@ -28,7 +28,7 @@ from autoencoder.readers.training import (
 READER = ReaderConfig(widths=(16, 24), blocks=(1, 1), features=16, dropout=0.0)
 RECOGNIZER = RecognizerConfig(widths=(16, 24), blocks=(1, 1), features=16)
 RADICALS = {85: "河海湖江洋油", 167: "鈴銅銘鉛針鉄", 140: "草花茶菜茎苗"}  # the last held out
-TRAIN, TEST = "鉻銘鈷鈶鋁鉛未末朱本土士工王木天夫犬太大", "鉭禾牛干尤"
+TRAIN, TEST = "鉻銘鈷鈶鋁鉛未末土士", "鉭禾牛"
 RATES = {"learning_rate": 1e-2, "adam_learning_rate": 5e-3, "warmup_steps": 5}
 
 
@@ -159,12 +159,12 @@ def test_a_group_is_a_character_and_its_look_alikes_with_a_glyph_of_any_source(
     data = LookAlikes(sources, group=4)
     assert data.characters == [*TRAIN, "龍"]
     row = TRAIN.index("土")
-    assert data.alike.shape == (21, 20)
+    assert data.alike.shape == (11, 10)
     groups = [data[Draw(row, seed)] for seed in range(30)]
     for first, second, rows in groups:
         assert first.shape == second.shape == (4, 1, 128, 128)
         assert rows[0] == row and len(set(rows.tolist())) == 4
-        assert first.equal(torch.stack([sources[0][i] if i < 20 else sources[1][2] for i in rows]))
+        assert first.equal(torch.stack([sources[0][i] if i < 10 else sources[1][2] for i in rows]))
     assert len({tuple(group.characters.tolist()) for group in groups}) > 5
     again = data[Draw(row, 3)]
     assert all(a.equal(b) for a, b in zip(again, groups[3], strict=True))
@@ -177,12 +177,12 @@ def test_a_group_is_a_character_and_its_look_alikes_with_a_glyph_of_any_source(
 
 
 def test_what_is_held_out_is_in_no_batch(characters, tmp_path):
-    data = RecognizerData(characters, (write(tmp_path, "鉭龍"),), groups=7, group=3)
+    data = RecognizerData(characters, (write(tmp_path, "鉭龍"),), groups=5, group=3)
     data.setup("fit")
     assert data.train.characters == [*TRAIN, "龍"]
     batches = list(data.train_dataloader())
-    assert [len(batch.characters) for batch in batches] == [21] * 3
-    assert {int(rows) for batch in batches for rows in batch.characters[::3]} == set(range(21))
+    assert [len(batch.characters) for batch in batches] == [15] * 2
+    assert len({int(row) for batch in batches for row in batch.characters[::3]}) == 10
     with pytest.raises(ValueError, match="take 2 to 48"):
         RecognizerData(characters, group=1)
 
@@ -268,12 +268,12 @@ def test_a_few_characters_are_told_apart_however_they_are_drawn(
 ):
     module = RecognizerModule(RECOGNIZER, reader=False, out=tmp_path / "out", **RATES)
     trainer = quiet_trainer(tmp_path, max_steps=60, check_val_every_n_epoch=6)
-    trainer.fit(module, datamodule=RecognizerData(characters, groups=2, group=10))
+    trainer.fit(module, datamodule=RecognizerData(characters, groups=1, group=10))
     recognizer = Recognizer.from_pretrained(tmp_path / "out")
     assert recognizer.known.characters == TRAIN + TEST
-    moved = GlyphDataset(characters, "train").images(range(20)).roll((3, -2), (2, 3))
+    moved = GlyphDataset(characters, "train").images(range(10)).roll((3, -2), (2, 3))
     matches = recognizer.match(recognizer.embed(moved))
-    assert sum(match.character == c for match, c in zip(matches, TRAIN, strict=True)) >= 17
+    assert sum(match.character == c for match, c in zip(matches, TRAIN, strict=True)) >= 8
     assert trainer.callback_metrics["val/found"] >= 0.6
     said = f"one character from a cosine of {recognizer.config.threshold} on"
     assert said in capsys.readouterr().out

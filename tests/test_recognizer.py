@@ -5,7 +5,6 @@ import torch
 import torch.nn.functional as F
 from conftest import shake
 
-from autoencoder.data.fonts import default_font, draw_glyph, load_font
 from autoencoder.pretrained import WeightsError
 from autoencoder.readers.recognizer import KnownCharacters, Recognizer, RecognizerConfig
 
@@ -120,18 +119,6 @@ def test_settings_that_make_no_recogniser_are_refused(settings, message):
 @pytest.fixture(scope="module")
 def shipped():
     return Recognizer.from_pretrained()
-
-
-@pytest.fixture(scope="module")
-def draw():
-    pytest.importorskip("pylopdf_fonts_zh_cn")
-    font = load_font(default_font())
-
-    def draw(text):
-        pixels = [torch.from_numpy(draw_glyph(character, font).copy()) for character in text]
-        return torch.stack(pixels)[:, None].float() / 255
-
-    return draw
 
 
 def test_it_is_small_and_knows_the_characters_of_the_font(shipped):

@@ -7,7 +7,6 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from autoencoder.data.fonts import default_font, draw_glyph, load_font
 from autoencoder.similarity import (
     character_reader,
     nearest_by_strokes,
@@ -23,11 +22,8 @@ CHARACTERS = (
 
 
 @pytest.fixture(scope="module")
-def glyphs():
-    pytest.importorskip("pylopdf_fonts_zh_cn")
-    font = load_font(default_font())
-    pixels = [torch.from_numpy(draw_glyph(c, font).copy()) for c in CHARACTERS]
-    return torch.stack(pixels)[:, None].float() / 255
+def glyphs(draw):
+    return draw(CHARACTERS)
 
 
 def test_psnr_is_its_closed_form():
