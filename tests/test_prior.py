@@ -60,7 +60,7 @@ def test_words_that_say_nothing_get_radicals_as_common_as_they_are():
 
 
 def test_radicals_are_chosen_as_often_as_they_are_likely(prior, pooled):
-    count = 4000
+    count = 1000
     prior.log_frequency[:40] -= 1
     chosen = Counter(prior.choose(pooled[0], seed, 2.0, 0.5) for seed in range(count))
     chances = prior.probabilities(pooled[:1], 2.0, 0.5)[0]
@@ -88,7 +88,7 @@ def test_a_seed_chooses_the_same_again_and_leaves_the_global_state(prior, pooled
 
 def test_the_radical_of_a_seed_says_nothing_of_its_noise(pooled):
     """Radicals alike in chance, and the first two numbers of noise: their size is no guide."""
-    prior, count = RadicalPrior(TINY), 2000
+    prior, count = RadicalPrior(TINY), 1000
     with torch.no_grad():
         prior.layers[-1].weight.zero_()
         prior.layers[-1].bias.zero_()
@@ -187,8 +187,8 @@ def test_it_learns_what_goes_with_what_and_reads_embeddings_as_they_are():
     assert sum(steps) == 60 * 400
     fresh = 50 + 7 * (sides[labels] + 0.2 * torch.randn(400, 16, generator=generator))
     assert float((prior(fresh).argmax(dim=1) == 9 * labels).double().mean()) > 0.98
-    same = fit_prior(pooled, counts, TINY, epochs=60, batch_size=100)
-    assert same.fingerprint == prior.fingerprint
+    again = [fit_prior(pooled, counts, TINY, epochs=1).fingerprint for _ in range(2)]
+    assert again[0] == again[1]
 
 
 def test_it_keeps_how_common_radicals_are_among_what_it_learnt_from():
@@ -211,13 +211,13 @@ def test_noise_on_the_embeddings_makes_it_less_sure():
     counts[torch.arange(400), labels] = 1.0
     config = replace(TINY, dropout=0.0)
 
-    def sure(**noise):
-        options = {"epochs": 60, "batch_size": 100, "learning_rate": 2e-2, **noise}
+    def sure(**options):
+        options = {"epochs": 30, "batch_size": 100, "learning_rate": 2e-2, **options}
         prior = fit_prior(pooled, counts, config, **options)
         return float(prior.probabilities(pooled).amax(dim=1).mean())
 
     assert sure(noise=0.0) > 0.98 and sure(noise=2.0) < 0.8
-    assert sure(noise=0.0) != sure(noise=0.5) == sure()
+    assert sure(epochs=1, noise=0.0) != sure(epochs=1, noise=0.5) == sure(epochs=1)
 
 
 def test_the_one_that_ships_knows_the_names_of_common_radicals():
