@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from _errors import one_line_errors
 
 from autoencoder.files import atomic
 from diffusion.pictures import check_ending, file_stem, write_frames, write_png
@@ -155,32 +156,6 @@ def write_text(path: Path, text: str) -> None:
     """Writes a UTF-8 file, whole or not at all."""
     with atomic(path) as part:
         part.write_text(text, "utf-8")
-
-
-@contextmanager
-def one_line_errors() -> Iterator[None]:
-    """Turns what a user can put right into one line on stderr and exit code 2.
-
-    That is ValueError, which the packages raise for bad input, and OSError. Anything else is our
-    own mistake and keeps its traceback. Ctrl-C exits with 130, and a reader that closed the pipe,
-    such as `head`, ends the program quietly, both as shells expect.
-    """
-    try:
-        yield
-    except BrokenPipeError:
-        # Python flushes stdout once more at exit: give it somewhere to go.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(141) from None
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        raise SystemExit(130) from None
-    except (ValueError, OSError) as error:
-        message = " ".join(str(error).split()) or type(error).__name__
-        if isinstance(error, OSError) and error.strerror:
-            # "[Errno 13] Permission denied: 'x'" reads better the other way round.
-            message = ": ".join(str(p) for p in (error.filename, error.strerror) if p)
-        print(f"error: {message}", file=sys.stderr)
-        raise SystemExit(2) from None
 
 
 @contextmanager
