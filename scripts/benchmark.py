@@ -1,18 +1,75 @@
-"""Measure how fast everything is on this machine, beside the pipelines and networks of others."""
+"""Measure how fast everything is on this machine, beside the networks of others.
+
+All is in float32, uncompiled, on as many threads as PyTorch takes. The networks of others come from
+diffusers and are untrained, since only time is compared.
+"""
 
 from __future__ import annotations
 
 import json
+import platform
+import resource
+import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
-from _cli import check_device, check_writable, load_pipeline, progress_bar, run, write_text
-from _options import Device, Model
+from _cli import (
+    Device,
+    Model,
+    check_device,
+    check_writable,
+    load_pipeline,
+    progress_bar,
+    run,
+    write_text,
+)
+from torch import Tensor, nn
+from torch.utils.benchmark import Measurement, Timer
 
-from diffusion.request import BUNDLED, check_model
+from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss
+from autoencoder.optim import Muon, pointwise
+from diffusion.networks.unet import GROUPS, UNet, UNetConfig
+from diffusion.pipeline import GlyphPipeline
+from diffusion.process import PROCESSES, denoising_loss
+from diffusion.request import BUNDLED, Request, check_model
+from diffusion.samplers import SAMPLERS, result, time_steps
+
+Calls = dict[str, Callable[[], object]]
+Row = tuple[str, float, float | None, str]  # what, ours, theirs, and the unit: "s", "/s" or "MB"
+
+SECONDS = 0.3  # at least, that a call is timed for in each turn
+GLYPHS = 16
+EXTRA = "pip install -e '.[benchmark]'"
+# The glyffuser's conditional network, as https://yue-here.com/posts/glyffuser/ lists it, on pixels,
+# and its steps, each of two predictions.
+ARTICLE_STEPS = 50
+ARTICLE = {
+    "sample_size": 128,
+    "in_channels": 1,
+    "out_channels": 1,
+    "layers_per_block": 2,
+    "block_out_channels": (128, 256, 512, 512),
+    "addition_embed_type": "text",
+    "cross_attention_dim": 512,
+    "encoder_hid_dim": 512,
+    "encoder_hid_dim_type": "text_proj",
+    "down_block_types": ("DownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D", "DownBlock2D"),
+    "up_block_types": ("UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D", "UpBlock2D"),
+}
+# Stable Diffusion 1's (Rombach et al. 2022, https://arxiv.org/abs/2112.10752).
+AUTOENCODER_KL = {
+    "layers_per_block": 2,
+    "block_out_channels": (128, 256, 512, 512),
+    "down_block_types": ("DownEncoderBlock2D",) * 4,
+    "up_block_types": ("UpDecoderBlock2D",) * 4,
+}
 
 
 def main(
@@ -21,17 +78,15 @@ def main(
     ),
     model: Model = BUNDLED,
     quick: Annotated[
-        bool,
-        typer.Option("--quick", help="Fewer measurements, in less than half the time."),
+        bool, typer.Option("--quick", help="Time each call in one turn, not in three.")
     ] = False,
     device: Device = "cpu",
 ) -> None:
-    """Measure how fast everything is on this machine, beside others.
+    """Measure how fast everything is on this machine, beside the networks of others.
 
-    The start of generate.py and its memory, drawing, encoding, decoding, and a
-    step of each training. With diffusers installed (the extra "benchmark"), also
-    the pipeline of the glyffuser article, a denoiser of the same kind and two
-    autoencoders, all in the same run.
+    The whole process of generate.py and its memory, the parts of one call, and a step of each
+    training. With diffusers installed (the extra "benchmark"), also the network of the glyffuser
+    article, a U-Net of our size and two autoencoders, all in the same run.
 
     About five minutes on two idle cores, or two minutes:
 
@@ -39,35 +94,297 @@ def main(
 
         python scripts/benchmark.py --quick --out today
 
-    The tables are in benchmark.md, and every number in benchmark.json, with its
-    unit in its name.
+    The table is in benchmark.md, and every number in benchmark.json.
     """
     check_device(device)
     check_writable(out, folder=True)
     check_model(model)
     pipe = load_pipeline(model, device)
-
-    # Imported late: torch takes seconds, which an error above need not wait for.
-    from diffusion import benchmark as bench
-
-    start = time.perf_counter()
-    plan = bench.QUICK if quick else bench.FULL
-    rate = bench.matmul_rate(plan.matrix, pipe.device)
-    skipped = bench.why_no_diffusers()
+    skipped = why_no_diffusers()
     if skipped:
         print(f"without others: {skipped}", flush=True)
-    minutes = plan.expected_s(rate, others=not skipped) / 60
-    print(f"takes about {minutes:.0f} min, at {rate / 1e9:.0f} GFLOP/s", flush=True)
-
-    script = [sys.executable, str(Path(__file__).with_name("generate.py"))]
-    draw = ["gold", "--count", "16", "--model", str(model.resolve()), "--device", str(pipe.device)]
-    commands = [*script, *draw], [*script, "--help"]
-    with progress_bar("measuring", 1) as progress:
-        results = bench.benchmark(pipe, plan, *commands, skipped, progress)
+    start = time.perf_counter()
+    rows = whole_process(model, pipe.device)
+    parts = drawing, one_call, codecs, training
+    with progress_bar("measuring", len(parts)) as progress, torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        for part in parts:
+            rows += part(pipe, 1 if quick else 3, not skipped)
+            progress(1)
+    text = f"{markdown(rows)}\n\n{machine(pipe.device)}"
     out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "benchmark.json", json.dumps(results, indent=2) + "\n")
-    write_text(out / "benchmark.md", bench.markdown(results))
-    print(f"wrote {out}/benchmark.json, .md in {time.perf_counter() - start:.0f} s")
+    names = "what", "ours", "theirs", "unit"
+    found = [dict(zip(names, row, strict=True)) for row in rows]
+    write_text(out / "benchmark.json", json.dumps(found, indent=2) + "\n")
+    write_text(out / "benchmark.md", text + "\n")
+    print(f"{text}\nwrote {out}/benchmark.json, .md in {time.perf_counter() - start:.0f} s")
+
+
+# ---- what is measured ----------------------------------------------------------------------------
+
+
+def compare(calls: Calls, turns: int) -> dict[str, float]:
+    """The median time of each call in seconds, by its name.
+
+    They take turns, so that whatever slows the machine for a while slows all of them.
+    """
+    threads = torch.get_num_threads()
+    timers = {
+        name: Timer("call()", globals={"call": call}, num_threads=threads)
+        for name, call in calls.items()
+    }
+    runs = {name: [] for name in calls}
+    for _ in range(turns):
+        for name, timer in timers.items():
+            runs[name].append(timer.blocked_autorange(min_run_time=SECONDS))
+    return {name: Measurement.merge(each)[0].median for name, each in runs.items()}
+
+
+def whole_process(model: Path, device: torch.device) -> list[Row]:
+    """Sixteen glyphs by generate.py: the time of the whole process, and its peak memory.
+
+    The system counts what this process holds into that peak, which is less than a drawing takes.
+    """
+    script = Path(__file__).with_name("generate.py")
+    options = "--count", GLYPHS, "--model", model.resolve(), "--device", device
+    command = [str(part) for part in (sys.executable, script, "gold", *options)]
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        raise ValueError(f"generate.py failed: {done.stderr.strip()}")
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    megabytes = peak / (1e6 if sys.platform == "darwin" else 1e6 / 1024)
+    what = "sixteen glyphs by `generate.py`"
+    return [(f"{what}: all", seconds, None, "s"), (f"{what}: peak", megabytes, None, "MB")]
+
+
+@torch.inference_mode()
+def drawing(pipe: GlyphPipeline, turns: int, others: bool) -> list[Row]:
+    """From words to pixels; the article's by its network alone, one glyph a step."""
+    many = 2 * pipe.rows
+    calls = {n: lambda n=n: pipe(["gold"] * n, batch_size=n) for n in (1, many)}
+    if others:
+        network = Theirs(**ARTICLE).eval().to(pipe.device)
+        given = inputs(2, (1, 128, 128), 512, 8, pipe.device)
+        calls["article"] = lambda: network(*given)
+    found = compare(calls, turns)
+    alone = ARTICLE_STEPS * found["article"] if others else None
+    best = max(1 / found[1], many / found[many])
+    return [
+        ("a glyph alone, from words to pixels: the article's pipeline", found[1], alone, "s"),
+        ("glyphs drawn: the article's pipeline", best, alone and 1 / alone, "/s"),
+    ]
+
+
+@torch.inference_mode()
+def one_call(pipe: GlyphPipeline, turns: int, others: bool) -> list[Row]:
+    """The parts of a call for sixteen glyphs, and the denoiser's beside a U-Net of diffusers."""
+    texts, seeds = ["gold"] * GLYPHS, list(range(GLYPHS))
+    randn, times = pipe.randn(seeds), time_steps(Request.num_inference_steps)
+    x, config = randn(), pipe.denoiser.config
+
+    def sample(denoise: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+        return result(SAMPLERS[Request.sampler](denoise, x, pipe.process, times, randn))
+
+    denoise = pipe.denoise(pipe.captions(texts, seeds))
+    latents = sample(denoise)
+    glyphs = pipe.decode(latents)
+    given = inputs(2 * GLYPHS, x.shape[1:], config.text_width, 8, pipe.device)
+    calls = {
+        "captions and their embeddings": lambda: pipe.denoise(pipe.captions(texts, seeds)),
+        "all guided steps": lambda: sample(denoise),
+        "the sampler's own arithmetic in them": lambda: sample(lambda x_t, t: x_t),
+        "decoding": lambda: pipe.decode(latents),
+        "ours": lambda: pipe.denoiser(*given),
+    }
+    if pipe.recognizer is not None:
+        calls["looking for what exists"] = lambda: pipe.match(glyphs)
+    if others and isinstance(pipe.denoiser, UNet):
+        network = like_ours(config).eval().to(pipe.device)
+        calls["theirs"] = lambda: network(*given)
+    found = compare(calls, turns)
+    ours, theirs = found.pop("ours"), found.pop("theirs", None)
+    rows = [(f"sixteen glyphs: {name}", seconds, None, "s") for name, seconds in found.items()]
+    what = "denoising sixteen glyphs, guided: a U-Net of diffusers of the same widths"
+    return [*rows, (what, ours, theirs, "s")]
+
+
+@torch.inference_mode()
+def codecs(pipe: GlyphPipeline, turns: int, others: bool) -> list[Row]:
+    """Encoding and decoding a glyph, of four at a time, beside Stable Diffusion's and TAESD."""
+    ours, size = pipe.autoencoder, pipe.autoencoder.config.image_size
+    glyphs = torch.rand(4, 1, size, size).to(pipe.device)
+    calls = {"ours": lambda: ours.decode(ours.encode(glyphs))}
+    if others:
+        from diffusers import AutoencoderKL, AutoencoderTiny
+
+        colours = 2 * glyphs.repeat(1, 3, 1, 1) - 1  # (B, 3, H, W)
+        kl = AutoencoderKL(**AUTOENCODER_KL).eval().to(pipe.device)
+        tiny = AutoencoderTiny().eval().to(pipe.device)
+        calls["AutoencoderKL"] = lambda: kl.decode(kl.encode(colours).latent_dist.mode())
+        calls["AutoencoderTiny"] = lambda: tiny.decode(tiny.encode(colours).latents)
+    found = {name: seconds / len(glyphs) for name, seconds in compare(calls, turns).items()}
+    what, ours = "encoding and decoding a glyph", found.pop("ours")
+    rows = [(f"{what}: `{name}`", ours, theirs, "s") for name, theirs in found.items()]
+    return rows or [(what, ours, None, "s")]
+
+
+def training(pipe: GlyphPipeline, turns: int, others: bool) -> list[Row]:
+    """Samples a second of each training, of the networks of others with AdamW."""
+    config = pipe.denoiser.config
+    shape = config.latent_channels, config.latent_size, config.latent_size
+    latents = inputs(128, shape, config.text_width, 24, pipe.device)
+    pixels = inputs(2, (1, 128, 128), 512, 24, pipe.device)
+    muon, adamw = deepcopy(pipe.denoiser), deepcopy(pipe.denoiser)
+    calls = {
+        "autoencoder": autoencoder_step(pipe, 32),
+        "muon": step(muon, latents, Muon(muon.hidden_matrices(), muon.parameters())),
+        "adamw": step(adamw, latents),
+    }
+    if others:
+        calls["article"] = step(Theirs(**ARTICLE).to(pipe.device), pixels)
+        if isinstance(pipe.denoiser, UNet):
+            calls["diffusers"] = step(like_ours(config).to(pipe.device), latents)
+    samples = {"autoencoder": 32, "article": len(pixels[0])}
+    rates = {
+        name: samples.get(name, len(latents[0])) / seconds
+        for name, seconds in compare(calls, turns).items()
+    }
+    what = "training samples of the denoiser, with AdamW"
+    return [
+        ("training samples of the autoencoder", rates["autoencoder"], None, "/s"),
+        ("training samples of the denoiser, with Muon", rates["muon"], None, "/s"),
+        (f"{what}: the article's U-Net", rates["adamw"], rates.get("article"), "/s"),
+        (f"{what}: a U-Net of diffusers", rates["adamw"], rates.get("diffusers"), "/s"),
+    ]
+
+
+# ---- networks and their inputs -------------------------------------------------------------------
+
+
+def inputs(
+    batch: int, shape: tuple[int, ...], width: int, tokens: int, device: torch.device
+) -> list[Tensor]:
+    """Latents or pixels, times, embedding and mask, as a denoiser is called with them."""
+    given = torch.randn(batch, *shape), torch.rand(batch), torch.randn(batch, tokens, width)
+    return [each.to(device) for each in (*given, torch.ones(batch, tokens).bool())]
+
+
+def step(
+    network: nn.Module, given: list[Tensor], optimizer: torch.optim.Optimizer | None = None
+) -> Callable[[], object]:
+    """A step of a denoiser's training; by default with AdamW."""
+    x_0, t, embedding, mask = given
+    noise, process = torch.randn_like(x_0), PROCESSES["flow"]
+    network.train()
+    optimizer = optimizer or torch.optim.AdamW(network.parameters())
+
+    def call() -> None:
+        optimizer.zero_grad()
+        loss = denoising_loss(network, process, "velocity", x_0, embedding, mask, t, noise)
+        loss.mean().backward()
+        optimizer.step()
+
+    return call
+
+
+def autoencoder_step(pipe: GlyphPipeline, batch: int) -> Callable[[], object]:
+    """A step of the autoencoder's training, with the perceptual term that needs no network."""
+    network, size = deepcopy(pipe.autoencoder).train(), pipe.autoencoder.config.image_size
+    glyphs = torch.rand(batch, 1, size, size).to(pipe.device)
+    optimizer = Muon(pointwise(network), network.parameters())
+    terms, edges = LossConfig(perceptual="edges"), perceptual_loss("edges")
+
+    def call() -> None:
+        optimizer.zero_grad()
+        mean, logvar = network.encode_raw(glyphs)
+        z = mean + (0.5 * logvar).exp() * torch.randn_like(mean)
+        autoencoder_loss(network.decode_raw(z), glyphs, mean, logvar, terms, edges)[0].backward()
+        optimizer.step()
+
+    return call
+
+
+class Theirs(nn.Module):
+    """A conditional U-Net of diffusers behind the call of our denoisers."""
+
+    def __init__(self, **settings: object) -> None:
+        from diffusers import UNet2DConditionModel
+
+        super().__init__()
+        self.network = UNet2DConditionModel(**settings)
+
+    def forward(self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
+        return self.network(x_t, 1000 * t, embedding, encoder_attention_mask=mask).sample
+
+
+def like_ours(config: UNetConfig) -> Theirs:
+    """The nearest relative of our U-Net: Stable Diffusion's, of the same widths, a quarter larger.
+
+    Its way up has one block more at each resolution than its way down, so it gets one less.
+    """
+    levels = len(config.widths)
+    return Theirs(
+        sample_size=config.latent_size,
+        in_channels=config.latent_channels,
+        out_channels=config.latent_channels,
+        block_out_channels=config.widths,
+        layers_per_block=max(1, config.blocks - 1),
+        down_block_types=("CrossAttnDownBlock2D",) * levels,
+        up_block_types=("CrossAttnUpBlock2D",) * levels,
+        cross_attention_dim=config.text_width,
+        # It is the number of heads, whatever it is called.
+        attention_head_dim=tuple(width // config.head_width for width in config.widths),
+        norm_num_groups=GROUPS,
+    )
+
+
+def why_no_diffusers() -> str | None:
+    """None where diffusers can be used; else why not and what to do, in one line."""
+    try:
+        from diffusers import AutoencoderKL, UNet2DConditionModel  # noqa: F401
+    except ModuleNotFoundError as error:
+        return f"{error.name} is not installed: {EXTRA}"
+    except (ImportError, RuntimeError) as error:
+        return f"diffusers does not load ({str(error).strip().splitlines()[0]}): {EXTRA}"
+    return None
+
+
+# ---- the table -----------------------------------------------------------------------------------
+
+
+def markdown(rows: list[Row]) -> str:
+    """The table; where there is a network of others, with how its times compare."""
+    lines = ["| what | ours | theirs | theirs is |", "| --- | ---: | ---: | ---: |"]
+    for what, ours, theirs, unit in rows:
+        cells = [what, number(ours, unit), "", ""]
+        if theirs is not None:
+            slower = ours / theirs if unit == "/s" else theirs / ours
+            times = f"{number(max(slower, 1 / slower))} × {'slower' if slower > 1 else 'faster'}"
+            cells[2:] = [number(theirs, unit), times]
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def number(value: float, unit: str = "") -> str:
+    """Three significant digits, and seconds in the unit that suits them."""
+    if unit == "s" and not 1 <= value < 120:
+        value, unit = (1000 * value, "ms") if value < 1 else (value / 60, "min")
+    text = f"{value:,.0f}" if value >= 100 else f"{value:#.3g}"
+    return f"{text} a second" if unit == "/s" else f"{text} {unit}".strip()
+
+
+def machine(device: torch.device) -> str:
+    """What the figures depend on, in a line."""
+    about, cpuinfo = platform.machine(), Path("/proc/cpuinfo")
+    if device.type == "cuda":
+        about = torch.cuda.get_device_name(device)
+    elif cpuinfo.is_file() and "model name" in (text := cpuinfo.read_text()):
+        about = text.partition("model name")[2].partition(":")[2].partition("\n")[0].strip()
+    threads, python = torch.get_num_threads(), platform.python_version()
+    return f"{about}, {threads} threads, Python {python}, PyTorch {torch.__version__}, float32."
 
 
 if __name__ == "__main__":

@@ -9,17 +9,18 @@ import random
 import re
 import signal
 import subprocess
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
+import torch.utils.benchmark
 from conftest import FEW, QUIET, TINY, Ended
 from PIL import Image
 from safetensors import safe_open
 
-from diffusion import benchmark
 from diffusion.evaluation.evaluator import Evaluator
 
 LISTS = int(os.environ.get("FUZZ_LISTS", 10))
@@ -88,11 +89,12 @@ def place(script, few_characters, training_folder, tiny_model_folder, monkeypatc
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: done)  # tour.py
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **__: Ended(0))  # train_all.py
     monkeypatch.setattr(Evaluator, "run", not_now)
-    monkeypatch.setattr(benchmark, "benchmark", not_now)
+    monkeypatch.setattr(torch.utils.benchmark, "Timer", not_now)  # benchmark.py
+    monkeypatch.setitem(sys.modules, "diffusers", None)
     return script
 
 
-def not_now(*_):
+def not_now(*_, **__):
     raise ValueError("the arguments were right, and this takes minutes")
 
 

@@ -1,0 +1,139 @@
+"""The benchmark measures ours and theirs in one run, and its table says what was found."""
+
+import json
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import torch
+from conftest import SCRIPTS, UNET, files, make_pipeline
+
+from diffusion.networks.unet import UNet, UNetConfig
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")  # diffusers' own
+
+
+@pytest.fixture
+def benchmark(monkeypatch, tmp_path):
+    """The script as a module, in an empty folder."""
+    monkeypatch.syspath_prepend(SCRIPTS)
+    monkeypatch.chdir(tmp_path)
+    import benchmark
+
+    return benchmark
+
+
+@pytest.fixture
+def tiny(benchmark, monkeypatch):
+    """The same with small networks, each timed in next to no time."""
+    unet = {"layers_per_block": 1, "block_out_channels": (32,) * 4}
+    kl = {"layers_per_block": 1, "block_out_channels": (32,) * 4}
+    monkeypatch.setattr(benchmark, "ARTICLE", benchmark.ARTICLE | unet)
+    monkeypatch.setattr(benchmark, "AUTOENCODER_KL", benchmark.AUTOENCODER_KL | kl)
+    monkeypatch.setattr(benchmark, "SECONDS", 1e-4)
+    return benchmark
+
+
+def parameters(*networks):
+    return sum(weight.numel() for network in networks for weight in network.parameters())
+
+
+def test_everything_is_measured_beside_others(tiny, capsys):
+    model = make_pipeline(config=UNET).save_pretrained("unet")
+    tiny.main(Path("new/folder"), model, quick=True)
+    assert sorted(path.name for path in Path("new/folder").iterdir()) == [
+        "benchmark.json",
+        "benchmark.md",
+    ]
+    found = {row["what"]: row for row in json.loads(Path("new/folder/benchmark.json").read_text())}
+    assert all(row["ours"] > 0 for row in found.values())
+    compared = [what for what, row in found.items() if row["theirs"]]
+    assert len(compared) == 7
+    alone = found["a glyph alone, from words to pixels: the article's pipeline"]
+    drawn = found["glyphs drawn: the article's pipeline"]
+    assert drawn["ours"] >= 1 / alone["ours"]
+    assert found["sixteen glyphs by `generate.py`: peak"]["ours"] > 100  # MB
+    table = Path("new/folder/benchmark.md").read_text()
+    assert table.count(" faster |") + table.count(" slower |") == 7
+    assert table in capsys.readouterr().out
+
+
+def test_without_diffusers_the_rest_is_measured(tiny, tiny_model_folder, monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "diffusers", None)
+    monkeypatch.setattr(tiny, "whole_process", lambda *_: [])
+    tiny.main(Path("out"), tiny_model_folder, quick=True)
+    said = capsys.readouterr().out
+    assert "diffusers is not installed: pip install -e '.[benchmark]'" in said
+    assert "faster" not in said and "slower" not in said
+    assert all(row["theirs"] is None for row in json.loads(Path("out/benchmark.json").read_text()))
+
+
+def test_a_time_is_the_median_of_turns(benchmark, monkeypatch):
+    monkeypatch.setattr(benchmark, "SECONDS", 0.01)
+    naps = {name: lambda s=s: time.sleep(s) for name, s in (("short", 0.005), ("long", 0.02))}
+    found = benchmark.compare(naps, turns=3)
+    assert 0.005 <= found["short"] < 0.01
+    assert 0.02 <= found["long"] < 0.03
+
+
+def test_times_and_ratios_read_well(benchmark):
+    rows = [("a", 0.5, 206.0, "s"), ("b", 3.0, 2.0, "/s"), ("c", 0.0123, 0.0041, "s")]
+    *_, a, b, c = benchmark.markdown(rows).splitlines()
+    assert a == "| a | 500 ms | 3.43 min | 412 × slower |"
+    assert b == "| b | 3.00 a second | 2.00 a second | 1.50 × slower |"
+    assert c == "| c | 12.3 ms | 4.10 ms | 3.00 × faster |"
+
+
+def test_the_networks_of_others_are_the_published_ones(benchmark):
+    from diffusers import AutoencoderKL, AutoencoderTiny
+
+    with torch.device("meta"):
+        unet = benchmark.Theirs(**benchmark.ARTICLE).network
+        kl, small = AutoencoderKL(**benchmark.AUTOENCODER_KL), AutoencoderTiny()
+    kinds = Counter(type(block).__name__ for block in (*unet.down_blocks, *unet.up_blocks))
+    assert kinds == {
+        "DownBlock2D": 3, "CrossAttnDownBlock2D": 1, "UpBlock2D": 3, "CrossAttnUpBlock2D": 1,
+    }  # fmt: skip
+    assert parameters(unet) == 130_790_657  # of the article's listing, as diffusers builds it
+    # As the table of https://github.com/madebyollin/taesd has them.
+    assert parameters(kl.encoder, kl.decoder) == 34_163_592 + 49_490_179
+    assert parameters(small.encoder, small.decoder) == 1_222_532 + 1_222_531
+
+
+def test_the_other_unet_is_of_our_size_and_sees_time_and_words_but_no_padding(benchmark):
+    with torch.device("meta"):
+        ours, theirs = UNet(UNetConfig()), benchmark.like_ours(UNetConfig())
+    assert parameters(theirs) == pytest.approx(parameters(ours), rel=0.25)
+    network = benchmark.like_ours(UNET).eval()
+    x_t, t, embedding, mask = benchmark.inputs(2, (4, 8, 8), 16, 6, torch.device("cpu"))
+    mask[:, 4:] = False
+    with torch.inference_mode():
+        predicted = network(x_t, t, embedding, mask)
+        later = network(x_t, t / 2, embedding, mask)
+        embedding[:, 4:] = 9
+        padded = network(x_t, t, embedding, mask)
+        embedding[:, :4] = 9
+        others = network(x_t, t, embedding, mask)
+    assert predicted.shape == x_t.shape
+    torch.testing.assert_close(predicted, padded)
+    assert min((predicted - one).abs().max() for one in (later, others)) > 1e-4
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--model", "nowhere"), "no model in nowhere"),
+        (("--device", "tpu"), 'no device "tpu"'),
+        (("--out", "file"), "file is not a folder"),
+    ],
+    ids=str,
+)
+def test_bad_input_is_one_line_and_leaves_nothing(script, arguments, said):
+    Path("file").write_text("")
+    result = script("benchmark.py", *arguments)
+    assert result.code == 2, result.out
+    assert result.err.startswith("error: ") and result.err.count("\n") == 1
+    assert said in result.err
+    assert files() == ["file"]
