@@ -84,7 +84,7 @@ def main(
 
 def check_ready(pending: set[str]) -> None:
     """Raises ValueError, before the first hour of work, where a later training misses WordNet."""
-    from conditioning.distillation.corpus import WORDNET
+    from conditioning.sources.wordnet import WORDNET
 
     if "text_encoder" in pending and not (WORDNET / "data.noun").is_file():
         raise ValueError(

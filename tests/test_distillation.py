@@ -8,15 +8,7 @@ import torch
 from conftest import make_text_encoder, quiet_trainer
 from torch.nn.functional import cosine_similarity, normalize
 
-from conditioning.distillation.corpus import (
-    WORDNET,
-    Synset,
-    common_words,
-    load_corpus,
-    load_counts,
-    load_definitions,
-    load_synsets,
-)
+from conditioning.distillation.corpus import common_words, load_corpus
 from conditioning.distillation.probe import probe
 from conditioning.distillation.student import (
     LengthBatches,
@@ -30,6 +22,13 @@ from conditioning.distillation.teacher import Teacher
 from conditioning.distillation.training import DistillationData, DistillationModule, lessons
 from conditioning.distillation.vocabulary import count_words, train_tokenizer
 from conditioning.encoder import TextEncoder
+from conditioning.sources.wordnet import (
+    WORDNET,
+    Synset,
+    load_counts,
+    load_definitions,
+    load_synsets,
+)
 
 LEGEND = "a creature of legend, with wings; breathes fire"
 NOUNS = """\
@@ -56,12 +55,14 @@ def wordnet(tmp_path):
 
 
 def test_wordnet_is_parsed(wordnet):
-    assert load_synsets(wordnet) == [
-        Synset(("gold", "atomic number 79"), "a soft yellow metal", "n00001740", ("n00001930",)),
-        Synset(("Dragon",), LEGEND, "n00001930", ("n00001740",)),
-        Synset(("gold",), "cover with gold; make golden", "v00003000"),
-        Synset(("galore",), "in great numbers", "a00002098"),
-    ]
+    assert load_synsets(wordnet) == {
+        "n00001740": Synset(
+            ("gold", "atomic number 79"), "a soft yellow metal", above=("n00001930",)
+        ),
+        "n00001930": Synset(("Dragon",), LEGEND, above=("n00001740",)),
+        "v00003000": Synset(("gold",), "cover with gold; make golden"),
+        "a00002098": Synset(("galore",), "in great numbers"),
+    }
     assert load_counts(wordnet) == Counter(gold=9)
 
 
@@ -73,7 +74,7 @@ def test_wordnet_missing_names_the_package(tmp_path):
 
 @pytest.mark.skipif(not WORDNET.is_dir(), reason="WordNet is not installed")
 def test_wordnet_is_complete():
-    synsets = load_synsets()
+    synsets = load_synsets().values()
     assert len(synsets) == 117_659  # wnstats(7WN) of WordNet 3.0
     assert sum(len(synset.words) for synset in synsets) == 206_978
 

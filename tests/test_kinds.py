@@ -4,9 +4,9 @@ import pytest
 
 from autoencoder.data.glyphs import held_out
 from conditioning.captions import load_entries
-from conditioning.distillation.corpus import WORDNET
 from conditioning.sources.kinds import build_kinds
 from conditioning.sources.tables import load_kinds
+from conditioning.sources.wordnet import WORDNET
 
 # A beast, two kinds of it and one of each of theirs; two words of two meanings; a circle of two.
 NOUNS = """\
@@ -35,16 +35,15 @@ egg n 1 1 @ 1 0 00000008
 """
 
 
-def test_a_word_goes_to_the_nearest_of_what_is_above_it(tmp_path, monkeypatch):
+def test_a_word_goes_to_the_nearest_of_what_is_above_it(tmp_path):
     for part in ("noun", "verb", "adj", "adv"):
         (tmp_path / f"data.{part}").write_text(NOUNS if part == "noun" else "")
         (tmp_path / f"index.{part}").write_text(INDEX if part == "noun" else "")
-    monkeypatch.setattr(
-        "conditioning.sources.kinds._ROOTS", "94 dog.n.01 beast.n.01\n187 horse.n.01\n"
-    )
+    roots = tmp_path / "roots.tsv"
+    roots.write_text("94\tdog.n.01\tbeast.n.01\n187\thorse.n.01\n")
     (tmp_path / "cntlist.rev").write_text("")
     usual = ["beast, horse", "dog, pony, bay", "hen"]
-    build_kinds(2 * usual, tmp_path, tmp_path / "kinds.tsv.xz")
+    build_kinds(2 * usual, tmp_path, tmp_path / "kinds.tsv.xz", roots)
     assert load_kinds(tmp_path / "kinds.tsv.xz") == {
         94: (("beast",), ("dog",)),  # no hound: it is not usual
         187: (("horse",), ("pony",)),  # a bay is first of all in the sea

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from conftest import SCRIPTS, Ended
 
-from conditioning.distillation import corpus
+from conditioning.sources import wordnet as database
 
 NAMES = [
     "prepare_data.py",
@@ -31,7 +31,7 @@ def calls(monkeypatch, tmp_path_factory):
     """The commands that would have been run; each leaves behind what its script would."""
     wordnet = tmp_path_factory.mktemp("wordnet")
     (wordnet / "data.noun").touch()
-    monkeypatch.setattr(corpus, "WORDNET", wordnet)
+    monkeypatch.setattr(database, "WORDNET", wordnet)
     calls = SimpleNamespace(seen=[], fails=None, wordnet=wordnet)
 
     def pretend(command, **options):

