@@ -1,11 +1,8 @@
-"""Guidance: how several predictions become one. It wraps a denoiser and hides behind its call."""
+"""Guidance: several predictions become one, behind the call of a denoiser."""
 
 from __future__ import annotations
 
-from collections import Counter
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from diffusion.process import Network, column
@@ -15,21 +12,8 @@ ROUNDING = 1e-6  # of times in float32
 Words = tuple[Tensor, Tensor]  # embedding (B, N, D) and mask (B, N)
 
 
-def join(first: Words, second: Words) -> Words:
-    """Two batches of words as one, the shorter padded: `(B1 + B2, max(N1, N2), D)`."""
-    length = max(first[0].shape[1], second[0].shape[1])
-    padded = [
-        (
-            F.pad(embedding, (0, 0, 0, length - embedding.shape[1])),
-            F.pad(mask, (0, length - mask.shape[1])),
-        )
-        for embedding, mask in (first, second)
-    ]
-    return torch.cat([e for e, _ in padded]), torch.cat([m for _, m in padded])
-
-
 def conditional(predict: Network, words: Words) -> Denoise:
-    """`denoise(x_t, t) -> x_0` of a model that hears these words and nothing else."""
+    """`denoise(x_t, t) -> x_0` of the plain conditional model."""
     return lambda x_t, t: predict(x_t, t, *words)
 
 
@@ -44,23 +28,21 @@ def classifier_free(
 ) -> Denoise:
     """Classifier-free guidance in one batch (Ho and Salimans 2022, equation 6, arXiv:2207.12598).
 
-    `x_0 = negative + scale (positive - negative)`: scale 1 is the plain conditional model, scale 0
-    the model that hears only `negative`, which is the empty caption or what to keep away from.
-    Both cost one call of half the size.
+    `x_0 = negative + scale (positive - negative)`: scale 1 is the plain conditional model, and
+    scale 0 is conditioned on `negative` alone, the empty caption or what to keep away from. Both
+    cost one call of half the size.
 
-    A sample may be asked for several things at once, each of which leads it on (Liu et al. 2022,
-    Composable Diffusion, its conjunction, arXiv:2206.01714):
-    `x_0 = negative + scale sum_i weight_i (positive_i - negative)`.
+    A sample may have several captions, each of which leads it on (Liu et al. 2022, Composable
+    Diffusion, arXiv:2206.01714): `x_0 = negative + scale sum_i weight_i (positive_i - negative)`.
 
     Args:
-        predict: the model, which predicts `x_0` (`diffusion.process.x_0_predictor`).
+        predict: predicts `x_0` (`diffusion.process.x_0_predictor`).
         words: what is asked for, one caption a row.
-        negative: what to keep away from, a row for each of the samples.
+        negative: what to keep away from, a row for each sample, padded to the same length.
         scale: of the guidance.
-        owner: the sample that each row of `words` is for; None is one row for each. A row that is
-            the only one of its sample is guidance without conjunction.
-        weights: how much each row of `words` counts; None is 1 for each. Weights that share out a
-            1 go from one caption over to another.
+        owner: the sample that each row of `words` is for; None is one row for each.
+        weights: of each row of `words`; None is 1 for each. Weights that share out a 1 go from one
+            caption over to another.
         interval: times between which there is guidance; outside, the scale is 1 (Kynkäänniemi et
             al. 2024, arXiv:2404.07724).
     """
@@ -70,10 +52,11 @@ def classifier_free(
         weights = [1.0] * len(owner)
     alone = owner == list(range(len(negative[0]))) and set(weights) == {1.0}
     rows = torch.tensor(owner, device=words[0].device)
-    turns = [torch.tensor(turn, device=words[0].device) for turn in _turns(owner)]
+    nth = [owner[:row].count(sample) for row, sample in enumerate(owner)]  # of its sample's rows
+    turns = [(torch.tensor(nth) == n).nonzero()[:, 0].to(rows.device) for n in sorted(set(nth))]
     shares = words[0].new_tensor(weights)
     plain, away = conditional(predict, words), conditional(predict, negative)
-    both = conditional(predict, join(words, negative))
+    both = conditional(predict, tuple(map(torch.cat, zip(words, negative, strict=True))))
 
     def denoise(x_t: Tensor, t: Tensor) -> Tensor:
         low, high = interval
@@ -84,8 +67,8 @@ def classifier_free(
             return plain(x_t, t)
         x_0 = both(torch.cat([x_t[rows], x_t]), torch.cat([t[rows], t]))
         positive, nothing = x_0.split([len(rows), len(x_t)])
-        # Written as a weighted sum, so that a weight of 0 or 1 leaves each prediction as it is.
-        # In turns, so that the sum of each sample has one order, with threads and on a card too.
+        # A weighted sum, so that a weight of 0 or 1 leaves each prediction as it is. In turns, so
+        # that the sum of each sample has one order, with threads and on a GPU too.
         parts, total = column(now * shares, x_t), torch.zeros_like(column(t, x_t))
         for turn in turns:
             total[rows[turn]] += parts[turn]
@@ -95,15 +78,3 @@ def classifier_free(
         return x_0
 
     return denoise
-
-
-def _turns(owner: list[int]) -> list[list[int]]:
-    """The first row of each owner, then the second of those that have one, and so on."""
-    seen: Counter[int] = Counter()
-    turns: list[list[int]] = []
-    for row, sample in enumerate(owner):
-        if seen[sample] == len(turns):
-            turns.append([])
-        turns[seen[sample]].append(row)
-        seen[sample] += 1
-    return turns

@@ -1,13 +1,12 @@
 """From noise to latents: one generator function a method, over a `denoise(x_t, t) -> x_0` closure.
 
-Every sampler takes `x`, noise of shape `(B, C, H, W)`, the process that the denoiser knows, and the
-times to visit, falling from 1, or from where `x` is, to 0. It yields `(t, x_t, x_0)` once a step:
-the time it has arrived at, the state there, and the data that the step before it predicted. The
-last state, at time 0, is the result. None touches the global random state: those that add noise on
-the way draw it by `randn()`.
+Every sampler takes `x`, noise of shape `(B, C, H, W)`, the process of the denoiser, and the times
+to visit, falling from 1, or from where `x` is, to 0. It yields `(t, x_t, x_0)` once a step: the
+time it has arrived at, the state there, and the data predicted on the way. The last state, at time
+0, is the result. Those that add noise draw it by `randn()`; none touches the global random state.
 
-In the code `t` is the time before a step and `s` the one after it. What a step multiplies by is
-worked out in double precision before the first one.
+In the code `t` is the time before a step and `s` the one after it. The factors of a step are in
+double precision.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def points(process: Process, times: list[float]) -> Iterator[tuple[Point, Point]
 
 
 def result(states: Iterator[State], advance: Callable[[], object] = lambda: None) -> Tensor:
-    """The last state of a sampler, which is what it draws; `advance` is called after each step."""
+    """The last state of a sampler; `advance` is called after each step."""
     for state in states:
         x = state[1]
         advance()
@@ -78,10 +77,10 @@ def ddim(
     randn: Randn | None = None,
     eta: float = 0.0,
 ) -> Iterator[State]:
-    """Takes the predicted data to the next time with the noise that was predicted along with it.
+    """Song et al. 2021 (https://arxiv.org/abs/2010.02502), equations 12 and 16.
 
-    Song et al. 2021 (https://arxiv.org/abs/2010.02502), equations 12 and 16. `eta` is the part of
-    DDPM's fresh noise that replaces it: 0 draws nothing and is deterministic, 1 is `ddpm`.
+    `eta` is the part of DDPM's fresh noise that replaces the predicted one: 0 is deterministic, 1
+    is `ddpm`.
     """
     for (t, alpha_t, sigma_t), (s, alpha_s, sigma_s) in points(process, times):
         x_0 = denoise(x, at(t, x))
@@ -95,20 +94,17 @@ def ddim(
 
 
 def euler(
-    denoise: Denoise,
-    x: Tensor,
-    process: Process,
-    times: list[float],
-    randn: Randn | None = None,
+    denoise: Denoise, x: Tensor, process: Process, times: list[float], randn: Randn | None = None
 ) -> Iterator[State]:
-    """Euler's method on the probability-flow ODE: straight on towards the predicted data.
+    """Euler's method on the probability-flow ODE; a step is the same as DDIM's.
 
     Divided by `alpha + sigma`, every process is a rectified flow on a clock of its own:
     `y = x / (alpha + sigma)` and `r = sigma / (alpha + sigma)` make `y = (1 - r) x_0 + r noise`,
-    hence `dy/dr = noise - x_0 = (y - x_0) / r`. A step is the same as DDIM's.
+    hence `dy/dr = noise - x_0 = (y - x_0) / r`.
     """
     for (t, alpha_t, sigma_t), (s, alpha_s, sigma_s) in points(process, times):
-        y, r_t, r_s = x / (alpha_t + sigma_t), share(alpha_t, sigma_t), share(alpha_s, sigma_s)
+        r_t, r_s = sigma_t / (alpha_t + sigma_t), sigma_s / (alpha_s + sigma_s)
+        y = x / (alpha_t + sigma_t)
         x_0 = denoise(x, at(t, x))
         y = y + (r_s - r_t) / r_t * (y - x_0)
         x = (alpha_s + sigma_s) * y
@@ -116,11 +112,7 @@ def euler(
 
 
 def heun(
-    denoise: Denoise,
-    x: Tensor,
-    process: Process,
-    times: list[float],
-    randn: Randn | None = None,
+    denoise: Denoise, x: Tensor, process: Process, times: list[float], randn: Randn | None = None
 ) -> Iterator[State]:
     """Heun's method on the same ODE as `euler`: the slopes at both ends of a step, averaged.
 
@@ -128,7 +120,8 @@ def heun(
     step, but one in the last, whose end has no slope: `2 N - 1` for `N` steps.
     """
     for (t, alpha_t, sigma_t), (s, alpha_s, sigma_s) in points(process, times):
-        y, r_t, r_s = x / (alpha_t + sigma_t), share(alpha_t, sigma_t), share(alpha_s, sigma_s)
+        r_t, r_s = sigma_t / (alpha_t + sigma_t), sigma_s / (alpha_s + sigma_s)
+        y = x / (alpha_t + sigma_t)
         x_0 = denoise(x, at(t, x))
         slope = (y - x_0) / r_t
         x = (alpha_s + sigma_s) * (y + (r_s - r_t) * slope)
@@ -139,11 +132,7 @@ def heun(
 
 
 def dpmpp_2m(
-    denoise: Denoise,
-    x: Tensor,
-    process: Process,
-    times: list[float],
-    randn: Randn | None = None,
+    denoise: Denoise, x: Tensor, process: Process, times: list[float], randn: Randn | None = None
 ) -> Iterator[State]:
     """DPM-Solver++(2M): two predictions make one straighter step, at one network call a step.
 
@@ -162,10 +151,7 @@ def dpmpp_2m(
 def dpmpp_sde(
     denoise: Denoise, x: Tensor, process: Process, times: list[float], randn: Randn
 ) -> Iterator[State]:
-    """The form of `dpmpp_2m` that solves the reverse SDE: it adds noise, and forgets its errors.
-
-    SDE-DPM-Solver++(2M), of the same paper.
-    """
+    """SDE-DPM-Solver++(2M), of the same paper: adds noise on the way, and forgets its errors."""
     history = []
     for (t, alpha_t, sigma_t), (s, alpha_s, sigma_s) in points(process, times):
         x_0 = denoise(x, at(t, x))
@@ -178,11 +164,6 @@ def dpmpp_sde(
         yield s, x, x_0
 
 
-def share(alpha: float, sigma: float) -> float:
-    """The noise's share of `alpha + sigma`, from 0 for data to 1 for noise."""
-    return sigma / (alpha + sigma)
-
-
 def half_log_snr(alpha: float, sigma: float) -> float:
     """`log(alpha / sigma)`, the lambda of DPM-Solver: minus infinity for noise, plus for data."""
     if sigma == 0:
@@ -193,8 +174,7 @@ def half_log_snr(alpha: float, sigma: float) -> float:
 def extrapolate(history: list[tuple[float, Tensor]], goal: float) -> Tensor:
     """The data predicted for halfway to the lambda `goal`, from the last two lambdas and `x_0`.
 
-    Where one of the steps is of infinite length in lambda, at either end of a process that reaches
-    pure noise or data, it is the last `x_0` itself.
+    It is the last `x_0` itself where a step has infinite length, at pure noise or data.
     """
     now, x_0 = history[-1]
     last, previous = history[0]
@@ -203,11 +183,4 @@ def extrapolate(history: list[tuple[float, Tensor]], goal: float) -> Tensor:
     return x_0 + (goal - now) / (2 * (now - last)) * (x_0 - previous)
 
 
-SAMPLERS = {
-    "ddpm": ddpm,
-    "ddim": ddim,
-    "euler": euler,
-    "heun": heun,
-    "dpmpp_2m": dpmpp_2m,
-    "dpmpp_sde": dpmpp_sde,
-}
+SAMPLERS = {f.__name__: f for f in (ddpm, ddim, euler, heun, dpmpp_2m, dpmpp_sde)}
