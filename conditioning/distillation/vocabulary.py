@@ -4,6 +4,7 @@ import string
 import tempfile
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from math import log
 from pathlib import Path
 
@@ -88,6 +89,7 @@ def count_words(texts: Iterable[str]) -> Counter[str]:
     return words
 
 
+@cache
 def _normalizer() -> normalizers.Normalizer:
     return normalizers.Sequence(
         [
@@ -99,6 +101,7 @@ def _normalizer() -> normalizers.Normalizer:
     )
 
 
+@cache
 def _splitter() -> pre_tokenizers.PreTokenizer:
     # Punctuation and digits stand alone, so that "gold;" and "sea-monster" use the pieces of
     # "gold", "sea" and "monster", and no piece is spent on a word with its comma.

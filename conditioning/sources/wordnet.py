@@ -7,6 +7,7 @@ Debian's wordnet-base lacks.
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 WORDNET = Path("/usr/share/wordnet")
@@ -28,6 +29,7 @@ class Synset:
     above: tuple[str, ...] = ()
 
 
+@lru_cache(maxsize=1)  # a training asks for them more than once
 def load_synsets(folder: str | Path = WORDNET) -> dict[str, Synset]:
     """All of WordNet's meanings, about 118,000, in the order of its files.
 
