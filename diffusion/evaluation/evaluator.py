@@ -24,6 +24,7 @@ from diffusion.evaluation.measures import (
     Advance,
     commonest,
     distribution,
+    ink,
     legibility,
     losses_by_time,
     novelty,
@@ -32,6 +33,7 @@ from diffusion.evaluation.measures import (
     reconstruct,
     reconstruction,
     share,
+    spread,
 )
 from diffusion.evaluation.words import load_words
 from diffusion.pipeline import GlyphOutput, GlyphPipeline
@@ -338,13 +340,7 @@ class Evaluator:
 
     def novelty(self) -> dict:
         """How near samples come to training glyphs, beside held-out glyphs and copies."""
-        library = torch.cat(
-            [
-                learnt.images(rows) > 0.5
-                for learnt in (self.training, *self.more)
-                for rows in torch.arange(len(learnt)).split(1024)
-            ]
-        )
+        library = torch.cat([ink(learnt) for learnt in (self.training, *self.more)])
         found = {}
         sets = {"samples": self.samples.images, "floor": self.real, "copycat": self.known}
         for name, glyphs in sets.items():
@@ -376,8 +372,3 @@ class Evaluator:
             with self.progress(f"denoising: {name}", len(glyphs)) as advance:
                 figures[name] = losses_by_time(self.pipe, glyphs, captions, advance)
         return figures
-
-
-def spread(size: int, count: int) -> Tensor:
-    """`count` rows of `size`, or all where there are not so many, evenly spaced and in order."""
-    return torch.linspace(0, size - 1, min(count, size)).long()

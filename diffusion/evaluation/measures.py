@@ -27,10 +27,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from autoencoder.data.glyphs import GlyphRecord
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord
 from autoencoder.loss import Perceptual
 from autoencoder.model import Autoencoder
 from autoencoder.similarity import peak_signal_to_noise, stroke_iou, structural_similarity
@@ -43,6 +44,16 @@ NEAR_COPY = 0.8  # stroke IoU from which a glyph counts as a copy of another
 TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)  # of the denoising loss
 
 Advance = Callable[[int], object]
+
+
+def spread(size: int, count: int) -> Tensor:
+    """`count` rows of `size`, or all where there are fewer, evenly spaced and in order."""
+    return torch.from_numpy(np.linspace(0, size - 1, min(count, size)).astype(int))
+
+
+def ink(glyphs: GlyphDataset) -> Tensor:
+    """All glyphs as booleans `(N, 1, H, W)`, True = ink."""
+    return torch.cat([glyphs.images(rows) > 0.5 for rows in torch.arange(len(glyphs)).split(1024)])
 
 
 # ---- reconstruction ------------------------------------------------------------------------------

@@ -61,6 +61,12 @@ def loop(corners: Tensor, frames: int, mix: Mix = linear) -> Tensor:
     return torch.stack(points)
 
 
+def walk(corners: Tensor, frames: int, mix: Mix = linear, closed: bool = False) -> Tensor:
+    """A `loop` if it is closed, else a `path` between two corners or a `square` between four."""
+    shape = loop if closed else path if len(corners) == 2 else square
+    return shape(corners, frames, mix)
+
+
 def through_noise(
     denoise: Denoise, latents: Tensor, noise: Tensor, process: Process, time: float, steps: int
 ) -> Iterator[tuple[float, Tensor, Tensor]]:

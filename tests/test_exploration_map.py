@@ -1,4 +1,4 @@
-"""The map as a page: all that it shows is in it, and nothing is fetched."""
+"""The map, and its page: all that it shows is in it, and nothing is fetched."""
 
 import base64
 import io
@@ -7,16 +7,17 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from autoencoder.data.glyphs import GlyphRecord
-from diffusion.exploration.page import GREY, THUMBNAIL, colours, thumbnail, write_page
+from diffusion.exploration.map import GREY, THUMBNAIL, colours, thumbnail, umap, write_page
 
 
 def test_a_thumbnail_is_the_glyph_black_on_white():
-    pixels = np.zeros((128, 128), np.uint8)
-    pixels[:, :64] = 255
-    image = Image.open(io.BytesIO(base64.b64decode(thumbnail(pixels, 32)))).convert("L")
+    glyph = torch.zeros(1, 128, 128)
+    glyph[..., :64] = 1
+    image = Image.open(io.BytesIO(base64.b64decode(thumbnail(glyph, 32)))).convert("L")
     assert image.size == (32, 32)
     assert image.getpixel((3, 16)) == 0
     assert image.getpixel((28, 16)) == 255
@@ -29,20 +30,33 @@ def test_the_commonest_get_colours_of_their_own():
     assert all(re.fullmatch("#[0-9a-f]{6}", colour) for colour in found)
 
 
+def test_umap_keeps_two_heaps_apart():
+    pytest.importorskip("umap")
+    points = torch.randn(60, 3, 2, generator=torch.Generator().manual_seed(0))
+    points[30:] += 20
+    places = umap(points)
+    assert places.shape == (60, 2)
+    centres = places[:30].mean(0), places[30:].mean(0)
+    apart = np.linalg.norm(centres[0] - centres[1])
+    assert apart > 3 * max(places[:30].std(), places[30:].std()) or apart > 5
+
+
 @pytest.fixture
-def world():
-    records = [GlyphRecord(c, 85, 8, "train", f'a "{c}" & <b>') for c in "河海湖江"]
-    pixels = np.random.default_rng(0).integers(0, 256, (4, 128, 128), np.uint8)
-    points = np.arange(8, dtype=np.float32).reshape(4, 2)
-    return records, pixels, {"latents": points, "pixels": points[::-1]}
-
-
-def test_the_page_holds_everything_and_asks_for_nothing(world, tmp_path):
+def world(tmp_path):
+    """A page of four glyphs, and the pictures in it."""
     pytest.importorskip("bokeh")
-    records, pixels, places = world
-    thumbnails = [thumbnail(glyph) for glyph in pixels]
+    records = [GlyphRecord(c, 85, 8, "train", f'a "{c}" & <b>') for c in "河海湖江"]
+    glyphs = torch.rand(4, 1, 128, 128, generator=torch.Generator().manual_seed(0))
+    points = np.arange(8, dtype=np.float32).reshape(4, 2)
+    thumbnails = [thumbnail(glyph) for glyph in glyphs]
+    places = {"latents": points, "pixels": points[::-1]}
     write_page(tmp_path / "map.html", records, thumbnails, places, ["whole"] * 4)
-    page = (tmp_path / "map.html").read_text("utf-8")
+    return tmp_path / "map.html", thumbnails
+
+
+def test_the_page_holds_everything_and_asks_for_nothing(world):
+    path, thumbnails = world
+    page = path.read_text("utf-8")
     assert all(png in page for png in thumbnails)
     for text in ("U+6CB3", "湖", "water 水", "by pixels", "coloured by radical"):
         assert text in page or text.encode("ascii", "backslashreplace").decode() in page, text
@@ -52,12 +66,8 @@ def test_the_page_holds_everything_and_asks_for_nothing(world, tmp_path):
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium here: apt install chromium")
-def test_in_a_browser_search_finds_and_the_picture_appears(world, tmp_path):
-    pytest.importorskip("bokeh")
+def test_in_a_browser_search_finds_and_the_picture_appears(world):
     api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    records, pixels, places = world
-    thumbnails = [thumbnail(glyph) for glyph in pixels]
-    write_page(tmp_path / "map.html", records, thumbnails, places, ["whole"] * 4)
     state = """() => {
         const all = [...Bokeh.documents[0]._all_models.values()];
         const source = all.find(m => m.type == "ColumnDataSource" && m.data.character);
@@ -78,7 +88,7 @@ def test_in_a_browser_search_finds_and_the_picture_appears(world, tmp_path):
         page.on("pageerror", lambda error: errors.append(str(error)))
         page.on("request", lambda r: None if r.url.startswith(("file:", "data:", "blob:"))
                 else errors.append(r.url))  # fmt: skip
-        page.goto(f"file://{tmp_path}/map.html")
+        page.goto(f"file://{world[0]}")
         search = page.locator("input[type=text]").first
         search.fill("湖")
         search.press("Enter")

@@ -1,4 +1,8 @@
-"""A map of glyphs as one web page that needs nothing else."""
+"""A map of glyphs, projected by UMAP, as one web page that needs nothing else.
+
+Bokeh writes it. datamapplot would save the colours and the search, but it fetches its JavaScript
+and fonts from the network, and brings dask and datashader.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,18 @@ import base64
 import colorsys
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
+from torch import Tensor
 
-from autoencoder.data.glyphs import GlyphRecord
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord
+from autoencoder.files import atomic
 from conditioning.radicals import radical
+from diffusion.pipeline import GlyphPipeline
 
 THUMBNAIL = 56  # pixels
 COLOURED = 20  # radicals with a colour of their own; the rest are grey
@@ -67,11 +75,34 @@ source.data = {...source.data, x: source.data[which + "_x"], y: source.data[whic
 COLOUR = 'source.data = {...source.data, colour: source.data[["radicals", "layouts"][by.active]]};'
 
 
-def thumbnail(pixels: np.ndarray, size: int = THUMBNAIL) -> str:
-    """A glyph, uint8 `(H, W)` with 255 = ink, as a small PNG of four greys, in base64."""
-    small = Image.fromarray(255 - pixels).resize((size, size), Image.Resampling.BOX)
-    levels = Image.fromarray(np.asarray(small) // 64)
-    levels = levels.convert("P")
+@torch.inference_mode()
+def encoded(
+    pipe: GlyphPipeline, glyphs: GlyphDataset, rows: Tensor, advance: Callable[[int], object]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yields some rows of glyphs `(B, 1, 128, 128)` and their latents, batch by batch."""
+    for part in rows.split(64):
+        images = glyphs.images(part)
+        yield images, pipe.autoencoder.encode(images.to(pipe.device))
+        advance(len(part))
+
+
+def umap(points: Tensor, seed: int = 0) -> np.ndarray:
+    """Places of points `(N, ...)` in the plane, near where they were near: float32 `(N, 2)`.
+
+    McInnes et al. 2018 (https://arxiv.org/abs/1802.03426), by umap-learn.
+    """
+    from umap import UMAP  # takes seconds
+
+    neighbours = min(15, len(points) - 1)
+    model = UMAP(n_neighbors=neighbours, min_dist=0.1, random_state=seed, n_jobs=1)
+    return model.fit_transform(points.flatten(1).numpy()).astype(np.float32)
+
+
+def thumbnail(glyph: Tensor, size: int = THUMBNAIL) -> str:
+    """A glyph `(1, H, W)` in [0, 1], 1 = ink, as a small PNG of four greys, in base64."""
+    pixels = 255 - (glyph[0] * 255).byte().numpy()
+    small = Image.fromarray(pixels).resize((size, size), Image.Resampling.BOX)
+    levels = Image.fromarray(np.asarray(small) // 64).convert("P")
     levels.putpalette([value for level in (0, 85, 170, 255) for value in [level] * 3])
     file = io.BytesIO()
     levels.save(file, format="PNG", bits=2, optimize=True)
@@ -83,9 +114,8 @@ def colours(names: Sequence[str], most: int = COLOURED) -> list[str]:
     common = [name for name, _ in Counter(names).most_common(most)]
     wheel = {}
     for i, name in enumerate(common):
-        light = 0.42 if i % 2 else 0.55
-        red, green, blue = colorsys.hls_to_rgb(i / len(common), light, 0.75)
-        wheel[name] = f"#{round(255 * red):02x}{round(255 * green):02x}{round(255 * blue):02x}"
+        rgb = colorsys.hls_to_rgb(i / len(common), 0.42 if i % 2 else 0.55, 0.75)
+        wheel[name] = "#" + "".join(f"{round(255 * value):02x}" for value in rgb)
     return [wheel.get(name, GREY) for name in names]
 
 
@@ -95,20 +125,26 @@ def radical_name(number: int) -> str:
     return f"{one.names[0]} {one.forms[0]}"
 
 
+def extent(points: np.ndarray) -> tuple[float, float, float, float]:
+    """Left, right, bottom and top of points `(N, 2)`, with a little room."""
+    (left, bottom), (right, top) = points.min(0) - 0.5, points.max(0) + 0.5
+    return float(left), float(right), float(bottom), float(top)
+
+
 def write_page(
     path: Path,
     records: Sequence[GlyphRecord],
     thumbnails: Sequence[str],
-    places: dict[str, np.ndarray],
+    places: Mapping[str, np.ndarray],
     layouts: Sequence[str],
 ) -> None:
     """Writes the page: a point for each glyph, with its picture and meaning under the pointer.
 
     Args:
-        path: of the .html; its folder exists.
+        path: of the .html.
         records: of the glyphs.
         thumbnails: of each, as `thumbnail` makes them.
-        places: of "latents" and of "pixels", `(N, 2)` each, between which the page changes.
+        places: by "latents" and by "pixels", `(N, 2)` each, between which the page changes.
         layouts: of each glyph.
     """
     from bokeh import models
@@ -130,12 +166,10 @@ def write_page(
     }
     for name, points in places.items():
         columns |= {f"{name}_x": points[:, 0], f"{name}_y": points[:, 1]}
-    source = models.ColumnDataSource(
-        columns
-        | {"x": columns["latents_x"], "y": columns["latents_y"], "colour": columns["radicals"]}
-    )
-    (left, low), (right, high) = (end.tolist() for end in extent(places["latents"]))
-    ranges = {"x_range": models.Range1d(left, right), "y_range": models.Range1d(low, high)}
+    shown = {"x": columns["latents_x"], "y": columns["latents_y"], "colour": columns["radicals"]}
+    source = models.ColumnDataSource(columns | shown)
+    left, right, bottom, top = extent(places["latents"])
+    ranges = {"x_range": models.Range1d(left, right), "y_range": models.Range1d(bottom, top)}
     plot = figure(
         **ranges,
         sizing_mode="stretch_both",
@@ -144,20 +178,12 @@ def write_page(
         output_backend="webgl",
     )
     plot.grid.visible = plot.axis.visible = False
-    points = plot.scatter(
-        "x",
-        "y",
-        source=source,
-        size=4,
-        color="colour",
-        alpha=0.7,
-        nonselection_alpha=0.2,
-    )
+    style = {"size": 4, "color": "colour", "alpha": 0.7, "nonselection_alpha": 0.2}
+    dots = plot.scatter("x", "y", source=source, **style)
     marks = models.ColumnDataSource({"x": [], "y": []})
     plot.scatter("x", "y", source=marks, size=20, fill_alpha=0, line_color="black", line_width=2)
-    plot.add_tools(
-        models.HoverTool(renderers=[points], tooltips=TOOLTIP, attachment="right", limit=1)
-    )
+    hover = models.HoverTool(renderers=[dots], tooltips=TOOLTIP, attachment="right", limit=1)
+    plot.add_tools(hover)
     search = models.TextInput(placeholder="a character or a word", width=240)
     place = models.RadioButtonGroup(labels=["by latents", "by pixels"], active=0)
     by = models.RadioButtonGroup(labels=["coloured by radical", "by layout"], active=0)
@@ -171,9 +197,5 @@ def write_page(
         widget.js_on_change(changed, models.CustomJS(args=names, code=code))
     whole = column(row(search, place, by, said), plot, sizing_mode="stretch_both")
     page = file_html(whole, INLINE, f"Tianshu: {len(records):,} characters")
-    path.write_text(page, "utf-8")
-
-
-def extent(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The lower left and the upper right corner of points `(N, 2)`, and a little room."""
-    return points.min(0) - 0.5, points.max(0) + 0.5
+    with atomic(path) as part:
+        part.write_text(page, "utf-8")
