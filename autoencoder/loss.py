@@ -104,14 +104,8 @@ def autoencoder_loss(
     perceptual: Perceptual,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """The weighted sum, and its terms by name for the log, each a scalar."""
-    terms = {
-        "reconstruction": reconstruction_loss(logits, glyphs),
-        "perceptual": perceptual(logits.sigmoid(), glyphs),
-        "kl": kl_loss(mean, logvar),
-    }
-    total = (
-        terms["reconstruction"]
-        + config.perceptual_weight * terms["perceptual"]
-        + config.kl_weight * terms["kl"]
-    )
-    return total, terms
+    reconstruction = reconstruction_loss(logits, glyphs)
+    perception = perceptual(logits.sigmoid(), glyphs)
+    kl = kl_loss(mean, logvar)
+    total = reconstruction + config.perceptual_weight * perception + config.kl_weight * kl
+    return total, {"reconstruction": reconstruction, "perceptual": perception, "kl": kl}

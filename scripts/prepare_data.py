@@ -163,16 +163,15 @@ def draw(
 def compose(out: Path, folders: list[Path], count: int, seed: int) -> None:
     """Makes composites of the training glyphs of some folders, and prints how many."""
     from autoencoder.data.composites import make_composites
-    from autoencoder.data.glyphs import GlyphDataset, load_more
+    from autoencoder.data.glyphs import load_splits
     from autoencoder.readers.recognizer import Recognizer
     from conditioning.radicals import forms
     from conditioning.sources.dictionaries import load_parts
 
     if out.resolve() in [folder.resolve() for folder in folders]:
         raise ValueError(f"composites in {out} would replace the glyphs there: name another --out")
-    parts, first = load_parts(), GlyphDataset(folders[0])
-    held_out = [record for record in first.records if record.split == "test"]
-    sources, recognizer = [first, *load_more(folders[1:], held_out)], Recognizer.from_pretrained()
+    parts, recognizer = load_parts(), Recognizer.from_pretrained()
+    sources, _ = load_splits(folders[0], folders[1:], recognizer.config.image_size)
     with progress_bar("composing", count) as advance:
         made = make_composites(sources, parts, forms, recognizer, count, seed, advance)
     made.save(out)

@@ -47,13 +47,11 @@ def test_a_match_is_the_nearest_known_character_and_exists_from_the_threshold_on
 def test_the_nearest_are_those_of_the_largest_cosines():
     generator = torch.Generator().manual_seed(0)
     known, asked = (torch.randn(count, 6, generator=generator) for count in (300, 20))
-    values, rows = KnownCharacters.of("字" * 300, known).nearest(asked, 4)
+    values, rows = KnownCharacters.of("字" * 300, known).nearest(asked)
     cosine = F.normalize(asked, dim=1) @ F.normalize(known, dim=1).T
-    truth = cosine.topk(4, dim=1)
+    truth = cosine.max(dim=1)
     torch.testing.assert_close(values, truth.values, atol=0.01, rtol=0)  # eight bits
     assert (rows == truth.indices).float().mean() > 0.9
-    best = KnownCharacters.of("字" * 300, known).nearest(asked)
-    assert best[0].equal(values[:, 0]) and best[1].equal(rows[:, 0])
 
 
 def test_a_match_is_the_same_to_the_last_bit_in_any_company(tiny, noise):
@@ -63,17 +61,15 @@ def test_a_match_is_the_same_to_the_last_bit_in_any_company(tiny, noise):
         assert tiny.known.nearest(embeddings[i : i + 1])[0].equal(together[i : i + 1])
 
 
-def test_what_is_left_out_is_not_known(tiny, noise):
+def test_what_is_left_out_is_not_known(tiny):
     fewer = tiny.known.without({"乙"})
     assert fewer.characters == "甲𠀋"
     assert fewer.codes.equal(tiny.known.codes[[0, 2]])
 
 
-def test_too_few_known_characters_are_refused(tiny, noise):
-    with pytest.raises(ValueError, match="0 characters are known, 1 asked for"):
+def test_without_known_characters_there_is_no_match():
+    with pytest.raises(ValueError, match="knows no characters"):
         Recognizer(TINY).match(torch.eye(6))
-    with pytest.raises(ValueError, match="3 characters are known, 4 asked for"):
-        tiny.known.nearest(torch.eye(6), count=4)
 
 
 def test_a_folder_gives_the_same_recogniser_back(tiny, noise, tmp_path):

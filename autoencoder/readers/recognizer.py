@@ -80,7 +80,7 @@ class Recognizer(Pretrained):
         return torch.cat([self(batch.to(self.gather.weight)).cpu() for batch in batches])
 
     def match(self, embeddings: Tensor) -> list[Match]:
-        """The nearest known character of each embedding `(B, 64)`; ValueError if none is known."""
+        """The nearest known character of each embedding `(B, 64)`."""
         likeness, rows = self.known.nearest(embeddings)
         return [
             Match(self.known.characters[row], value, value >= self.config.threshold)
@@ -120,7 +120,7 @@ class KnownCharacters:
 
     @classmethod
     def of(cls, characters: Sequence[str], embeddings: Tensor) -> KnownCharacters:
-        """Of embeddings `(N, D)`, in eight bits: a cosine is off by less than 0.001 then."""
+        """Of embeddings `(N, D)`, in eight bits, which change a cosine by less than 0.001."""
         largest = embeddings.abs().amax(dim=1, keepdim=True).clamp_min(1e-12)
         return cls("".join(characters), (127 * embeddings / largest).round().to(torch.int8))
 
@@ -129,18 +129,15 @@ class KnownCharacters:
         rows = [i for i, known in enumerate(self.characters) if known not in characters]
         return KnownCharacters("".join(self.characters[i] for i in rows), self.codes[rows])
 
-    def nearest(self, embeddings: Tensor, count: int = 1) -> tuple[Tensor, Tensor]:
-        """The nearest rows of each embedding `(B, D)`: cosine and row, best first, `(B,)` each.
-
-        With a `count` above 1 both are `(B, count)`. Raises ValueError where too few are known.
-        """
-        if len(self.codes) < count:
-            raise ValueError(f"{len(self.codes)} characters are known, {count} asked for")
+    def nearest(self, embeddings: Tensor) -> tuple[Tensor, Tensor]:
+        """The nearest to each embedding `(B, D)`: cosine and row, `(B,)`; ValueError if none is."""
+        if not self.characters:
+            raise ValueError("a recogniser that knows no characters finds none")
         known = F.normalize(self.codes.float(), dim=1)
-        # Each by itself, so that its company changes nothing, not even in the last bit.
+        # One at a time, so that the rest of a batch changes nothing, not even in the last bit.
         cosine = torch.stack([known @ embedding for embedding in F.normalize(embeddings, dim=1)])
-        values, rows = cosine.topk(count, dim=1)
-        return (values, rows) if count > 1 else (values[:, 0], rows[:, 0])
+        values, rows = cosine.max(dim=1)
+        return values, rows
 
     def save(self, path: Path, network: str) -> None:
         """Writes one file; `network` is the fingerprint of the one that the codes come from."""
