@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from math import ceil
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from autoencoder.files import atomic
@@ -17,7 +17,6 @@ from autoencoder.files import atomic
 MARGIN = 8  # pixels around a glyph on a sheet
 GAP = 24  # pixels between the rows of one prompt and the next
 PAPER = 255
-LABEL = 14  # pixels, the height of a line of text
 ANIMATED = (".gif", ".webp", ".mp4")
 
 
@@ -58,37 +57,6 @@ def sheet(images: Sequence[Image.Image], blocks: int = 1) -> Image.Image:
         y = MARGIN + block * block_height + row * height
         paper.paste(image, (x, y))
     return paper
-
-
-def labelled(rows: Sequence[Sequence[Image.Image]], labels: Sequence[Sequence[str]]) -> Image.Image:
-    """Rows of glyphs on one white sheet, each glyph above a small line of its own.
-
-    Args:
-        rows: of glyphs of one size, mode "L".
-        labels: as many, the text below each; a row of empty ones takes no room.
-    """
-    font = ImageFont.load_default(LABEL)
-    width, height = (side + MARGIN for side in rows[0][0].size)
-    heights = [height + (LABEL + MARGIN if any(line) else 0) for line in labels]
-    across = max(map(len, rows))
-    paper = Image.new("L", (MARGIN + across * width, MARGIN + sum(heights)), PAPER)
-    pen = ImageDraw.Draw(paper)
-    y = MARGIN
-    for row, line, tall in zip(rows, labels, heights, strict=True):
-        for i, (image, text) in enumerate(zip(row, line, strict=True)):
-            x = MARGIN + i * width
-            paper.paste(image, (x, y))
-            place = x + image.width / 2, y + image.height + MARGIN / 2
-            pen.text(place, fitting(text, font, image.width), fill=0, font=font, anchor="ma")
-        y += tall
-    return paper
-
-
-def fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """As much of the text as is no wider than `width` pixels."""
-    while text and font.getlength(text) > width:
-        text = text[:-1]
-    return text
 
 
 def file_stem(text: str, longest: int = 60) -> str:

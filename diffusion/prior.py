@@ -1,21 +1,17 @@
 """The prior: which radical a scribe would give to what the words mean.
 
-Words say what to draw, and only then a radical says how. As in unCLIP (Ramesh et al. 2022, section
-2.2, arXiv:2204.06125) the two steps are two models,
+As in unCLIP (Ramesh et al. 2022, section 2.2, arXiv:2204.06125), two models share the work,
 
     p(glyph | words) = sum over radicals of p(glyph | radical, words) p(radical | words),
 
-and the first is so small that it learns in seconds what the denoiser, which has strokes to learn as
-well, is slow to hear: that a penguin is a bird. The denoiser meets the names of radicals in
-training, so the radical chosen is put into words too: it hears "bird; penguin".
-
-The radical is drawn from
+and the second is so small that it learns in seconds what the denoiser is slow to learn: that a
+penguin is a bird. The denoiser knows radicals by their names, so it is conditioned on
+"bird; penguin". The radical is drawn from
 
     (p(radical | words) ** 2 / p(radical)) ** 3,
 
-where the inner part is, but for a factor of the words, p(radical | words) p(words | radical): what
-the words ask for, and what asks for the words. The power obeys. Without the quotient it would make
-common radicals commoner still.
+where the inner part is, up to a factor of the words, p(radical | words) p(words | radical). The
+power sharpens; without the quotient it would make common radicals commoner still.
 """
 
 from __future__ import annotations

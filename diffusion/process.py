@@ -1,8 +1,7 @@
 """Noise processes: how data becomes noise, what a denoiser may predict of it, and the loss.
 
-Every process takes data along `x_t = alpha(t) x_0 + sigma(t) noise`, from data at time 0 to noise
-at time 1. They differ in how fast. A denoiser is asked for any mix of the two ends; whichever it
-predicts, the others follow from it and from `x_t`.
+Every process goes along `x_t = alpha(t) x_0 + sigma(t) noise`, from data at time 0 to noise at
+time 1. A denoiser predicts some mix of the two ends, and from it and `x_t` the others follow.
 """
 
 from __future__ import annotations
@@ -18,20 +17,15 @@ Network = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # of x_t, t, embed
 class Process:
     """What is left of the data at each time, and how much noise there is; times in [0, 1]."""
 
-    def alpha(self, t: Tensor) -> Tensor:
-        """The factor of the data, 1 at time 0."""
-        raise NotImplementedError
-
-    def sigma(self, t: Tensor) -> Tensor:
-        """The standard deviation of the noise, 0 at time 0."""
-        raise NotImplementedError
+    alpha: Callable[[Tensor], Tensor]  # the factor of the data, 1 at time 0
+    sigma: Callable[[Tensor], Tensor]  # the standard deviation of the noise, 0 at time 0
 
     def log_snr(self, t: Tensor) -> Tensor:
         """`log(alpha² / sigma²)`, falling from plus infinity at time 0."""
         return 2 * (self.alpha(t).log() - self.sigma(t).log())
 
     def add_noise(self, x_0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """`x_t` of the times `t`, `(B,)`; the others `(B, C, H, W)`."""
+        """`x_t` `(B, C, H, W)` at the times `t` `(B,)`."""
         t = column(t, x_0)
         return self.alpha(t) * x_0 + self.sigma(t) * noise
 
@@ -50,11 +44,11 @@ class RectifiedFlow(Process):
 
 
 class VariancePreserving(Process):
-    """A Markov chain that adds a little noise a step, of variances `betas` `(T,)`, in order.
+    """A Markov chain that adds noise of variances `betas` `(T,)`, step by step.
 
     `alpha² = prod(1 - beta)` and `alpha² + sigma² = 1` (Ho et al. 2020, equation 4). Step `i` of
-    the chain, from 0, is the time `(i + 1) / T`; in between, `log alpha²` is interpolated, so that
-    time is continuous. A little data is left at time 1: `alpha` is never 0.
+    the chain, from 0, is the time `(i + 1) / T`; in between, `log alpha²` is interpolated. A little
+    data is left at time 1: `alpha` is never 0.
     """
 
     def __init__(self, betas: Tensor) -> None:
@@ -133,9 +127,8 @@ def ends(
 ) -> tuple[Tensor, Tensor]:
     """The data and the noise that an output stands for, `(B, C, H, W)` each.
 
-    They solve `alpha x_0 + sigma noise = x_t` and `a x_0 + b noise = output`. Those say nothing
-    about the data where only noise is left and noise is what is predicted, nor about the noise at
-    time 0 where data is: there the result is finite, and no more than that.
+    They solve `alpha x_0 + sigma noise = x_t` and `a x_0 + b noise = output`. Where these leave one
+    of them open, as the data at time 1 if noise is predicted, it is finite and no more than that.
     """
     t = column(t, x_t)
     alpha, sigma = process.alpha(t), process.sigma(t)
@@ -151,9 +144,8 @@ def ends(
 def x_0_predictor(model: Network, process: Process, prediction: str) -> Network:
     """The same network, made to predict `x_0`, which is all that guidance and samplers know.
 
-    From a predicted noise the data follows by division by `alpha`, which ends near 0: errors there
-    would be blown up without bound, so the data is kept within `LARGEST`, as Ho et al. kept theirs
-    within the range of pixels.
+    From a predicted noise the data follows by division by `alpha`, which ends near 0 and blows up
+    errors: so it is kept within `LARGEST`, as Ho et al. kept theirs within the range of pixels.
     """
 
     def predict(x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
@@ -167,15 +159,14 @@ def x_0_predictor(model: Network, process: Process, prediction: str) -> Network:
 
 
 def uniform_times(count: int, generator: torch.Generator | None = None) -> Tensor:
-    """Times in [0, 1), `(count,)`, all alike."""
+    """Times `(count,)` in [0, 1), evenly distributed."""
     return torch.rand(count, generator=generator)
 
 
 def logit_normal_times(count: int, generator: torch.Generator | None = None) -> Tensor:
-    """Times in (0, 1), `(count,)`, more of them in the middle where prediction is hardest.
+    """Times `(count,)` in (0, 1), more of them in the middle, where prediction is hardest.
 
-    The logistic function of a standard normal (Esser et al. 2024, section 3.1,
-    https://arxiv.org/abs/2403.03206).
+    Esser et al. 2024, section 3.1 (https://arxiv.org/abs/2403.03206).
     """
     return torch.randn(count, generator=generator).sigmoid()
 
@@ -216,9 +207,9 @@ def denoising_loss(
 ) -> Tensor:
     """Weighted mean squared error of the prediction for each sample, `(B,)`.
 
-    For the noise it is equation 14 of Ho et al. 2020, for the velocity under rectified flow that of
-    Lipman et al. 2023. Shapes: latents and noise `(B, C, H, W)`, times `(B,)`, embedding
-    `(B, N, D)`, mask `(B, N)`.
+    Equation 14 of Ho et al. 2020 for the noise, that of Lipman et al. 2023 for the velocity under
+    rectified flow. Shapes: latents and noise `(B, C, H, W)`, times `(B,)`, embedding `(B, N, D)`,
+    mask `(B, N)`.
     """
     output = model(process.add_noise(x_0, noise, t), t, embedding, mask)
     error = (output - target(process, prediction, x_0, noise, t)).square().mean(dim=(1, 2, 3))

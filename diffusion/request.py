@@ -118,11 +118,12 @@ class Request:
 
         Raises ValueError, in one line, for a setting that there is not, too.
         """
-        known = [field.name for field in fields(cls)[1:]]
+        given = isinstance(prompt, cls)
+        known = [field.name for field in fields(cls) if given or field.name != "prompts"]
         for name in settings:
             if name not in known:
                 raise ValueError(f'no setting "{name}": there are {", ".join(known)}')
-        return replace(prompt, **settings) if isinstance(prompt, cls) else cls(prompt, **settings)
+        return replace(prompt, **settings) if given else cls(prompt, **settings)
 
     @property
     def total(self) -> int:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import typer
 from _cli import (
     LARGEST_GRID,
     Device,
@@ -26,6 +25,7 @@ from _cli import (
     run,
     save_animation,
 )
+from typer import Argument, Option
 
 from conditioning.prompts import LAYOUTS, shortened
 from diffusion.pictures import ANIMATED, check_ending, file_stem, sheet, write_png
@@ -45,66 +45,49 @@ LARGEST_ANIMATION = 64  # glyphs
 
 def main(
     prompts: Annotated[
-        list[str] | None, typer.Argument(help="What to draw, each in quotes.", show_default=False)
+        list[str] | None, Argument(help="What to draw, each in quotes.", show_default=False)
     ] = None,
     prompts_file: Annotated[
-        str | None,
-        typer.Option(help='A text file with one prompt a line; "-" reads stdin.'),
+        str | None, Option(help='A text file with one prompt a line; "-" reads stdin.')
     ] = None,
-    count: Annotated[int, typer.Option(help="Glyphs of each prompt.")] = 16,
+    count: Annotated[int, Option(help="Glyphs of each prompt.")] = 16,
     seed: Seed = Request.seed,
     steps: Steps = Request.num_inference_steps,
     guidance: Guidance = Request.guidance_scale,
     negative: Annotated[
-        str | None, typer.Option(help="What to lead away from.", show_default=False)
+        str | None, Option(help="What to lead away from.", show_default=False)
     ] = None,
     guidance_interval: Annotated[
         tuple[float, float],
-        typer.Option(
-            metavar="LOW HIGH",
-            help="Guide only between these times: 0 is the finished glyph, 1 is noise.",
-        ),
+        Option(metavar="LOW HIGH", help="Guide only between these times: 0 is data, 1 is noise."),
     ] = Request.guidance_interval,
-    sampler: Annotated[str, typer.Option(help=f"{', '.join(SAMPLER_NAMES)}.")] = Request.sampler,
+    sampler: Annotated[str, Option(help=f"{', '.join(SAMPLER_NAMES)}.")] = Request.sampler,
     radical: Annotated[
-        str,
-        typer.Option(
-            help="What to draw it with: auto lets the prior choose, none leaves it to the "
-            "denoiser; else a radical by its English name, a form or a number."
-        ),
+        str, Option(help="auto is the prior's choice, none is open; else a name, form or number.")
     ] = Request.radical,
     layout: Annotated[
-        str, typer.Option(help=f"Where its two parts stand: {', '.join(LAYOUTS)}; none is open.")
+        str, Option(help=f"Where its two parts stand: {', '.join(LAYOUTS)}; none is open.")
     ] = Request.layout,
     redraws: Annotated[
-        int,
-        typer.Option(
-            help="How often a glyph is drawn again, at most, where it is a character that exists; "
-            "0 takes what comes first."
-        ),
+        int, Option(help="How often, at most, a glyph is drawn again where the character exists.")
     ] = Request.redraws,
     eta: Annotated[
-        float, typer.Option(help="Fresh noise in ddim: 0 is none, 1 as much as ddpm adds.")
+        float, Option(help="Fresh noise in ddim: 0 is none, 1 as much as ddpm adds.")
     ] = Request.eta,
     out: Annotated[
         str | None,
-        typer.Option(
+        Option(
             help="grid.png for one picture, or glyphs/ for a file a glyph.",
             show_default="a grid named after the prompt and the seed, or a folder after the file",
         ),
     ] = None,
     animate: Annotated[
         Path | None,
-        typer.Option(
-            help="Also write how the glyphs come out of noise: a .webp, .gif or .mp4.",
-            show_default=False,
-        ),
+        Option(help="Also write the way out of noise: .webp, .gif or .mp4.", show_default=False),
     ] = None,
     model: Model = BUNDLED,
     device: Device = "auto",
-    attention: Annotated[
-        str, typer.Option(help="sdpa, which is PyTorch's, or xformers on CUDA.")
-    ] = "sdpa",
+    attention: Annotated[str, Option(help="sdpa, PyTorch's, or xformers on CUDA.")] = "sdpa",
 ) -> None:
     """Draw characters that nobody has written from English.
 
@@ -224,24 +207,25 @@ def draw(
     states: States | None,
 ) -> Iterator[Drawn]:
     """Yields the glyphs of a request batch by batch, and keeps what each step predicts."""
-    texts, seeds = request.texts, request.seeds
+    texts = request.texts
     for batch in batches:
 
         def keep(rows: Sequence[int], t: float, x_t: Tensor, x_0: Tensor, places: range = batch):
             if states is not None:
                 states.setdefault(t, {}).update(zip((places[r] for r in rows), x_0, strict=True))
 
-        part = replace(
+        drawn = pipe(
             request,
             prompts=texts[batch.start : batch.stop],
             num_images_per_prompt=1,
-            seed=seeds[batch.start],
+            seed=request.seed + batch.start,
+            batch_size=len(batch),
+            progress=progress,
+            on_step=keep,
         )
-        drawn = pipe(part, batch_size=len(batch), on_step=keep, progress=progress)
         matches = drawn.matches or [None] * len(batch)
-        yield from map(
-            Drawn, batch, drawn.images, drawn.seeds, drawn.captions, drawn.redrawn, matches
-        )
+        known = drawn.images, drawn.seeds, drawn.captions, drawn.redrawn, matches
+        yield from map(Drawn, batch, *known)
 
 
 def settings(request: Request, pipe: GlyphPipeline) -> dict[str, object]:
@@ -254,11 +238,7 @@ def settings(request: Request, pipe: GlyphPipeline) -> dict[str, object]:
 
 
 def write_files(
-    glyphs: Iterable[Drawn],
-    folder: Path,
-    lines: Mapping[int, str],
-    count: int,
-    about: Mapping[str, object],
+    glyphs: Iterable[Drawn], folder: Path, lines: dict[int, str], count: int, about: dict
 ) -> list[Drawn]:
     """One PNG a glyph, `<line>-<seed>.png`, written as it is drawn; returns them without pixels."""
     digits, numbers, written = len(str(max(lines))), list(lines), []
@@ -266,14 +246,12 @@ def write_files(
         line = numbers[glyph.place // count]
         path = folder / f"{line:0{digits}}-{glyph.seed}.png"
         own = {"prompt": lines[line], "caption": glyph.caption, "seed": glyph.seed}
-        write_png(glyph.image, path, {**own, "nearest": glyph.nearest, **about})
+        write_png(glyph.image, path, own | {"nearest": glyph.nearest} | about)
         written.append(glyph._replace(image=None))
     return written
 
 
-def write_sheet(
-    glyphs: Iterable[Drawn], path: Path, request: Request, about: Mapping[str, object]
-) -> list[Drawn]:
+def write_sheet(glyphs: Iterable[Drawn], path: Path, request: Request, about: dict) -> list[Drawn]:
     """All glyphs in one PNG, prompt after prompt; returns them."""
     drawn = list(glyphs)
     own = {
@@ -284,7 +262,7 @@ def write_sheet(
         "seed": request.seed,
     }
     picture = sheet([glyph.image for glyph in drawn], blocks=len(request.prompts))
-    write_png(picture, path, {**own, **about})
+    write_png(picture, path, own | about)
     return drawn
 
 

@@ -12,7 +12,8 @@ from autoencoder.data.fonts import default_font, write_glyphs
 from autoencoder.data.glyphs import GlyphDataset, GlyphRecord
 from conditioning.captions import load_entries
 from conditioning.sources.dictionaries import load_layouts
-from diffusion.pictures import LABEL, MARGIN
+from diffusion.exploration.pictures import LABEL
+from diffusion.pictures import MARGIN
 
 pytest.importorskip("pylopdf_fonts_zh_cn")
 

@@ -9,7 +9,8 @@ from conftest import files, make_pipeline
 from PIL import Image
 
 from autoencoder.data.fonts import default_font, draw_glyph, load_font
-from diffusion.pictures import LABEL, MARGIN
+from diffusion.exploration.pictures import LABEL
+from diffusion.pictures import MARGIN
 from diffusion.pipeline import to_pil
 
 pytest.importorskip("pylopdf_fonts_zh_cn")

@@ -6,17 +6,8 @@ import sys
 import pytest
 from PIL import Image, ImageFont
 
-from diffusion.pictures import (
-    LABEL,
-    MARGIN,
-    columns,
-    file_stem,
-    fitting,
-    labelled,
-    sheet,
-    write_frames,
-    write_png,
-)
+from diffusion.exploration.pictures import LABEL, fitting, labelled
+from diffusion.pictures import MARGIN, columns, file_stem, sheet, write_frames, write_png
 
 
 def test_a_sheet_is_as_square_as_its_prompts_allow():

@@ -18,15 +18,14 @@ TOKENS = 8  # words are padded to a multiple of this many
 
 @dataclass(frozen=True)
 class DenoiserConfig:
-    """Settings of every denoiser, saved as `config.json` beside its weights.
+    """Settings of every denoiser.
 
     Attributes:
         latent_channels, latent_size: of the latents, `(B, 8, 8, 8)`.
-        text_width: features of a word's embedding.
+        text_width: features of an embedding.
         process: how noise was added in training: flow, linear or cosine.
         prediction: what the output is: noise, x_0, v or velocity.
-        autoencoder, text_encoder: fingerprints of the models whose latents and embeddings it was
-            trained on; empty where unknown.
+        autoencoder, text_encoder: fingerprints of those it was trained with; empty where unknown.
     """
 
     latent_channels: int = 8
@@ -79,10 +78,9 @@ class Denoiser(Pretrained):
 
 
 def row_by_row(network: Network, size: int) -> Network:
-    """The same denoiser, called with `size` rows at a time and words of one length.
+    """The same denoiser, called with `size` rows at a time whose words are of one length.
 
-    A row's embedding `(N, D)` is padded or cut to the multiple of eight tokens that its own mask
-    needs.
+    That is the multiple of eight tokens that the mask of a row needs.
     """
 
     def predict(x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:

@@ -58,11 +58,7 @@ def rotate(x: Tensor, angles: Tensor) -> Tensor:
 
 
 def set_backend(name: str) -> None:
-    """Chooses what computes attention from here on, in this process.
-
-    Args:
-        name: "sdpa", PyTorch's own, on any device; or "xformers", its `memory_efficient_attention`,
-            on CUDA alone.
+    """What computes attention from here on: "sdpa", PyTorch's own, or "xformers", on CUDA alone.
 
     Raises ValueError for another name, and where xFormers or a CUDA device is missing.
     """
@@ -80,10 +76,10 @@ def set_backend(name: str) -> None:
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Scaled dot-product attention, `(B, L, H, C)` for queries and `(B, N, H, C)` for the rest.
+    """Attention of queries `(B, L, H, C)` to keys and values `(B, N, H, C)`, as `(B, L, H, C)`.
 
-    `mask` `(B, N)` is True where a key is real; a row of it must hold at least one True. Returns
-    `(B, L, H, C)`. Raises ValueError where xFormers has no kernel for what it is given.
+    `mask` `(B, N)` is True where a key is real, at least once a row. Raises ValueError where
+    xFormers has no kernel for what it is given.
     """
     return (_xformers if _backend == "xformers" else _sdpa)(q, k, v, mask)
 
@@ -100,10 +96,9 @@ def _sdpa(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
 
 
 def _plain(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """The formula itself (Vaswani et al. 2017, https://arxiv.org/abs/1706.03762, equation 1).
+    """Vaswani et al. 2017 (https://arxiv.org/abs/1706.03762), equation 1.
 
-    On a CPU the backward pass of PyTorch's kernel takes many times as long as its forward pass;
-    scores of a few dozen keys can as well be kept.
+    On a CPU, PyTorch's kernel takes many times as long backwards as forwards.
     """
     scores = (q * q.shape[-1] ** -0.5) @ k.mT
     if mask is not None:
@@ -138,9 +133,8 @@ def _bias(q: Tensor, mask: Tensor | None) -> Tensor | None:
 class Attention(nn.Module):
     """Attention of tokens `(B, L, width)`, queries and keys normalised.
 
-    Among themselves with `self_attention(x, angles)`, turned by their places on the grid, and to
-    words `(B, N, width)` with `cross_attention(x, words=words, mask=mask)`; words that are only
-    padding are never seen.
+    `self_attention(x, angles)` is among the tokens, turned by their places on the grid, and
+    `cross_attention(x, words=words, mask=mask)` is to words `(B, N, width)` that are not padding.
     """
 
     def __init__(self, width: int, head_width: int) -> None:

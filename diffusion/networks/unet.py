@@ -1,9 +1,8 @@
 """The U-Net denoiser (Ho et al. 2020, https://arxiv.org/abs/2006.11239), for the latent grid.
 
-Convolutions look around at each resolution on the way down to the coarsest and back up, where what
-was seen on the way down comes in again. Time and the mean word shift and scale every block
-(Dhariwal and Nichol 2021, https://arxiv.org/abs/2105.05233, section 3.1), and every cell attends to
-every word, as in Stable Diffusion (Rombach et al. 2022, https://arxiv.org/abs/2112.10752).
+Time and the mean word shift and scale every block (Dhariwal and Nichol 2021,
+https://arxiv.org/abs/2105.05233, section 3.1), and every cell attends to every word, as in Stable
+Diffusion (Rombach et al. 2022, https://arxiv.org/abs/2112.10752).
 """
 
 from __future__ import annotations
@@ -56,7 +55,7 @@ class ResidualBlock(nn.Module):
     """Two convolutions beside an identity, `(B, C, H, W)` to `(B, D, H, W)`.
 
     `condition` `(B, features)` scales and shifts the channels between them. The second starts at
-    zero, so that a deep stack starts as the identity.
+    zero.
     """
 
     def __init__(self, channels: int, width: int, features: int) -> None:
