@@ -170,7 +170,7 @@ def test_a_group_is_a_character_and_its_look_alikes_with_a_glyph_of_any_source(
     assert all(a.equal(b) for a, b in zip(again, groups[3], strict=True))
     other = [not group.second[0].equal(group.first[0]) for group in groups]
     assert not any(other)  # both sources are of one font
-    data.glyph = lambda source, row: torch.full((1, 1, 1), float(source))
+    data.glyphs = lambda places: torch.tensor([float(source) for source, _ in places])
     groups = [data[Draw(row, seed)] for seed in range(60)]
     assert all(group.first[0] == 0 for group in groups)
     assert 0.3 < torch.stack([group.second[0] for group in groups]).mean() < 0.7
@@ -267,7 +267,7 @@ def test_a_few_characters_are_told_apart_however_they_are_drawn(
     characters, tmp_path, seeded, capsys
 ):
     module = RecognizerModule(RECOGNIZER, reader=False, out=tmp_path / "out", **RATES)
-    trainer = quiet_trainer(tmp_path, max_steps=60, check_val_every_n_epoch=6)
+    trainer = quiet_trainer(tmp_path, max_steps=40, check_val_every_n_epoch=4)
     trainer.fit(module, datamodule=RecognizerData(characters, groups=1, group=10))
     recognizer = Recognizer.from_pretrained(tmp_path / "out")
     assert recognizer.known.characters == TRAIN + TEST

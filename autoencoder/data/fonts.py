@@ -9,10 +9,10 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import struct
-from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -120,8 +120,7 @@ def draw_glyph(character: str, font: Font, size: int = SIZE) -> np.ndarray:
     return np.asarray(image)
 
 
-@dataclass(frozen=True)
-class GlyphCounts:
+class GlyphCounts(NamedTuple):
     """What `write_glyphs` made of the characters given to it."""
 
     glyphs: int
@@ -160,21 +159,17 @@ def write_glyphs(
         advance()
     images = np.array(images, np.uint8).reshape(-1, size, size)
     edges = images[:, [0, -1]].any((1, 2)) | images[:, :, [0, -1]].any((1, 2))
-    splits = Counter(record.split for record in kept)
+    train = sum(record.split == "train" for record in kept)
     counts = GlyphCounts(
         glyphs=len(kept),
         missing=len(records) - len(kept),
         clipped=int(edges.sum()),
-        train=splits["train"],
-        test=splits["test"],
+        train=train,
+        test=len(kept) - train,
         radicals=len({record.radical for record in kept}),
     )
     sha256 = hashlib.sha256(Path(font_path).read_bytes()).hexdigest()
-    about = {
-        "font": {"name": font.name, "index": index, "sha256": sha256},
-        "size": size,
-        "em": EM,
-        "counts": asdict(counts),
-    }
+    font_name = {"name": font.name, "index": index, "sha256": sha256}
+    about = {"font": font_name, "size": size, "em": EM, "counts": counts._asdict()}
     write_folder(folder, images, kept, about)
     return counts

@@ -46,18 +46,15 @@ class TrainingModule(LightningModule):
     def configure_optimizers(self) -> dict:
         return muon_for(self, self.network)
 
-    def finished(self) -> Pretrained:
-        """What is exported."""
-        return self.network
-
     def on_fit_end(self) -> None:
         if is_exporter(self.trainer):
-            print(f"wrote {self.finished().save_pretrained(self.hparams.out)}")
+            print(f"wrote {self.network.save_pretrained(self.hparams.out)}")
 
 
-def size_of(data: LightningDataModule) -> int | None:
-    """Height and width of the glyphs that the network in training takes; None without a trainer."""
-    return data.trainer and data.trainer.lightning_module.network.config.image_size
+def load_for(data: LightningDataModule) -> tuple[list[GlyphDataset], GlyphDataset]:
+    """The glyphs of a module's folders, to train on and held out, of the size the network takes."""
+    size = data.trainer and data.trainer.lightning_module.network.config.image_size
+    return load_splits(data.hparams.folder, data.hparams.more, size)
 
 
 # ---- the reader of radicals ----------------------------------------------------------------------
@@ -85,7 +82,7 @@ class ReaderData(LightningDataModule):
         self.save_hyperparameters()
 
     def setup(self, stage: str) -> None:
-        sources, test = load_splits(self.hparams.folder, self.hparams.more, size_of(self))
+        sources, test = load_for(self)
         self.train, self.test = Labelled(sources), Labelled([test])
 
     def train_dataloader(self) -> DataLoader:
@@ -194,7 +191,7 @@ class RecognizerData(LightningDataModule):
         self.save_hyperparameters()
 
     def setup(self, stage: str) -> None:
-        sources, self.test = load_splits(self.hparams.folder, self.hparams.more, size_of(self))
+        sources, self.test = load_for(self)
         self.train = LookAlikes(sources, self.hparams.group)
 
     def train_dataloader(self) -> DataLoader:
@@ -227,10 +224,11 @@ class LookAlikes(Dataset):
 
     def firsts(self, rows: Tensor) -> Tensor:
         """The first glyph of each of some characters, `(B, 1, H, W)`."""
-        return torch.stack([self.glyph(*self.places[row][0]) for row in rows.tolist()])
+        return self.glyphs([self.places[row][0] for row in rows.tolist()])
 
-    def glyph(self, source: int, row: int) -> Tensor:
-        return self.sources[source][row]
+    def glyphs(self, places: Sequence[tuple[int, int]]) -> Tensor:
+        """The glyphs at rows of sources, `(B, 1, H, W)`."""
+        return torch.stack([self.sources[source][row] for source, row in places])
 
     def __len__(self) -> int:
         return len(self.places)
@@ -242,18 +240,15 @@ class LookAlikes(Dataset):
         rows = torch.cat([torch.tensor([draw.row]), others])
         seconds = []
         for places in (self.places[row] for row in rows.tolist()):
-            choice = torch.randint(len(places), (), generator=generator)
-            seconds.append(self.glyph(*places[choice]))
-        return Pairs(self.firsts(rows), torch.stack(seconds), rows)
+            seconds.append(places[torch.randint(len(places), (), generator=generator)])
+        return Pairs(self.firsts(rows), self.glyphs(seconds), rows)
 
 
 def look_alikes(glyphs: Tensor, count: int) -> Tensor:
     """The rows most like each row of `(N, D)` small glyphs, best first, `(N, count - 1)`."""
     unit = F.normalize(glyphs - glyphs.mean(dim=0), dim=1)
-    found = []
-    for part in track(unit.split(512), "look-alikes", transient=True):
-        found.append((part @ unit.T).topk(count, dim=1).indices)
-    found = torch.cat(found)
+    parts = track(unit.split(512), "look-alikes", transient=True)
+    found = torch.cat([(part @ unit.T).topk(count, dim=1).indices for part in parts])
     itself = found == torch.arange(len(found))[:, None]
     itself[~itself.any(dim=1), -1] = True  # several are the same to the last pixel
     return found[~itself].view(len(found), count - 1)
@@ -347,20 +342,18 @@ class RecognizerModule(TrainingModule):
         found = (varied @ plain.T).argmax(dim=1).cpu() == torch.arange(len(plain))
         self.log("val/found", found.float().mean(), prog_bar=True, sync_dist=True)
 
-    def finished(self) -> Recognizer:
-        data = self.trainer.datamodule
-        recognizer = know(self.network, data.train, data.test)
-        print(f"one character from a cosine of {recognizer.config.threshold} on")
-        return recognizer
+    def on_fit_end(self) -> None:
+        if is_exporter(self.trainer):
+            data = self.trainer.datamodule
+            self.network = know(self.network, data.train, data.test)
+            print(f"one character from a cosine of {self.network.config.threshold} on")
+        super().on_fit_end()
 
 
 def know(recognizer: Recognizer, learnt: LookAlikes, held_out: GlyphDataset) -> Recognizer:
     """The recogniser with its threshold, and all characters, learnt and held out, as known."""
-    embeddings = [
-        recognizer.embed(learnt.firsts(rows))
-        for rows in track(torch.arange(len(learnt)).split(512), "characters", transient=True)
-    ]
-    embeddings = torch.cat(embeddings)
+    rows = track(torch.arange(len(learnt)).split(512), "characters", transient=True)
+    embeddings = torch.cat([recognizer.embed(learnt.firsts(part)) for part in rows])
     unseen = recognizer.embed(held_out.images(range(len(held_out))))
     nearest = KnownCharacters.of(learnt.characters, embeddings).nearest(unseen)[0]
     threshold = round(float(nearest.quantile(1 - WRONG)), 4)
