@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from conditioning.prompts import shortened
 from conditioning.storage import CONFIG, TOKENIZER, WEIGHTS, load_encoder, rounded, save_encoder
-from conditioning.t5 import TIED, T5Encoder, load_t5
+from conditioning.t5 import TIED, T5Encoder, check_config, load_t5
 
 BUNDLED = Path(__file__).parent / "weights"
 DEFAULT_MAX_TOKENS = 48
@@ -23,19 +23,10 @@ NEEDED = (
     "a folder needs config.json, model.safetensors and tokenizer.json; "
     "a hub name needs a network or a filled cache"
 )
-# What decides an embedding besides weights, tokenizer and limit.
-SETTINGS = (
-    "d_kv",
-    "feed_forward_proj",
-    "layer_norm_epsilon",
-    "num_heads",
-    "relative_attention_max_distance",
-    "relative_attention_num_buckets",
-)
 
 
 class TextEncoder(nn.Module):
-    """A frozen T5 encoder with its tokenizer (Raffel et al. 2020, arXiv:1910.10683).
+    """A frozen T5 encoder with its tokenizer.
 
     Attributes:
         dim: width D of the embedding.
@@ -77,9 +68,9 @@ class TextEncoder(nn.Module):
         """Load a text encoder: the bundled one, a folder's, or one of the Hugging Face hub.
 
         Args:
-            name: None for the T5 that ships with this package (never touches the network), a
-                folder with config.json, model.safetensors and a tokenizer, or the name of any T5 on
-                the hub, such as "google-t5/t5-small" or "google/flan-t5-base".
+            name: None for the T5 that ships (never touches the network), a folder with config.json,
+                model.safetensors and a tokenizer, or the name of any T5 on the hub, such as
+                "google-t5/t5-small" or "google/flan-t5-base".
             max_tokens: longest sequence; None takes what the folder was saved with, else 48.
 
         Raises:
@@ -93,16 +84,14 @@ class TextEncoder(nn.Module):
             raise FileNotFoundError(f"no text encoder in {folder}: the folder does not exist")
         complete = all((folder / file).is_file() for file in (CONFIG, TOKENIZER, WEIGHTS))
         try:
-            read = load_encoder(folder) if complete else fetch_encoder(name or folder)
-            settings, tokenizer, weights = read
-            check_type(settings)
+            read = load_encoder if complete else fetch_encoder
+            settings, tokenizer, weights = read(folder if complete else name or folder)
             model = load_t5(settings, weights)
         except Exception as error:  # the libraries have no class of their own for what is wrong
             reason = str(error).strip().split("\n", 1)[0].strip()
             hint = "" if complete else f" ({NEEDED})"
-            raise OSError(
-                f"cannot load the text encoder {str(folder)!r}: {reason}{hint}"
-            ) from error
+            message = f"cannot load the text encoder {str(folder)!r}: {reason}{hint}"
+            raise OSError(message) from error
         if max_tokens is None:
             max_tokens = settings.get("max_tokens", DEFAULT_MAX_TOKENS)
         return cls(model, tokenizer, max_tokens)
@@ -138,7 +127,15 @@ class TextEncoder(nn.Module):
     @property
     def fingerprint(self) -> str:
         """sha256, in hex, of all that decides an embedding; a key for caches of embeddings."""
-        settings = [getattr(self.model.config, name) for name in SETTINGS]
+        config = self.model.config
+        settings = [  # all that decides an embedding besides the sizes of weights
+            config.d_kv,
+            config.feed_forward_proj,
+            config.layer_norm_epsilon,
+            config.num_heads,
+            config.relative_attention_max_distance,
+            config.relative_attention_num_buckets,
+        ]
         digest = hashlib.sha256(f"{self.max_tokens} {settings}".encode())
         digest.update(self.tokenizer.to_str().encode())
         for name, weight in sorted(self.model.state_dict().items()):
@@ -201,7 +198,7 @@ class TextEncoder(nn.Module):
         return [self._fit(text, code) for text, code in zip(texts, encodings, strict=True)]
 
     def unknown(self, text: str) -> list[str]:
-        """The parts of a text that no token stands for, such as characters of another script."""
+        """The parts of a text that have no token, such as characters of another script."""
         code = self.tokenizer.encode(_legal(text))
         nothing = self.tokenizer.token_to_id("<unk>")
         places = zip(code.ids, code.offsets, strict=True)
@@ -229,7 +226,7 @@ def fetch_encoder(name: str | Path) -> tuple[dict[str, Any], Tokenizer, dict[str
     settings, _ = T5Config.get_config_dict(name)
     if not settings:
         raise OSError("no config.json")
-    check_type(settings)
+    check_config(settings)
     model, report = T5EncoderModel.from_pretrained(
         name, use_safetensors=True, output_loading_info=True, dtype=torch.float32
     )
@@ -241,12 +238,6 @@ def fetch_encoder(name: str | Path) -> tuple[dict[str, Any], Tokenizer, dict[str
     return settings, tokenizer.backend_tokenizer, weights
 
 
-def check_type(settings: dict[str, Any]) -> None:
-    """Raises ValueError for the config.json of another model than a T5."""
-    if settings.get("model_type") != "t5":
-        raise ValueError(f"it is of type {settings.get('model_type')!r}, not a T5")
-
-
 def _legal(text: str) -> str:
-    """The text without lone surrogates, which are a legal str, and which no tokenizer takes."""
+    """The text without lone surrogates, which no tokenizer takes."""
     return text.encode("utf-8", "replace").decode("utf-8")

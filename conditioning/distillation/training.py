@@ -16,7 +16,7 @@ from rich.progress import Progress
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from conditioning.distillation.corpus import Corpus, common_words, load_corpus
 from conditioning.distillation.student import (
@@ -31,6 +31,7 @@ from conditioning.distillation.teacher import Teacher
 from conditioning.distillation.vocabulary import CANDIDATES, SHARE, train_tokenizer
 from conditioning.encoder import DEFAULT_MAX_TOKENS, TextEncoder
 from conditioning.sources.wordnet import WORDNET, load_definitions
+from conditioning.storage import write_files
 from conditioning.t5 import T5Encoder
 
 REPEATS = {"captions": 3, "parts": 1, "words": 1, "phrases": 1, "glosses": 1}
@@ -42,16 +43,13 @@ def lessons(
     wordnet: Path = WORDNET,
     progress: Callable[[int, int], None] | None = None,
 ) -> Tensor:
-    """What the student is to say of each text: unit vectors `(B, 384)`.
+    """The targets of the student for B texts: unit vectors `(B, 384)`.
 
-    The teacher's embedding of the text; where the text is a word of WordNet, halfway between that
-    and its embedding of the definition, which says that a flamingo is a bird. A sentence encoder
-    knows of a bare word only what it is often said with.
+    The teacher's embedding of a text; for a word of WordNet, halfway between that and its embedding
+    of the definition, which says that a flamingo is a bird. A sentence encoder knows of a bare word
+    only what it is often said with.
 
     Args:
-        teacher: the sentence encoder.
-        texts: B texts.
-        wordnet: folder of WordNet's database files.
         progress: called with the texts done and the texts to do.
 
     Raises:
@@ -69,7 +67,7 @@ def lessons(
 class DistillationData(lightning.LightningDataModule):
     """Texts, their tokens and the teacher's embeddings of them.
 
-    Which captions are held out is not for this package to say: a subclass says it in `captions`.
+    A subclass says in `captions` which of them are held out.
     """
 
     def __init__(
@@ -99,7 +97,7 @@ class DistillationData(lightning.LightningDataModule):
         raise NotImplementedError
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the texts, train the tokenizer, run the teacher; what is cached is not done again.
+        """Read the texts, train the tokenizer and run the teacher, or take them from the cache.
 
         Raises:
             FileNotFoundError: WordNet is missing.
@@ -143,8 +141,7 @@ class DistillationData(lightning.LightningDataModule):
             tokenizer = Tokenizer.from_file(str(path))
         else:
             tokenizer = train_tokenizer(counts, self.vocabulary)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            tokenizer.save(str(path))
+            write_files(self.cache, {path.name: tokenizer.to_str().encode()})
         occurrences = torch.zeros(self.vocabulary)
         words = list(counts)
         for encoding, word in zip(tokenizer.encode_batch(words), words, strict=True):
@@ -168,18 +165,12 @@ class DistillationData(lightning.LightningDataModule):
         batches = LengthBatches([len(ids) for ids in self.tokens], self.batch_size, self.seed)
         if self.trainer:  # which asks for new batches each epoch, and wherever it goes on
             batches.epoch, batches.done = divmod(self.trainer.global_step, len(batches))
-        return DataLoader(
-            _Texts(self.tokens, self.targets), batch_sampler=batches, collate_fn=_collate
-        )
+        return _loader(self.tokens, self.targets, batches)
 
     def val_dataloader(self) -> DataLoader:
         """The held-out captions, in the same form."""
         batches = LengthBatches([len(ids) for ids in self.held_out_tokens], self.batch_size)
-        return DataLoader(
-            _Texts(self.held_out_tokens, self.held_out_targets),
-            batch_sampler=batches,
-            collate_fn=_collate,
-        )
+        return _loader(self.held_out_tokens, self.held_out_targets, batches)
 
 
 class DistillationModule(lightning.LightningModule):
@@ -275,17 +266,10 @@ class DistillationModule(lightning.LightningModule):
         print(f"wrote {self.hparams.out}")
 
 
-class _Texts(Dataset):
-    def __init__(self, tokens: list[Tensor], targets: Tensor):
-        self.tokens, self.targets = tokens, targets
+def _loader(tokens: list[Tensor], targets: Tensor, batches: LengthBatches) -> DataLoader:
+    def collate(rows: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+        tokens, targets = zip(*rows, strict=True)
+        return *pad(tokens), torch.stack(targets)
 
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def __getitem__(self, row: int) -> tuple[Tensor, Tensor]:
-        return self.tokens[row], self.targets[row]
-
-
-def _collate(rows: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
-    tokens, targets = zip(*rows, strict=True)
-    return *pad(tokens), torch.stack(targets)
+    texts = list(zip(tokens, targets, strict=True))
+    return DataLoader(texts, batch_sampler=batches, collate_fn=collate)
