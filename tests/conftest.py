@@ -285,16 +285,21 @@ def training_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture
-def few_characters(monkeypatch):
-    """Unihan with 80 characters only, 16 of them held out."""
+@pytest.fixture(scope="session")
+def unihan() -> tuple[list, captions.CaptionCounts, list]:
+    """80 characters of Unihan, 16 of them held out, the counts of all, and 30 without a caption."""
     entries, counts = captions.load_entries_and_counts()
     learnt = [entry for entry in entries if not held_out(entry.caption)][:64]
     unseen = [entry for entry in entries if held_out(entry.caption)][:16]
-    few = learnt + unseen
+    return learnt + unseen, counts, captions.load_undefined()[:30]
+
+
+@pytest.fixture
+def few_characters(monkeypatch, unihan):
+    """Unihan with these characters only."""
+    few, counts, undefined = unihan
     monkeypatch.setattr(captions, "load_entries_and_counts", lambda: (few, counts))
     monkeypatch.setattr(captions, "load_entries", lambda: few)
-    undefined = captions.load_undefined()[:30]
     monkeypatch.setattr(captions, "load_undefined", lambda: undefined)
 
 

@@ -1,7 +1,11 @@
-"""Files that a disk, a copy or a stranger has changed: one clear line, or what they were."""
+"""Files that a disk, a copy or a stranger has changed: one clear line, or what they were.
+
+`DAMAGES=1000 pytest tests/test_damage.py` damages each file as often.
+"""
 
 import json
 import lzma
+import os
 import random
 from pathlib import Path
 from shutil import copytree
@@ -14,12 +18,13 @@ from test_fonts import build_font
 
 from autoencoder.data.fonts import GlyphError, default_font, write_glyphs
 from autoencoder.data.glyphs import GlyphDataset, record
+from autoencoder.readers.recognizer import Recognizer
 from conditioning.sources.tables import LARGEST, read_table
 from conditioning.sources.unihan import read_unihan
 from diffusion import GlyphPipeline
 from diffusion.training.data import cached
 
-COUNT = 200
+COUNT = int(os.environ.get("DAMAGES", 60))  # ways in which each file is damaged
 ODD = [None, True, -1, 0, 1, 7, 1e300, 10**30, float("nan"), "", "../../etc", "os.system", [], {}]
 
 
@@ -96,7 +101,10 @@ def all_of(pipeline):
     ],
 )
 @pytest.mark.filterwarnings("ignore")
-def test_a_damaged_model_is_one_line_and_never_another_model(tiny_model_folder, tmp_path, name):
+def test_a_damaged_model_is_one_line_and_never_another_model(
+    tiny_model_folder, tmp_path, name, monkeypatch
+):
+    monkeypatch.setattr(Recognizer, "bundled", tmp_path / "none")  # it takes longest to load
     folder = Path(copytree(tiny_model_folder, tmp_path / "model"))
     make_prior(make_text_encoder()).save_pretrained(folder / "prior")
     whole = all_of(GlyphPipeline.from_pretrained(folder))

@@ -3,6 +3,7 @@
 `KILLS=20 pytest tests/test_resume.py -k real` kills as often, in both stages.
 """
 
+import io
 import os
 import pickle
 import random
@@ -130,24 +131,21 @@ def test_a_trial_of_one_step_writes_no_model(train, stage):
     assert not Path("trial").exists()
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.filterwarnings("ignore")
-def test_a_signal_ends_the_step_saves_it_and_stops(train, number):
-    before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        end = train("diffusion", at=5, then=lambda: os.kill(os.getpid(), number))
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
-    assert end.code == 128 + number
-    line = (
-        r"SIG\w+: saved step 5 in \S+diffusion/checkpoints/last.ckpt, go on with --ckpt_path last"
-    )
-    assert re.search(line, end.out)
-    assert "Traceback" not in end.out + end.err
-    assert checkpoint("diffusion")["global_step"] == 5
-    assert train("diffusion", "--model.out=parts", "--ckpt_path", "last").code == 0
+def test_a_signal_ends_the_step_saves_it_and_stops(train):
     assert train("diffusion", "--model.out=whole").code == 0
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            end = train("diffusion", at=5, then=lambda number=number: os.kill(os.getpid(), number))
+        finally:
+            for one, handler in before.items():
+                signal.signal(one, handler)
+        assert end.code == 128 + number
+        assert re.search(r"SIG\w+: saved step 5 in \S+last.ckpt, go on with --ckpt_path", end.out)
+        assert "Traceback" not in end.out + end.err
+        assert checkpoint("diffusion")["global_step"] == 5
+    assert train("diffusion", "--model.out=parts", "--ckpt_path", "last").code == 0
     for name, weight in weights("whole").items():
         torch.testing.assert_close(weights("parts")[name], weight, atol=1e-6, rtol=0, msg=name)
 
@@ -201,24 +199,21 @@ class Hostile:
         return Path("harm").touch, ()
 
 
-@pytest.mark.parametrize("damage", ["hostile", "cut", "empty", "text", "other"])
 @pytest.mark.filterwarnings("ignore")
-def test_a_damaged_or_hostile_checkpoint_is_one_line(train, damage):
+def test_a_damaged_or_hostile_checkpoint_is_one_line(train):
     assert train("diffusion", "--trainer.max_steps=3").code == 0
     path = Path(".runs/diffusion/checkpoints/last.ckpt")
-    data = path.read_bytes()
-    if damage == "hostile":
-        torch.save({"state_dict": Hostile()}, path)
-    elif damage == "other":
-        path.write_bytes(pickle.dumps({"state_dict": Hostile()}))
-    else:
-        path.write_bytes({"cut": data[: len(data) // 2], "empty": b"", "text": b"hello"}[damage])
-    end = train("diffusion", "--ckpt_path", "last")
-    assert end.code == 2
-    line = end.err.strip().splitlines()[-1]
-    assert re.match(r"error: \S+last\.ckpt is damaged, or no checkpoint of tensors", line), line
-    assert "Traceback" not in end.err
-    assert not Path("harm").exists()
+    data, hostile = path.read_bytes(), io.BytesIO()
+    torch.save({"state_dict": Hostile()}, hostile)
+    other = pickle.dumps({"state_dict": Hostile()})
+    for damaged in (hostile.getvalue(), other, data[: len(data) // 2], b"", b"hello"):
+        path.write_bytes(damaged)
+        end = train("diffusion", "--ckpt_path", "last")
+        assert end.code == 2
+        line = end.err.strip().splitlines()[-1]
+        assert re.match(r"error: \S+last\.ckpt is damaged, or no checkpoint of tensors", line), line
+        assert "Traceback" not in end.err
+        assert not Path("harm").exists()
 
 
 def test_a_checkpoint_is_whole_or_the_one_before(monkeypatch, tmp_path):
@@ -241,33 +236,30 @@ def test_a_checkpoint_is_whole_or_the_one_before(monkeypatch, tmp_path):
     assert [one.name for one in path.parent.iterdir()] == ["last.ckpt"]
 
 
+@pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("stage", ["diffusion"] if KILLS == 1 else STAGES)
-def test_real_kills_lose_no_more_than_an_interval(training_folder, tmp_path, stage):
+def test_real_kills_lose_no_more_than_an_interval(train, stage):
     """With SIGKILL, and processes of their own, at random moments after they have started."""
-    for name in ("data", "tiny", "text"):
-        (tmp_path / name).symlink_to(training_folder / name)
-    steps = 300 + 100 * KILLS
+    steps = 200 + 100 * KILLS
+    options = [f"--trainer.max_steps={steps}", "--trainer.val_check_interval=50"]
     command = [sys.executable, str(SCRIPTS / f"train_{stage}.py"), *COMMON, *STAGES[stage]]
-    command += [f"--trainer.max_steps={steps}", "--trainer.val_check_interval=5"]
-    last = tmp_path / f".runs/{stage}/checkpoints/last.ckpt"
-    quiet = {"cwd": tmp_path, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+    last = Path(f".runs/{stage}/checkpoints/last.ckpt")
     chance = random.Random(stage)
     done, go_on = 0, []
     for _ in range(KILLS):
         before = last.stat().st_mtime_ns if last.exists() else 0
-        with subprocess.Popen([*command, "--model.out=parts", *go_on], **quiet) as run:
+        with subprocess.Popen([*command, *options, *go_on], stderr=subprocess.PIPE) as run:
             while run.poll() is None and (not last.exists() or last.stat().st_mtime_ns == before):
                 time.sleep(0.05)
-            time.sleep(chance.uniform(0, 1))
+            time.sleep(chance.uniform(0, 0.3))
             run.kill()
             assert run.wait() == -signal.SIGKILL, run.stderr.read().decode()[-500:]
         step = torch.load(last, weights_only=True)["global_step"]
         assert done < step < steps
         assert step % 3 == 0
         done, go_on = step, ["--ckpt_path=last"]
-    subprocess.run([*command, "--model.out=parts", *go_on], check=True, **quiet)
+    assert train(stage, *options, "--model.out=parts", *go_on).code == 0
     last.unlink()
-    subprocess.run([*command, "--model.out=whole"], check=True, **quiet)
-    for name, weight in weights(tmp_path / "whole").items():
-        found = weights(tmp_path / "parts")[name]
-        torch.testing.assert_close(found, weight, atol=1e-6, rtol=0, msg=name)
+    assert train(stage, *options, "--model.out=whole").code == 0
+    for name, weight in weights("whole").items():
+        torch.testing.assert_close(weights("parts")[name], weight, atol=1e-6, rtol=0, msg=name)
