@@ -11,11 +11,12 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
-from conditioning.prompts import read_lines, shortened, split  # noqa: F401
+from conditioning.prompts import read_lines, split
 from conditioning.radicals import radical
-from conditioning.sources.unihan import read_files, read_unihan
+from conditioning.sources.unihan import Row, read_files, read_unihan
 
 Cleaned = tuple[str, tuple[str, ...]]  # what `clean` returns
 
@@ -32,7 +33,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class CaptionCounts:
-    """What became of the definitions: `total == own + resolved + dropped`."""
+    """Where the captions come from: `total == own + resolved + dropped`."""
 
     total: int  # definitions in the table
     own: int  # captions from the character's own definition
@@ -46,14 +47,15 @@ def load_entries() -> list[Entry]:
     return load_entries_and_counts()[0]
 
 
+@cache  # to clean all definitions takes a second
 def load_entries_and_counts() -> tuple[list[Entry], CaptionCounts]:
-    """`load_entries` with the account of how the captions came about."""
+    """`load_entries`, with counts of where the captions come from."""
     rows = read_unihan()
     cleaned = {character: clean(definition) for character, definition, _, _ in rows}
     entries = []
-    for character, _, radical_strokes, strokes in rows:
-        if caption := _resolve(character, cleaned):
-            entries.append(Entry(character, caption, _number(radical_strokes), int(strokes)))
+    for row in rows:
+        if caption := _resolve(row[0], cleaned):
+            entries.append(_entry(row, caption))
     own = sum(1 for text, _ in cleaned.values() if text)
     counts = CaptionCounts(
         total=len(rows),
@@ -68,23 +70,19 @@ def load_entries_and_counts() -> tuple[list[Entry], CaptionCounts]:
 def load_undefined(source: Path | None = None) -> list[Entry]:
     """The characters without a definition, in code point order; their captions are empty.
 
-    They are in no table of ours and come from Unihan's own text files, as in `build_unihan`.
+    The table lacks them: they come from Unihan's own text files, as in `build_unihan`.
     """
-    return [
-        Entry(character, "", _number(radical_strokes), int(strokes))
-        for character, definition, radical_strokes, strokes in read_files(source)
-        if not definition
-    ]
+    return [_entry(row, "") for row in read_files(source) if not row[1]]
 
 
 def load_captions(path: str | Path, source: Path | None = None) -> list[Entry]:
-    """Captions of one's own, in code point order, from a file with one a line.
+    """Captions from your own file, in code point order.
 
-    A line is a character, a tab, and English; several lines of one character are its senses. What
-    is not in the table that ships has its radical from Unihan's text files, as in `build_unihan`.
+    A line is a character, a tab, and English; several lines of one character are its senses.
+    Radicals that the table lacks come from Unihan's own text files, as in `build_unihan`.
 
-    Raises ValueError, in one line, for another line, for none, and for characters that Unihan's
-    files lack.
+    Raises:
+        ValueError: another line, none, or a character that Unihan lacks; one line.
     """
     captions: dict[str, list[str]] = {}
     for number, line in read_lines(path).items():
@@ -102,15 +100,14 @@ def load_captions(path: str | Path, source: Path | None = None) -> list[Entry]:
             f"Unihan knows no radical of {len(unknown):,} of the characters in {path}, "
             f'such as "{unknown[0]}": leave them out'
         )
-    return [
-        Entry(character, "; ".join(senses), _number(rows[character][2]), int(rows[character][3]))
-        for character, senses in sorted(captions.items())
-    ]
+    return [_entry(rows[one], "; ".join(glosses)) for one, glosses in sorted(captions.items())]
 
 
-def _number(radical_strokes: str) -> int:
-    """Of "167'.4", 167: the radical, here in its simplified form, and four more strokes."""
-    return int(re.match(r"\d+", radical_strokes).group())
+def _entry(row: Row, caption: str) -> Entry:
+    character, _, radical_strokes, strokes = row
+    # "167'.4" is radical 167, here in its simplified form, and four more strokes.
+    number = re.match(r"\d+", radical_strokes).group()
+    return Entry(character, caption, int(number), int(strokes))
 
 
 def _resolve(character: str, cleaned: dict[str, Cleaned], seen: frozenset = frozenset()) -> str:

