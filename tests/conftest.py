@@ -4,6 +4,7 @@ import os
 
 # Tests run beside each other, a worker a core: threads of their own would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")  # those of UMAP spin, and slow all later tests
 
 import logging
 import runpy
