@@ -193,14 +193,6 @@ def test_blank_pages_one_glyph_repeated_and_noise_are_far_from_real_glyphs(split
         assert found["coverage"] < 0.2, name
 
 
-def test_a_dropped_radical_costs_coverage(splits, read):
-    real = read[0][2]
-    kept = [i for i, r in enumerate(splits[0].records) if r.radical not in (85, 75, 140, 30, 167)]
-    dropped = distribution(real[kept], real)
-    assert dropped["precision"] == 1
-    assert dropped["coverage"] < 1 and dropped["recall"] < 1
-
-
 def test_copies_of_the_training_set_are_caught(figures):
     near = figures["novelty"]["glyphs"]
     assert near["copycat"]["near_copies"] == 1
@@ -277,12 +269,6 @@ def test_the_sets_are_of_one_size_and_do_not_overlap(splits, reader):
     assert len(evaluator.real) == len(evaluator.known) == len(evaluator.others)
     known = {glyph.numpy().tobytes() for glyph in evaluator.known}
     assert not known & {glyph.numpy().tobytes() for glyph in evaluator.others}
-
-
-def test_too_few_glyphs_for_a_metric_say_how_many_it_needs(splits, reader):
-    few = Evaluator(make_pipeline(), reader, *splits, replace(PLAN, captions=20))
-    with pytest.raises(ValueError, match="needs 129 glyphs on each side at least: there are 20"):
-        few.distribution()
 
 
 def test_what_is_drawn_is_what_the_plan_counts(splits, read, layouts):

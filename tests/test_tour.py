@@ -38,15 +38,6 @@ def test_every_picture_has_its_command_and_every_command_its_picture(commands):
     assert sum((ROOT / path).stat().st_size for path in SHOWN) < 6e6
 
 
-def test_every_command_is_of_a_script_that_knows_its_options(commands):
-    for command in commands:
-        _, script, *rest = shlex.split(command)
-        source = (ROOT / script).read_text("utf-8")
-        for option in (word for word in rest if word.startswith("--")):
-            name = option.removeprefix("--").replace("-", "_")
-            assert re.search(rf"\b{name}\b", source), command
-
-
 @pytest.mark.parametrize("code", [0, 2])
 def test_the_chosen_commands_are_run_and_the_first_to_fail_is_named(script, monkeypatch, code):
     run = []

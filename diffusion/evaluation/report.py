@@ -43,7 +43,8 @@ def markdown(figures: Mapping, skipped: Mapping[str, str], pictures: Sequence[st
         "# Evaluation",
         f"{plan['captions']} held-out captions and {plan['per_radical']} samples of each of 36 "
         f"radicals, {plan['steps']} steps, guidance {plan['guidance_scale']:g}, seeds from "
-        f"{plan['seed']} on; {named}, reader {models['reader'][:12]}.",
+        f"{plan['seed']} on; {named}, reader {models['reader'][:12]}. What the figures mean: "
+        "`diffusion/evaluation/measures.py`.",
         *_reconstruction(figures["reconstruction"]),
         *_distribution(figures["distribution"]),
         *_adherence(figures["adherence"]),
@@ -86,13 +87,7 @@ def _distribution(figures: Mapping) -> list[str]:
         for against, sets in figures.items()
         for name, row in sets.items()
     ]
-    return [
-        "## Samples of held-out captions, as a set",
-        table(head + overlaps, rows),
-        "In the reader's features. The floor is other real glyphs. Samples share the captions of "
-        "the held-out glyphs, and so can come nearer to them than the floor. Against training "
-        "glyphs, a copycat is nearer than anything honest.",
-    ]
+    return ["## Samples of held-out captions, as a set", table(head + overlaps, rows)]
 
 
 def _adherence(figures: Mapping) -> list[str]:
@@ -109,10 +104,7 @@ def _adherence(figures: Mapping) -> list[str]:
     return [
         "## The radical asked for",
         table(["prompts", *THREE], rows),
-        "The floor always names one radical. The ceiling is the reader's accuracy on real glyphs, "
-        "or for captions that of a linear map from the words. A word counts with any of the "
-        f"radicals in `diffusion/evaluation/words.tsv`. The weakest of the 36: {_weakest(figures)}"
-        f"; of the words: {_weakest(figures['words'])}.",
+        f"The weakest of the 36: {_weakest(figures)}; of the words: {_weakest(figures['words'])}.",
         *sweeps,
     ]
 
@@ -131,9 +123,7 @@ def _layouts(figures: Mapping) -> list[str]:
     return [
         "## The layout asked for",
         table(["prompts", *THREE], [[kind, *map(figures.get, THREE)]]),
-        "A sample has the layout of the character nearest to it, by the recogniser; the ceiling is "
-        f"its accuracy on held-out glyphs. By layout: {each}. The reader finds the radical asked "
-        f"for in {cell(figures['radicals'])} of all.",
+        f"By layout: {each}. With the radical asked for: {cell(figures['radicals'])}.",
     ]
 
 
@@ -146,10 +136,7 @@ def _novelty(figures: Mapping) -> list[str]:
     return [
         "## Copies",
         table(["glyphs", "exist", "mean stroke IoU", "highest", "near copies"], rows),
-        "Those exist that the recogniser takes for a training glyph; for held-out ones, that is "
-        f"its error. {cell(figures['redrawn'])} of the samples were drawn again because they "
-        "existed. Stroke IoU is with the nearest training glyph, at the best of all shifts of up "
-        "to 4 pixels; 0.8 and more is a near copy. Real characters are often that near.",
+        f"Drawn again, because they existed: {cell(figures['redrawn'])} of the samples.",
     ]
 
 

@@ -49,23 +49,19 @@ def under(denoise: Denoise, own: Process, other: Process) -> Denoise:
 def mean_arrows(
     points: Tensor, vectors: Tensor, cells: int, reach: float, fewest: int = 3
 ) -> tuple[Tensor, Tensor]:
-    """The mean vector of each cell of a square grid, and where to draw it.
+    """The mean place and the mean vector in each cell of a square grid, `(K, 2)` each.
 
     Args:
         points, vectors: `(N, 2)`, of which a cell takes what lies in it.
         cells: on a side of the square from `-reach` to `reach`.
         reach: half of its side.
         fewest: points that a cell must hold to get an arrow.
-
-    Returns the mean place and the mean vector of each cell with enough points, `(K, 2)` each.
     """
     places = ((points / reach + 1) / 2 * cells).floor().long()
     inside = ((places >= 0) & (places < cells)).all(1)
     index = (places[:, 0] * cells + places[:, 1])[inside]
+    both = torch.cat([points, vectors], 1)[inside]
     counts = torch.bincount(index, minlength=cells**2)
+    sums = both.new_zeros(cells**2, 4).index_add(0, index, both)
     full = counts >= fewest
-    means = []
-    for values in (points[inside], vectors[inside]):
-        sums = values.new_zeros(cells**2, 2).index_add(0, index, values)
-        means.append(sums[full] / counts[full, None])
-    return means[0], means[1]
+    return (sums[full] / counts[full, None]).split(2, dim=1)
