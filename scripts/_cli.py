@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,12 +15,8 @@ import typer
 from _errors import one_line_errors
 
 from autoencoder.files import atomic
-from diffusion.pictures import check_ending, file_stem, write_frames, write_png
-from diffusion.request import BUNDLED, check_model
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from diffusion.pipeline import GlyphPipeline
 
 LARGEST_GRID = 4096  # glyphs: 64 x 64, about as large as picture viewers open without complaint
@@ -34,13 +29,8 @@ Model = Annotated[
 Device = Annotated[
     str, typer.Option(help="cpu, cuda, cuda:1 or mps; auto is CUDA where there is one.")
 ]
-Asked = Annotated[str, typer.Argument(help="What to draw.")]
-PictureOut = Annotated[
-    Path | None, typer.Option(help="A .png.", show_default="named after what is asked")
-]
 Data = Annotated[Path, typer.Option(help="The glyphs that prepare_data.py drew.")]
 Seed = Annotated[int, typer.Option(help="Seed of the first glyph; each next one adds 1.")]
-NoiseSeed = Annotated[int, typer.Option(help="Seed of the noise that all glyphs share.")]
 Steps = Annotated[
     int, typer.Option(help="Calls of the network, 1 to 1000: more are finer and slower.")
 ]
@@ -98,48 +88,6 @@ def check_writable(target: Path, folder: bool = False) -> None:
         raise NotADirectoryError(f"cannot write to {target}: {place} is not a folder")
     if not os.access(place, os.W_OK | os.X_OK):
         raise PermissionError(f"cannot write to {target}: no permission to write in {place}")
-
-
-def check_before(target: Path | None, model: Path, device: str) -> None:
-    """Raises ValueError or OSError, before anything heavy, for what no picture comes from."""
-    if target:
-        check_writable(target)
-    check_device(device)
-    check_model(model)
-
-
-def picture_path(
-    out: Path | None,
-    name: str,
-    model: Path = BUNDLED,
-    device: str = "auto",
-    endings: Sequence[str] = (".png",),
-) -> Path:
-    """Where to write, `out` or a .png named after what is asked, once `check_before` is through.
-
-    Raises ValueError for a name with none of the endings, too.
-    """
-    target = out or Path(file_stem(name) + ".png")
-    check_ending(target, endings)
-    check_before(target, model, device)
-    return target
-
-
-def save_picture(image: Image.Image, target: Path, pipe: GlyphPipeline | None) -> None:
-    """Writes a picture with the command that drew it, and the model if one did, and says so."""
-    command = shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]])
-    command = command.encode("utf-8", "backslashreplace").decode()  # any file name can be said
-    model = {"model": pipe.denoiser.fingerprint[:12]} if pipe else {}
-    write_png(image, target, {"command": command, "Software": "Tianshu"} | model)
-    print(f"wrote {target}: {image.width}×{image.height}")
-
-
-def save_animation(
-    frames: list[Image.Image], target: Path, rate: float, lossless: bool = True
-) -> None:
-    """Writes an animation and says so."""
-    write_frames(frames, target, rate, lossless)
-    print(f"wrote {target}: {len(frames)} frames of {frames[0].width}×{frames[0].height}")
 
 
 def load_pipeline(model: Path, device: str) -> GlyphPipeline:

@@ -37,9 +37,10 @@ from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss
 from autoencoder.optim import Muon, pointwise
 from diffusion.networks.unet import GROUPS, UNet, UNetConfig
 from diffusion.pipeline import GlyphPipeline
-from diffusion.process import PROCESSES, denoising_loss
+from diffusion.process import PROCESSES
 from diffusion.request import BUNDLED, Request, check_model
 from diffusion.samplers import SAMPLERS, result, time_steps
+from diffusion.training.loss import denoising_loss
 
 Calls = dict[str, Callable[[], object]]
 Row = tuple[str, float, float | None, str]  # what, ours, theirs, and the unit: "s", "/s" or "MB"

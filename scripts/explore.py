@@ -9,23 +9,25 @@ from typing import Annotated
 
 import typer
 from _cli import (
-    Asked,
     Data,
     Device,
     Guidance,
     Model,
-    NoiseSeed,
-    PictureOut,
     Seed,
     Steps,
-    check_before,
     load_pipeline,
-    picture_path,
     progress_bar,
     run,
+    write_text,
+)
+from _pictures import (
+    Asked,
+    NoiseSeed,
+    PictureOut,
+    check_before,
+    picture_path,
     save_animation,
     save_picture,
-    write_text,
 )
 
 from diffusion.exploration.pictures import labelled

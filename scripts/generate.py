@@ -23,12 +23,11 @@ from _cli import (
     process,
     progress_bar,
     run,
-    save_animation,
 )
 from typer import Argument, Option
 
 from conditioning.prompts import LAYOUTS, shortened
-from diffusion.pictures import ANIMATED, check_ending, file_stem, sheet, write_png
+from diffusion.pictures import ANIMATED, check_ending, file_stem, sheet, write_frames, write_png
 from diffusion.request import AUTO, BUNDLED, SAMPLER_NAMES, Request, check_model, read_prompts
 
 if TYPE_CHECKING:
@@ -278,7 +277,8 @@ def write_animation(states: States, pipe: GlyphPipeline, path: Path, blocks: int
             glyphs = pipe.decode(torch.stack([latents[place] for place in sorted(latents)]))
             frames.append(sheet(to_pil(glyphs), blocks))
             advance(1)
-    save_animation(frames, path, rate=8)
+    write_frames(frames, path, rate=8)
+    print(f"wrote {path}: {len(frames)} frames of {frames[0].width}×{frames[0].height}")
 
 
 def report(drawn: list[Drawn], with_radicals: bool) -> None:

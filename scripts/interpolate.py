@@ -7,20 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from _cli import (
-    LARGEST_GRID,
-    Device,
-    Guidance,
-    Model,
-    NoiseSeed,
-    Steps,
-    load_pipeline,
-    picture_path,
-    progress_bar,
-    run,
-    save_animation,
-    save_picture,
-)
+from _cli import LARGEST_GRID, Device, Guidance, Model, Steps, load_pipeline, progress_bar, run
+from _pictures import NoiseSeed, picture_path, save_animation, save_picture
 
 from diffusion.exploration.pictures import labelled
 from diffusion.pictures import ANIMATED

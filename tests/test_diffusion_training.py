@@ -25,8 +25,9 @@ from autoencoder.optim import Muon
 from diffusion import GlyphPipeline
 from diffusion.networks.dit import DiT
 from diffusion.networks.unet import UNet
-from diffusion.process import PROCESSES, TIMES, WEIGHTINGS, denoising_loss, logit_normal_times
+from diffusion.process import PROCESSES
 from diffusion.training.denoiser import EMA, DiffusionModule, average
+from diffusion.training.loss import TIMES, WEIGHTINGS, denoising_loss, logit_normal_times
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Lightning's advice on loaders and hardware
 

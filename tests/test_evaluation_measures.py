@@ -25,7 +25,8 @@ from diffusion.evaluation.measures import (
     pooled,
     reconstruction,
 )
-from diffusion.process import PROCESSES, denoising_loss
+from diffusion.process import PROCESSES
+from diffusion.training.loss import denoising_loss
 
 
 def overlap(*sets):

@@ -8,17 +8,14 @@ from diffusion.process import (
     LARGEST,
     PREDICTIONS,
     PROCESSES,
-    TIMES,
-    WEIGHTINGS,
     cosine_betas,
-    denoising_loss,
     ends,
     known,
     linear_betas,
-    min_snr_weight,
     target,
     x_0_predictor,
 )
+from diffusion.training.loss import TIMES, WEIGHTINGS, denoising_loss, min_snr_weight
 
 FLOW = PROCESSES["flow"]
 EVERY = pytest.mark.parametrize("process", PROCESSES.values(), ids=PROCESSES)

@@ -1,20 +1,24 @@
-"""The measures of an evaluation. Each can judge what any program drew.
+"""The measures of an evaluation, and what they mean. Each can judge what any program drew.
 
 Reconstruction: how near decoded glyphs come to what was encoded (PSNR, SSIM, stroke IoU, LPIPS),
-and whether an OCR engine still reads what it read before.
+and whether an OCR engine and the `RadicalReader` still read what they read before.
 
 Distribution: how alike two sets of glyphs are in the features of the `RadicalReader`. The Fréchet
 and the kernel distance are small for sets alike. Precision and density fall where samples look like
 no real glyph, recall and coverage where kinds of real glyphs are missing. Two draws from one source
-do not reach zero, and the smaller the sets the less, so every figure needs that of real glyphs, at
-the same counts, beside it; and none compares with figures in the features of another network.
+do not reach zero, and the smaller the sets the less, so other real glyphs, at the same counts, are
+the floor. Samples share the captions of the held-out glyphs, and so can come nearer to them than
+that. A copycat hands in training glyphs: against these it is nearer than anything honest. No figure
+compares with one in the features of another network.
 
 Adherence: the share of samples whose radical, as the reader names it, is the one that was asked
-for. The floor always names one radical; the ceiling is the reader's own accuracy, or what a linear
-probe finds in the words.
+for; for an everyday word, any of those in `words.tsv`. The floor always names one radical. The
+ceiling is the reader's accuracy on real glyphs, and for captions that of a linear probe on the
+words. A sample's layout is that of the real character nearest to it, by the recogniser.
 
-Novelty: how many samples exist, by the recogniser, and how many are near copies of a training
-glyph, by the overlap of their strokes.
+Novelty: a sample exists where the recogniser takes it for a training glyph; for held-out glyphs,
+that is its error. It is a near copy where its stroke IoU with a training glyph, at the best of all
+shifts of up to 4 pixels, is 0.8 or more. Real characters are often that near to each other.
 
 Overfitting: the training loss on training glyphs and on held-out ones.
 
@@ -37,7 +41,7 @@ from autoencoder.model import Autoencoder
 from autoencoder.similarity import peak_signal_to_noise, stroke_iou, structural_similarity
 from conditioning.encoder import TextEncoder
 from diffusion.pipeline import GlyphPipeline
-from diffusion.process import denoising_loss
+from diffusion.training.loss import denoising_loss
 
 STROKES = (1, 6, 10, 14, 18, 22, 26)  # where each class of density begins
 NEAR_COPY = 0.8  # stroke IoU from which a glyph counts as a copy of another
@@ -85,7 +89,7 @@ def reconstruction(
     if lpips is not None:
         pairs = zip(decoded.split(64), glyphs.split(64), strict=True)
         measures["lpips"] = torch.cat([lpips(*pair) for pair in pairs])
-    counts = torch.tensor(strokes)
+    counts = torch.as_tensor(strokes)
     classes = {"all": counts >= 0}
     for least, beyond in pairwise(STROKES):
         classes[f"{least} to {beyond - 1} strokes"] = (least <= counts) & (counts < beyond)

@@ -22,7 +22,8 @@ from diffusion.networks.base import Denoiser
 from diffusion.networks.dit import DiT, DiTConfig
 from diffusion.networks.unet import UNet, UNetConfig
 from diffusion.pipeline import GlyphPipeline
-from diffusion.process import PROCESSES, TIMES, WEIGHTINGS, Network, denoising_loss, known
+from diffusion.process import PROCESSES, Network, known
+from diffusion.training.loss import TIMES, WEIGHTINGS, denoising_loss
 
 DENOISERS: dict[str, type[Denoiser]] = {"dit": DiT, "unet": UNet}
 PROMPTS = ("gold", "fish", "disease", "bamboo")  # of the pictures in the log
