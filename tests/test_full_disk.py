@@ -21,7 +21,17 @@ COMMANDS = {
     "sheet": ["generate.py", "gold", "--count=4", "--seed={}", "--steps=1"],
     "folder": ["generate.py", "gold", "--count=2", "--out=glyphs/", "--steps=1"],
     "animation": ["generate.py", "gold", "--count=1", "--seed={}", "--steps=2", "--animate=a.gif"],
-    "picture": ["explore.py", "guidance", "gold", "--seed={}", "--out=guided.png"],
+    "picture": [
+        "explore.py",
+        "neighbours",
+        "gold",
+        "--seed={}",
+        "--count=1",
+        "--steps=1",
+        "--data=data",
+        "--nearest=2",
+        "--out=near.png",
+    ],
     "film": ["explore.py", "denoise", "gold", "--seed={}", "--count=1", "--steps=2"],
     "list": ["explore.py", "words", "gold", "--count=1000", "--out=words.txt"],
     "strip": ["interpolate.py", "seeds", "gold", "--seed={}", "--frames=3", "--steps=1"],
@@ -108,7 +118,7 @@ def test_a_full_disk_is_one_line_and_what_was_there_is_whole(call, name, before)
     assert contents() == kept
 
 
-@pytest.mark.parametrize("name", [n for n in COMMANDS if n != "checkpoint"])
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_read_only_disk_is_refused_before_anything_is_drawn(call, name, monkeypatch):
     with read_only(monkeypatch):
         result = call(name)
