@@ -151,8 +151,8 @@ class T5Encoder(nn.Module):
 def relative_buckets(length: int, config: T5Config) -> Tensor:
     """The row of the bias for each query and key, `(N, N)`.
 
-    Half of the rows are for keys behind the query. Of either half, one half is a distance each, the
-    other distances in steps of equal ratio, and the last all from the maximum on.
+    Half of the rows are for keys behind the query. In each half, one half of the rows is a distance
+    each, and the other is steps of equal ratio up to the maximum distance.
     """
     place = torch.arange(length)
     offset = place - rearrange(place, "n -> n 1")

@@ -295,7 +295,7 @@ def test_a_run_that_goes_on_from_its_last_step_still_exports(tmp_path):
 
 
 def test_several_batches_a_step_are_refused(tmp_path):
-    trainer = quiet_trainer(tmp_path, accumulate_grad_batches=2)
+    trainer = quiet_trainer(tmp_path, max_epochs=1, accumulate_grad_batches=2)
     with pytest.raises(ValueError, match="by one process, a batch a step"):
         trainer.fit(DistillationModule(), datamodule=DistillationData())
 

@@ -31,9 +31,6 @@ def load_corpus(
         wordnet: folder of WordNet's database files.
         common: words known to be common from elsewhere (see `common_words`). WordNet's own tagged
             texts are of the 1960s and know no robot; those of these words that it has are taken in.
-
-    Raises:
-        FileNotFoundError: WordNet is not in that folder.
     """
     synsets, tagged = load_synsets(wordnet).values(), load_counts(wordnet)
     in_glosses = count_words(synset.gloss for synset in synsets)

@@ -5,8 +5,10 @@ can read the radical of an unseen caption carries what the denoiser needs to cho
 """
 
 from dataclasses import dataclass
+from warnings import catch_warnings
 
 import numpy as np
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -42,7 +44,8 @@ def probe(
 
     def fit(decay: float, rows: np.ndarray) -> Pipeline:
         regression = LogisticRegression(C=1 / (2 * decay * rows.sum()), max_iter=steps)
-        return make_pipeline(StandardScaler(), regression).fit(x[rows], y[rows])
+        with catch_warnings(action="ignore", category=ConvergenceWarning):  # `steps` are enough
+            return make_pipeline(StandardScaler(), regression).fit(x[rows], y[rows])
 
     decay = max(DECAYS, key=lambda decay: fit(decay, ~judge).score(x[judge], y[judge]))
     model = fit(decay, judge | ~judge)

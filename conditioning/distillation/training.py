@@ -52,9 +52,6 @@ def lessons(
 
     Args:
         progress: called with the texts done and the texts to do.
-
-    Raises:
-        FileNotFoundError: WordNet is not in that folder.
     """
     defined = load_definitions(dict.fromkeys(texts), wordnet)
     vectors = teacher.embed([*texts, *defined.values()], progress)
@@ -244,19 +241,14 @@ class DistillationModule(lightning.LightningModule):
             fall = (step - rise) / max(1, total - rise)
             return min(1.0, (step + 1) / rise) * (1 + cos(pi * min(1.0, max(0.0, fall)))) / 2
 
-        named = list(self.student.named_parameters())
-        table = [weight for name, weight in named if name.startswith("shared")]
-        layers = [weight for name, weight in named if not name.startswith("shared")]
+        table, *layers = self.student.parameters()
         groups = [
             {"params": layers, "weight_decay": own.weight_decay},
-            {"params": table, "weight_decay": 0.0},
+            {"params": [table], "weight_decay": 0.0},
         ]
         optimizer = torch.optim.AdamW(groups, lr=own.learning_rate, betas=(0.9, 0.98))
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_fit_end(self) -> None:
         """Write the finished encoder to `out`."""

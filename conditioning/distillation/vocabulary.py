@@ -20,17 +20,14 @@ CANDIDATES = 20_000  # words, and parts of words, to learn from: more only cost 
 def train_tokenizer(counts: Counter[str], size: int, share: float = SHARE) -> Tokenizer:
     """Learn a unigram vocabulary (Kudo 2018, arXiv:1804.10959): whole words, and parts of words.
 
-    SentencePiece alone seldom makes a piece of a word that is part of no other word, be it ever so
-    frequent ("mermaid" becomes four pieces). So it learns the parts, and the commonest words that
-    it would take apart join the vocabulary whole.
+    SentencePiece alone seldom makes a piece of a word that is part of no other, however frequent it
+    is ("mermaid" becomes four pieces). So it learns the parts, and the commonest words that it
+    would take apart join the vocabulary whole.
 
     Args:
         counts: words, as `count_words` splits them, with how often each occurs.
         size: tokens in the vocabulary, the three special ones included.
         share: how much of the vocabulary SentencePiece fills.
-
-    Returns:
-        a tokenizer that ends each text with `</s>`.
 
     Raises:
         ValueError: the words cannot fill, or do not fit into, a vocabulary of that size.

@@ -33,9 +33,6 @@ def build_kinds(
         wordnet: folder of WordNet's database files.
         path: the table to write.
         roots: for each radical, the meanings whose kinds are written with it.
-
-    Raises:
-        FileNotFoundError: WordNet is not in that folder.
     """
     texts = load_corpus(captions, wordnet).texts
     usual = {*texts["words"], *texts["phrases"]}

@@ -1,7 +1,7 @@
 """WordNet, read from its database files as wndb(5WN) describes them.
 
 https://wordnet.princeton.edu/documentation/wndb5wn. NLTK's reader also needs `lexnames`, which
-Debian's wordnet-base lacks.
+Debian's wordnet-base lacks. Without a file, all functions raise FileNotFoundError, in one line.
 """
 
 from collections import Counter
@@ -34,19 +34,12 @@ def load_synsets(folder: str | Path = WORDNET) -> dict[str, Synset]:
     """All of WordNet's meanings, about 118,000, in the order of its files.
 
     A key is a part of speech and a place in the file, such as "n02084071".
-
-    Raises:
-        FileNotFoundError: `folder` lacks one of WordNet's data files.
     """
     return dict(_parse(line) for part in PARTS_OF_SPEECH for line in _lines(folder, f"data.{part}"))
 
 
 def load_senses(folder: str | Path = WORDNET) -> dict[tuple[str, str], tuple[str, ...]]:
-    """Keys of the meanings of each word, commonest first, by the word in lower case and "n" or "v".
-
-    Raises:
-        FileNotFoundError: `folder` lacks one of WordNet's index files.
-    """
+    """Keys of the meanings of a word in lower case, commonest first, by word and "n" or "v"."""
     senses = {}
     for part in PARTS_OF_SPEECH[:2]:
         for line in _lines(folder, f"index.{part}"):
@@ -62,9 +55,6 @@ def load_definitions(texts: Iterable[str], folder: str | Path = WORDNET) -> dict
     "to row" is looked up among the verbs first, all else among the nouns; texts of more than three
     words are taken for definitions themselves. The commonest meaning counts, with the first word
     of what it is a kind of.
-
-    Raises:
-        FileNotFoundError: `folder` lacks one of WordNet's files.
     """
     senses, synsets = load_senses(folder), load_synsets(folder)
     found = {}
@@ -82,11 +72,7 @@ def load_definitions(texts: Iterable[str], folder: str | Path = WORDNET) -> dict
 
 
 def load_counts(folder: str | Path = WORDNET) -> Counter[str]:
-    """How often each word, in lower case, occurs in WordNet's sense-tagged texts; most do not.
-
-    Raises:
-        FileNotFoundError: `folder` lacks cntlist.rev.
-    """
+    """How often each word, in lower case, occurs in WordNet's sense-tagged texts; most do not."""
     counts: Counter[str] = Counter()
     for line in _lines(folder, "cntlist.rev"):
         sense, _, count = line.split()
