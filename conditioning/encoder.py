@@ -13,7 +13,7 @@ from einops import einsum, rearrange
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 
-from conditioning.prompts import shortened
+from conditioning.prompts import normalise, shortened
 from conditioning.storage import CONFIG, TOKENIZER, WEIGHTS, load_encoder, rounded, save_encoder
 from conditioning.t5 import TIED, T5Encoder, check_config, load_t5
 
@@ -193,13 +193,14 @@ class TextEncoder(nn.Module):
         for caption in captions:
             if not isinstance(caption, str):
                 raise TypeError(f"a caption must be a string, not {type(caption).__name__}")
-        texts = [_legal(caption) for caption in captions]
+        texts = [normalise(caption) for caption in captions]
         encodings = self.tokenizer.encode_batch(texts)
         return [self._fit(text, code) for text, code in zip(texts, encodings, strict=True)]
 
     def unknown(self, text: str) -> list[str]:
         """The parts of a text that have no token, such as characters of another script."""
-        code = self.tokenizer.encode(_legal(text))
+        text = normalise(text)
+        code = self.tokenizer.encode(text)
         nothing = self.tokenizer.token_to_id("<unk>")
         places = zip(code.ids, code.offsets, strict=True)
         return [text[first:last] for token, (first, last) in places if token == nothing]
@@ -236,8 +237,3 @@ def fetch_encoder(name: str | Path) -> tuple[dict[str, Any], Tokenizer, dict[str
     if not tokenizer.is_fast:
         raise OSError("no usable tokenizer")
     return settings, tokenizer.backend_tokenizer, weights
-
-
-def _legal(text: str) -> str:
-    """The text without lone surrogates, which no tokenizer takes."""
-    return text.encode("utf-8", "replace").decode("utf-8")

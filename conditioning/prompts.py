@@ -9,11 +9,32 @@ from __future__ import annotations
 
 import re
 import sys
+import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 LAYOUTS = ("left-right", "top-bottom", "enclosed")
-_PLACED = re.compile(rf"(?P<words>.*\S)\s*;\s*(?P<layout>{'|'.join(LAYOUTS)})\s*", re.DOTALL)
+_LAYOUT = "|".join(LAYOUTS).replace("-", "[- ]")
+_PLACED = re.compile(rf"(?P<words>.*\S) ?; ?(?P<layout>{_LAYOUT})")
+_PLAIN = str.maketrans("‘’‚‛′ʼ“”„‟«»‐‒–—―−_", "'" * 6 + '"' * 6 + "-" * 6 + " ")
+# Soft hyphens, joiners, marks of direction, variation selectors, byte-order marks.
+_INVISIBLE = re.compile(
+    "[\xad\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff"
+    "\U000e0000-\U000e0fff]"
+)
+
+
+def normalise(text: str) -> str:
+    """The one spelling of a text: NFKC, lower case, plain quotes and dashes, single spaces.
+
+    What cannot be seen is left out, an underscore is a space, and lone surrogates, which no
+    tokenizer takes, become "?". Twice is the same as once.
+    """
+    text = text.encode("utf-8", "replace").decode("utf-8")
+    if not text.isascii():
+        text = _INVISIBLE.sub("", text.replace("´", "'"))  # whose NFKC is a space and an accent
+        text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return " ".join(text.casefold().translate(_PLAIN).split())
 
 
 @dataclass(frozen=True)
@@ -31,8 +52,10 @@ class Prompt:
     @classmethod
     def parse(cls, text: str) -> Prompt:
         """The prompt that a text says; without a layout at its end, all of it are words."""
-        match = _PLACED.fullmatch(text)
-        return cls(**match.groupdict()) if match else cls(text)
+        text = normalise(text)
+        if match := _PLACED.fullmatch(text):
+            return cls(match["words"], match["layout"].replace(" ", "-"))
+        return cls(text)
 
     @property
     def texts(self) -> list[str]:

@@ -2,7 +2,9 @@
 
 import pytest
 
-from conditioning.prompts import LAYOUTS, Prompt
+from conditioning import TextEncoder
+from conditioning.prompts import LAYOUTS, Prompt, normalise
+from diffusion.request import conjuncts
 
 
 @pytest.mark.parametrize(
@@ -12,13 +14,16 @@ from conditioning.prompts import LAYOUTS, Prompt
         ("fish; top-bottom", Prompt("fish", "top-bottom")),
         ("fish; salmon; left-right", Prompt("fish; salmon", "left-right")),
         ("fish ;enclosed ", Prompt("fish", "enclosed")),
-        ("a large\nfish; enclosed", Prompt("a large\nfish", "enclosed")),
+        ("a large\nfish; enclosed", Prompt("a large fish", "enclosed")),
+        ("fish; Enclosed", Prompt("fish", "enclosed")),
+        ("Fish；Left–Right", Prompt("fish", "left-right")),
+        ("fish; top bottom", Prompt("fish", "top-bottom")),
+        ("fish; top_bottom", Prompt("fish", "top-bottom")),
         # words
         ("left-right", Prompt("left-right")),
         ("; left-right", Prompt("; left-right")),
         ("left-right; fish", Prompt("left-right; fish")),
         ("a fish, enclosed", Prompt("a fish, enclosed")),
-        ("fish; Enclosed", Prompt("fish; Enclosed")),
         ("x; enclosed; enclosed", Prompt("x; enclosed", "enclosed")),
     ],
 )
@@ -31,3 +36,54 @@ def test_a_prompt_says_itself():
     assert str(Prompt("fish", LAYOUTS[0])) == "fish; left-right"
     assert Prompt("fish", LAYOUTS[2]).texts == ["fish", "enclosed"]
     assert Prompt("fish").texts == ["fish"]
+
+
+SPELLINGS = {
+    "gold": [
+        "Gold", "GOLD", "\tgold\r\n", "\xa0gold\u3000", "ｇｏｌｄ", "𝐠𝐨𝐥𝐝", "Ⓖⓞⓛⓓ", "_gold_",
+        "go\xadld", "\ufeffgold", "gold\u200b", "\u2060gold", "\u202agold\u202c", "gold\ufe0f",
+        "go\u200dld",
+    ],
+    "sea monster": [
+        "sea_monster", "Sea  Monster", "SEA__MONSTER", "sea\tmonster", "sea\nmonster",
+        "sea\u2003monster", "sea＿monster", "sea\x0cmonster",
+    ],
+    "dragon's": ["dragon’s", "dragon‘s", "dragon´s", "dragon′s", "Dragon＇s", "dragonʼs"],
+    '"gold"': ["“gold”", "„gold“", "«Gold»", "＂gold＂"],
+    "sea-horse": [
+        "sea‐horse", "sea‑horse", "sea–horse", "sea—horse", "sea―horse", "sea−horse", "sea﹣horse",
+        "Sea－Horse", "sea﹘horse",
+    ],
+    "gold...": ["gold…", "Gold‥."],
+    "a (fish)!": ["A （fish）！", "a  ⁽fish⁾!"],
+    "café": ["CAFÉ", "cafe\u0301"],
+    "straße": ["STRASSE", "Straẞe"],
+    "fish 2": ["ﬁsh ²"],
+    "bird; left-right": [
+        "bird; Left-Right", "BIRD ;LEFT_RIGHT", "bird；left‑right", "bird;left right",
+        "\ufeffbird;\xa0left—right",
+    ],
+    "water AND bird": ["Water AND Bird", "water\xa0AND\tBIRD", " water_\nAND\u2003bird"],
+}  # fmt: skip
+
+
+def test_a_text_has_one_spelling():
+    encoder = TextEncoder.from_pretrained()
+    pairs = [(plain, other) for plain, others in SPELLINGS.items() for other in others]
+    assert len(pairs) >= 50
+    for plain, other in pairs:
+        sides = [conjuncts(text) for text in (plain, other)]
+        heard = [[Prompt.parse(side) for side in each] for each in sides]
+        assert heard[0] == heard[1], other
+        if ";" not in plain:  # the encoder leaves layouts to the prompt
+            assert encoder.tokenize(sides[0]) == encoder.tokenize(sides[1]), other
+        assert normalise(normalise(other)) == normalise(other), other
+
+
+def test_a_spelling_changes_no_bit(tiny_pipeline):
+    for plain in ("gold", "sea monster", "bird; left-right", "water AND bird"):
+        first, *rest = (
+            tiny_pipeline(text, num_inference_steps=2, output_type="pt").images
+            for text in (plain, *SPELLINGS[plain][:4])
+        )
+        assert all(image.equal(first) for image in rest)
