@@ -50,7 +50,7 @@ class GlyphData(LightningDataModule):
     def __init__(
         self,
         folder: Path = Path(".data"),
-        more: tuple[Path, ...] = (),
+        more: tuple[Path, ...] | Path = (),
         batch_size: int = 32,
         density: float = 1.5,
         shift: int = 4,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -13,6 +14,8 @@ from lightning.fabric.plugins import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from autoencoder.files import atomic
+
+LEFT = 3600  # seconds after which nobody writes to a part of a checkpoint any more
 
 
 class SafeCheckpoints(TorchCheckpointIO):
@@ -30,6 +33,9 @@ class SafeCheckpoints(TorchCheckpointIO):
                 torch.save(checkpoint, file)
                 file.flush()
                 os.fsync(file.fileno())
+            for part in Path(path).parent.glob(".*.part.ckpt"):  # of runs that were killed
+                if part.stat().st_mtime < time.time() - LEFT:
+                    part.unlink(missing_ok=True)
         except RuntimeError as error:  # torch's, in the place of the OSError of a full disk
             raise OSError(f"cannot write {path}: {error}") from error
 
@@ -70,6 +76,8 @@ class Safety(Callback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self.step = trainer.global_step
+        if trainer.ckpt_path:
+            keep_rates(trainer, pl_module)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._note)
 
@@ -117,3 +125,15 @@ class Safety(Callback):
         if kept.exists():
             advice += f", or go on from {kept} with --ckpt_path last"
         return f"{what} is not a finite number at step {trainer.global_step}: {advice}"
+
+
+def keep_rates(trainer: Trainer, module: LightningModule) -> None:
+    """Puts the rates and decays of this run in the place of those that a checkpoint brought."""
+    fresh = module.configure_optimizers()
+    optimizer, schedule = trainer.optimizers[0], trainer.lr_scheduler_configs[0].scheduler
+    schedule.base_lrs = fresh["lr_scheduler"]["scheduler"].base_lrs
+    groups = zip(optimizer.param_groups, fresh["optimizer"].param_groups, strict=True)
+    for (group, own), base, factor in zip(
+        groups, schedule.base_lrs, schedule.lr_lambdas, strict=True
+    ):
+        group |= own | {"params": group["params"], "lr": base * factor(schedule.last_epoch)}

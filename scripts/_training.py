@@ -2,31 +2,97 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import re
 import shutil
 import sys
+import warnings
 from argparse import ArgumentError
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
+from _cli import check_writable
 from _errors import one_line_errors
-from _safety import Safety
+from _safety import SafeCheckpoints, Safety
+from jsonargparse import Namespace, dict_to_namespace
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import ModelCheckpoint, RichProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI, SaveConfigCallback
+from lightning.pytorch.utilities import rank_zero_only
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from autoencoder.files import atomic
 
 MOST_PROCESSES = {"devices": 1024, "num_nodes": 65536}
 SUBCOMMANDS = ("fit", "validate", "test", "predict")
+LENGTH = "max_steps", "max_epochs", "accumulate_grad_batches", "gradient_clip_val"
+RESUMING = """
+Where --ckpt_path resumes a training, what is named here or in --config comes first; the rest of
+--model and --data, --trainer.max_steps, max_epochs, accumulate_grad_batches and gradient_clip_val
+are as the checkpoint had them.
+"""
+# What Lightning says that is of no use or, like the first, untrue here: our batches go on where
+# they were.
+NOISE = (
+    "You're resuming from a checkpoint that ended before the epoch|Be aware that when using `ckpt"
+    "|Found current_model_state|.*treespec, LeafSpec|.*Tip: For seamless|TPU available: False"
+)
 
 
 class TrainingCLI(LightningCLI):
-    """Lightning's command line, with the checkpoints as options of their own."""
+    """Lightning's command line, with the checkpoints as options of their own.
+
+    A training that resumes takes what the command line leaves out from the checkpoint.
+    """
+
+    shapes: dict[str, torch.Size] | None = None  # of the checkpoint's weights
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        super().parse_arguments(parser, args)
+        name = self.config.subcommand
+        path = self.config[name].ckpt_path
+        if path == "last":
+            last = Path(expanded(self.config[name].checkpoint.dirpath) or "", "last.ckpt")
+            path = last if last.exists() else path
+        if path not in (None, "last", "best", "hpc"):
+            path = Path(expanded(path))
+            stored = read_checkpoint(path)
+            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
+            self.shapes = {key: weight.shape for key, weight in stored["state_dict"].items()}
+            settings = stored.get("settings", {})
+            known = {key: value for key, value in settings.items() if key in self.config[name]}
+            parser.set_defaults({f"{name}.{key}": value for key, value in known.items()})
+            super().parse_arguments(parser, args)
+            self.config[name].ckpt_path = str(path)
+            now = settings_of(self._parser(name), self.config[name]) if known else {}
+            changed = [
+                f"{key} {now.get(key)} (the checkpoint had {known.get(key)})"
+                for key in known | now
+                if now.get(key) != known.get(key)
+            ]
+            rank_zero_only(print)("; ".join([f"resuming from {path}", *changed]), flush=True)
+        for key, value in self.config[name].items():
+            self.config[name][key] = expanded(value)
+        if name == "fit":  # before the hours that it takes
+            for folder in (self.config.fit.model.out, self.config.fit.checkpoint.dirpath or ""):
+                check_writable(Path(folder), folder=True)
+
+    def _parse_ckpt_path(self) -> None:
+        """Lightning would prefer the checkpoint's settings to those of the command line."""
+
+    def after_instantiate_classes(self) -> None:
+        """Raises ValueError where the checkpoint's weights are not those of the network."""
+        shapes = {key: weight.shape for key, weight in self.model.state_dict().items()}
+        if self.shapes and shapes and shapes != self.shapes:
+            raise ValueError(
+                f"{self.config[self.subcommand].ckpt_path} holds the weights of another network "
+                "than --model says: leave out what differs, or name another with --ckpt_path"
+            )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
@@ -48,6 +114,8 @@ class TrainingCLI(LightningCLI):
         Without a C++ compiler it trains uncompiled, with a warning.
         """
         config = self.config[self.subcommand]
+        if config.trainer.enable_progress_bar is not False:
+            self.trainer_defaults["callbacks"].insert(0, Bar())
         for name, most in MOST_PROCESSES.items():
             value = str(getattr(config.trainer, name))
             if value.isdecimal() and int(value) > most:
@@ -64,13 +132,58 @@ class TrainingCLI(LightningCLI):
             config.model.compile = False
 
 
+class Bar(RichProgressBar):
+    """Lightning's, which counts to epoch -2 where steps and not epochs end a training."""
+
+    def _get_train_description(self, current_epoch: int) -> str:
+        return super()._get_train_description(current_epoch).replace("/-2", "")
+
+
 class WholeConfig(SaveConfigCallback):
-    """Writes the settings of a training beside its log: whole, or not at all."""
+    """Writes the settings of a training beside its log, whole or not at all, and in checkpoints."""
 
     def save_config(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         folder = Path(getattr(trainer.logger, "log_dir", None) or trainer.default_root_dir)
         with atomic(folder / self.config_filename) as part:
             part.write_text(self.parser.dump(self.config, skip_none=False), "utf-8")
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        checkpoint["settings"] = settings_of(self.parser, self.config)
+        checkpoint["script"] = Path(sys.argv[0]).name
+
+
+def settings_of(parser: LightningArgumentParser, config: Namespace) -> dict[str, Any]:
+    """What a checkpoint keeps of a command line: plain values by the names of their options."""
+    plain = dict_to_namespace(json.loads(parser.dump(config, format="json"))).items()
+    return {
+        key: value
+        for key, value in plain
+        if key.startswith(("model.", "data.")) or key.removeprefix("trainer.") in LENGTH
+    }
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A checkpoint to resume from. Raises ValueError where it is damaged or another training's."""
+    stored, script = SafeCheckpoints().load_checkpoint(path), Path(sys.argv[0]).name
+    what = ""
+    if not isinstance(stored, dict) or "state_dict" not in stored:
+        what = "no checkpoint of a training"
+    elif stored.get("script", script) != script:
+        what = f"a checkpoint of {stored['script']}, not of {script}"
+    if what:
+        raise ValueError(f"{path} is {what}: name another with --ckpt_path, or leave it out")
+    return stored
+
+
+def expanded(value: Any) -> Any:
+    """An option's value, with the home folder for a ~ at the start of a path."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(expanded, value))
+    if isinstance(value, str | Path):
+        return type(value)(os.path.expanduser(value))  # noqa: PTH111  Path's fails at ~nobody
+    return value
 
 
 def train(
@@ -101,7 +214,11 @@ def train(
     if len(sys.argv) < 2 or sys.argv[1] not in SUBCOMMANDS:
         sys.argv.insert(1, "fit")
     # By default jsonargparse prints all hundred options before a mistake in one.
-    about = {"description": sys.modules["__main__"].__doc__, "exit_on_error": False}
+    about = {"description": sys.modules["__main__"].__doc__ + RESUMING, "exit_on_error": False}
+    warnings.filterwarnings("ignore", NOISE)
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(
+        lambda record: not re.match(NOISE, record.getMessage())
+    )
     with one_line_errors(), training_errors():
         TrainingCLI(
             module,

@@ -19,8 +19,16 @@ ROOM = 1000  # bytes; what is printed has room, what is written has not
 # Each writes something else with another seed; {} stands for it.
 COMMANDS = {
     "sheet": ["generate.py", "gold", "--count=4", "--seed={}", "--steps=1"],
-    "folder": ["generate.py", "gold", "--count=2", "--out=glyphs/", "--steps=1"],
-    "animation": ["generate.py", "gold", "--count=1", "--seed={}", "--steps=2", "--animate=a.gif"],
+    "folder": ["generate.py", "gold", "--count=2", "--out=glyphs/", "--overwrite", "--steps=1"],
+    "animation": [
+        "generate.py",
+        "gold",
+        "--count=1",
+        "--seed={}",
+        "--steps=2",
+        "--animate=a.gif",
+        "--overwrite",
+    ],
     "picture": [
         "explore.py",
         "neighbours",
@@ -31,9 +39,10 @@ COMMANDS = {
         "--data=data",
         "--nearest=2",
         "--out=near.png",
+        "--overwrite",
     ],
     "film": ["explore.py", "denoise", "gold", "--seed={}", "--count=1", "--steps=2"],
-    "list": ["explore.py", "words", "gold", "--count=1000", "--out=words.txt"],
+    "list": ["explore.py", "words", "gold", "--count=1000", "--out=words.txt", "--overwrite"],
     "strip": ["interpolate.py", "seeds", "gold", "--seed={}", "--frames=3", "--steps=1"],
     "glyphs": ["prepare_data.py", "--out=glyphs"],
     "checkpoint": [

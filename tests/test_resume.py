@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import FEW, QUIET, SCRIPTS, TINY
+from conftest import FEW, QUIET, SCRIPTS, TINY, files
 from safetensors.torch import load_file
 
 from autoencoder.training import AutoencoderModule
@@ -126,6 +126,34 @@ def test_a_run_that_goes_on_from_its_last_step_exports_the_same(train):
 
 @pytest.mark.parametrize("stage", STAGES)
 @pytest.mark.filterwarnings("ignore")
+def test_a_resumed_run_obeys_the_command_line_and_else_the_checkpoint(train, stage):
+    first = "--model.out=A", "--model.learning_rate=2e-3", "--model.seed=3", "--trainer.max_steps=7"
+    assert train(stage, *first).code == 0
+    path = Path(f".runs/{stage}/checkpoints/last.ckpt").rename("copy.ckpt")
+    kept = weights("A")
+    for out, source, rate, then, steps in (
+        ("B", path, 1e-4, 2e-3, 12),
+        ("C", "last", 3e-4, 1e-4, 16),
+    ):
+        options = f"--model.out={out}", f"--model.learning_rate={rate}", "--ckpt_path", source
+        end = train(stage, *options, f"--trainer.max_steps={steps}")
+        assert end.code == 0
+        line = next(line for line in end.out.splitlines() if line.startswith("resuming from "))
+        assert f"model.learning_rate {rate} (the checkpoint had {then})" in line
+        assert f"model.out {out} (the checkpoint had " in line
+        assert "seed" not in line
+        assert f"wrote {out}" in end.out
+        resumed = checkpoint(stage)
+        assert resumed["settings"]["model.seed"] == 3
+        groups = resumed["optimizer_states"][0]["param_groups"]
+        assert [group["initial_lr"] for group in groups] == [rate, 1e-3]
+        factor = groups[1]["lr"] / 1e-3
+        assert groups[0]["lr"] == pytest.approx(rate * factor)
+    assert all(kept[name].equal(weight) for name, weight in weights("A").items())
+
+
+@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.filterwarnings("ignore")
 def test_a_trial_of_one_step_writes_no_model(train, stage):
     assert train(stage, "--model.out=trial", "--trainer.fast_dev_run=true").code == 0
     assert not Path("trial").exists()
@@ -206,14 +234,71 @@ def test_a_damaged_or_hostile_checkpoint_is_one_line(train):
     data, hostile = path.read_bytes(), io.BytesIO()
     torch.save({"state_dict": Hostile()}, hostile)
     other = pickle.dumps({"state_dict": Hostile()})
+    there = files()
     for damaged in (hostile.getvalue(), other, data[: len(data) // 2], b"", b"hello"):
         path.write_bytes(damaged)
-        end = train("diffusion", "--ckpt_path", "last")
+        for name in ("last", path):
+            end = train("diffusion", "--ckpt_path", name)
+            assert end.code == 2
+            line = r"error: \S+last\.ckpt is damaged, or no checkpoint of tensors.*\n"
+            assert re.fullmatch(line, end.err), end.err
+            assert files() == there
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_checkpoint_of_something_else_is_one_line(train):
+    assert train("autoencoder", "--trainer.max_steps=3").code == 0
+    of_another = Path(".runs/autoencoder/checkpoints/last.ckpt")
+    stored = torch.load(of_another, weights_only=True)
+    older = {key: value for key, value in stored.items() if key not in ("settings", "script")}
+    torch.save(older, "older.ckpt")
+    torch.save(stored["state_dict"], "weights.ckpt")
+    there = files()
+    for path, said in (
+        (of_another, "a checkpoint of train_autoencoder.py, not of train_diffusion.py"),
+        ("older.ckpt", "holds the weights of another network than --model says"),
+        ("weights.ckpt", "no checkpoint of a training"),
+        ("nowhere.ckpt", "No such file"),
+    ):
+        end = train("diffusion", "--ckpt_path", path)
         assert end.code == 2
         line = end.err.strip().splitlines()[-1]
-        assert re.match(r"error: \S+last\.ckpt is damaged, or no checkpoint of tensors", line), line
+        assert line.startswith(f"error: {path}") and said in line
         assert "Traceback" not in end.err
-        assert not Path("harm").exists()
+        assert files() == there
+    end = train("autoencoder", "--ckpt_path", of_another, "--model.config.widths=[8,24]")
+    assert end.code == 2
+    assert "holds the weights of another network than --model says" in end.err
+
+
+def test_nothing_untrue_is_said_of_a_resumed_run(train, recwarn):
+    steps = "--trainer.max_steps"
+    assert train("diffusion", steps, 3).code == 0  # in the middle of an epoch
+    end = train("diffusion", steps, 6, "--ckpt_path=last", "--trainer.enable_progress_bar=true")
+    assert end.code == 0
+    assert "Epoch 1" in end.out
+    assert "-2" not in end.out
+    said = end.err + " ".join(str(warning.message) for warning in recwarn)
+    for noise in ("not resumable", "Be aware", "Tip", "TPU", "exists and is not empty"):
+        assert noise not in said
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_paths_are_taken_as_they_are_typed(train, monkeypatch, tmp_path):
+    home = tmp_path / "my home 家"
+    home.mkdir()
+    monkeypatch.setenv("HOME", str(home))
+    for name in ("data", "more"):
+        (home / name).symlink_to(Path("data").resolve())
+    (home / "own.yaml").write_text("model: {out: ~/deep/../one/}\ntrainer: {max_steps: 3}\n")
+    where = "--data.folder=~/data/", "--data.more=~/more", "--checkpoint.dirpath=~/kept here/"
+    steps = [option for option in COMMON if "max_steps" not in option]
+    monkeypatch.setattr(sys.modules[__name__], "COMMON", steps)
+    assert train("autoencoder", *where, "--config=~/own.yaml").code == 0
+    again = "--ckpt_path=~/kept here/last.ckpt", "--model.out", "my home 家/../two"
+    assert train("autoencoder", *where, *again).code == 0
+    assert sorted(path.parent.name for path in tmp_path.rglob("config.json")) == ["one", "two"]
+    assert not Path("~").exists()
 
 
 def test_a_checkpoint_is_whole_or_the_one_before(monkeypatch, tmp_path):
@@ -234,6 +319,18 @@ def test_a_checkpoint_is_whole_or_the_one_before(monkeypatch, tmp_path):
         plugin.save_checkpoint({"step": 2}, path)
     assert plugin.load_checkpoint(path) == {"step": 1}
     assert [one.name for one in path.parent.iterdir()] == ["last.ckpt"]
+
+
+def test_what_a_kill_left_of_a_checkpoint_is_removed_once_nobody_writes_it(monkeypatch, tmp_path):
+    monkeypatch.syspath_prepend(SCRIPTS)
+    from _safety import SafeCheckpoints
+
+    left, written = tmp_path / ".1.part.ckpt", tmp_path / ".2.part.ckpt"
+    for part in (left, written):
+        part.touch()
+    os.utime(left, (0, time.time() - 7200))
+    SafeCheckpoints().save_checkpoint({"step": 1}, tmp_path / "last.ckpt")
+    assert sorted(one.name for one in tmp_path.iterdir()) == [".2.part.ckpt", "last.ckpt"]
 
 
 @pytest.mark.filterwarnings("ignore")

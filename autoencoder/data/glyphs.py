@@ -157,14 +157,17 @@ class GlyphDataset(Dataset):
         return torch.from_numpy(pixels).unsqueeze(1).float().div_(255)
 
 
-def load_more(folders: Iterable[str | Path], held_out: Iterable[GlyphRecord]) -> list[GlyphDataset]:
-    """Further folders of glyphs to train on, without the characters that are held out."""
+def load_more(
+    folders: Iterable[str | Path] | str | Path, held_out: Iterable[GlyphRecord]
+) -> list[GlyphDataset]:
+    """Further folders of glyphs, or one, to train on, without the characters that are held out."""
+    folders = [folders] if isinstance(folders, str | Path) else folders
     unseen = {record.character for record in held_out}
     return [GlyphDataset(folder, without=unseen) for folder in folders]
 
 
 def load_splits(
-    folder: str | Path, more: Iterable[str | Path], size: int | None
+    folder: str | Path, more: Iterable[str | Path] | str | Path, size: int | None
 ) -> tuple[list[GlyphDataset], GlyphDataset]:
     """The glyphs to train on, those of `folder` first, and the held-out ones of `folder`.
 

@@ -74,7 +74,7 @@ class ReaderData(LightningDataModule):
     def __init__(
         self,
         folder: Path = Path(".data"),
-        more: tuple[Path, ...] = (),
+        more: tuple[Path, ...] | Path = (),
         batch_size: int = 128,
         seed: int = 0,
     ) -> None:
@@ -180,7 +180,7 @@ class RecognizerData(LightningDataModule):
     def __init__(
         self,
         folder: Path = Path(".data"),
-        more: tuple[Path, ...] = (),
+        more: tuple[Path, ...] | Path = (),
         groups: int = 8,
         group: int = 16,
         seed: int = 0,

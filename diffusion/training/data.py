@@ -216,7 +216,7 @@ class LatentData(LightningDataModule):
     def __init__(
         self,
         folder: Path = Path(".data"),
-        more: tuple[Path, ...] = (),
+        more: tuple[Path, ...] | Path = (),
         autoencoder: Path | None = None,
         text_encoder: str | None = None,
         batch_size: int = 128,
