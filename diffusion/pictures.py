@@ -5,11 +5,15 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import unicodedata
+import warnings
 from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.util import find_spec
 from math import ceil
 from pathlib import Path
 
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
 from autoencoder.files import atomic
@@ -17,7 +21,15 @@ from autoencoder.files import atomic
 MARGIN = 8  # pixels around a glyph on a sheet
 GAP = 24  # pixels between the rows of one prompt and the next
 PAPER = 255
-ANIMATED = (".gif", ".webp", ".mp4")
+LABEL = 14  # pixels, the height of a line of text
+# Of Linux, Windows and macOS, where they lie wherever such a system has its fonts.
+LABEL_FONTS = (
+    "NotoSansCJK-Regular.ttc", "DejaVuSans.ttf", "NotoSans-Regular.ttf", "wqy-zenhei.ttc",
+    "wqy-microhei.ttc", "msyh.ttc", "simsun.ttc", "arial.ttf", "PingFang.ttc",
+    "Hiragino Sans GB.ttc", "Arial Unicode.ttf",
+)  # fmt: skip
+RESERVED = re.compile("con|prn|aux|nul|(com|lpt)[0-9¹²³]")  # names of devices on Windows
+ANIMATED = (".webp", ".gif", ".mp4")
 
 
 def columns(count: int, blocks: int = 1) -> int:
@@ -59,23 +71,93 @@ def sheet(images: Sequence[Image.Image], blocks: int = 1) -> Image.Image:
     return paper
 
 
+def labelled(rows: Sequence[Sequence[Image.Image]], labels: Sequence[Sequence[str]]) -> Image.Image:
+    """Rows of glyphs on one white sheet, each glyph above a small line of its own.
+
+    Args:
+        rows: of glyphs of one size, mode "L".
+        labels: as many, the text below each; a row of empty ones takes no room.
+
+    Warns of letters that no font here has.
+    """
+    width, height = (side + MARGIN for side in rows[0][0].size)
+    heights = [height + (LABEL + MARGIN if any(line) else 0) for line in labels]
+    across = max(map(len, rows))
+    paper = Image.new("L", (MARGIN + across * width, MARGIN + sum(heights)), PAPER)
+    pen = ImageDraw.Draw(paper)
+    ascent, _ = label_fonts()[0].getmetrics()
+    y, missing = MARGIN, ""
+    for row, line, tall in zip(rows, labels, heights, strict=True):
+        for i, (image, text) in enumerate(zip(row, line, strict=True)):
+            x = MARGIN + i * width
+            paper.paste(image, (x, y))
+            font, lacking = label_font(text)
+            missing += lacking
+            place = x + image.width / 2, y + image.height + MARGIN / 2 + ascent
+            pen.text(place, fitting(text, font, image.width), fill=0, font=font, anchor="ms")
+        y += tall
+    if missing:
+        letters = "".join(dict.fromkeys(missing))
+        warnings.warn(f"no font here has {letters}: labels show boxes in their place", stacklevel=2)
+    return paper
+
+
+def fitting(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
+    """As much of the text as is no wider than `width` pixels."""
+    while text and font.getlength(text) > width:
+        text = text[:-1]
+    return text
+
+
+def label_font(text: str) -> tuple[ImageFont.FreeTypeFont, str]:
+    """The first font that has all letters of a text, or else most of them, and those it lacks."""
+    found = []
+    for font in label_fonts():
+        blank = bytes(font.getmask("\U0010ffff"))  # drawn in place of what a font lacks
+        lacking = "".join(c for c in text if not c.isspace() and bytes(font.getmask(c)) == blank)
+        if not lacking:
+            return font, ""
+        found.append((font, lacking))
+    return min(found, key=lambda pair: len(pair[1]))
+
+
+@cache
+def label_fonts() -> list[ImageFont.FreeTypeFont]:
+    """Pillow's own font, Noto Sans SC where it is installed, and those of the system."""
+    fonts = [ImageFont.load_default(LABEL)]
+    if find_spec("pylopdf_fonts_zh_cn"):
+        from pylopdf_fonts_zh_cn import sans_path
+
+        fonts.append(ImageFont.truetype(sans_path(), LABEL))
+    for name in LABEL_FONTS:
+        try:
+            fonts.append(ImageFont.truetype(name, LABEL))
+        except OSError:
+            continue
+    return fonts
+
+
 def file_stem(text: str, longest: int = 60) -> str:
     """A file name, without suffix, that any system takes: "Sea monster!" becomes "sea-monster".
 
-    Letters and digits of every script stay; a name longer than `longest` characters is cut at a
-    word where it has one. A text without letters and digits gives "glyphs".
+    Letters and digits of every script stay; a name longer than `longest` characters, or 180 bytes,
+    is cut, at a word where it has one. A text without letters and digits gives "glyphs".
     """
-    name = re.sub(r"[\W_]+", "-", text.lower()).strip("-")
+    name = re.sub(r"[\W_]+", "-", unicodedata.normalize("NFC", text).lower()).strip("-")
     if len(name) > longest:
         head, _, cut = name[: longest + 1].rpartition("-")
         name = head if len(cut) <= longest // 2 else name[:longest]
-    return name or "glyphs"
+    name = name.encode()[:180].decode(errors="ignore")
+    return f"{name}-glyphs" if RESERVED.fullmatch(name) else name or "glyphs"
 
 
 def check_ending(path: Path, endings: Sequence[str]) -> None:
-    """Raises ValueError for a file name that ends in none of them."""
-    if path.suffix.lower() not in endings:
+    """Raises ValueError for a file name that ends in none of them, or needs a missing ffmpeg."""
+    kind = path.suffix.lower()
+    if kind not in endings:
         raise ValueError(f"cannot write {path}: end the name in {', '.join(endings)}")
+    if kind == ".mp4" and not shutil.which("ffmpeg"):
+        raise ValueError("an .mp4 needs ffmpeg, which is not installed: name a .webp or a .gif")
 
 
 def write_frames(
@@ -105,11 +187,8 @@ def write_frames(
 
 def _encode(frames: Sequence[Image.Image], path: Path, rate: float) -> None:
     """H.264 of grey frames, by ffmpeg; a side of an odd number of pixels gets one more."""
-    ffmpeg = shutil.which("ffmpeg")
-    if ffmpeg is None:
-        raise ValueError("an .mp4 needs ffmpeg, which is not installed: name a .webp or a .gif")
     width, height = frames[0].size
-    command = [ffmpeg, "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "gray"]
+    command = [shutil.which("ffmpeg"), "-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "gray"]
     command += ["-s", f"{width}x{height}", "-r", str(rate), "-i", "-", "-pix_fmt", "yuv420p"]
     command += ["-vf", "pad=ceil(iw/2)*2:ceil(ih/2)*2:color=white", str(path)]
     pixels = b"".join(frame.convert("L").tobytes() for frame in frames)

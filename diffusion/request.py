@@ -156,12 +156,12 @@ def conjuncts(prompt: str) -> list[str]:
 
 
 def read_prompts(path: str | Path) -> dict[int, str]:
-    """The lines of a UTF-8 file that are not blank, by their number from 1; "-" is stdin.
+    """The lines of a UTF-8 file that are neither blank nor begin with #, by their number from 1.
 
-    Raises OSError for a file that cannot be read, ValueError for one without prompts or in another
-    encoding.
+    "-" is stdin. Raises OSError for a file that cannot be read, ValueError for one without prompts
+    or in another encoding.
     """
-    prompts = read_lines(path)
+    prompts = {i: line for i, line in read_lines(path).items() if not line.startswith("#")}
     if not prompts:
         name = "stdin" if str(path) == "-" else path
         raise ValueError(f"no prompts in {name}: write one a line")

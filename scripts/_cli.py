@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import wraps
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from _errors import one_line_errors
 
 from autoencoder.files import atomic
 
@@ -30,10 +32,14 @@ Device = Annotated[
     str, typer.Option(help="cpu, cuda, cuda:1 or mps; auto is CUDA where there is one.")
 ]
 Data = Annotated[Path, typer.Option(help="The glyphs that prepare_data.py drew.")]
-Seed = Annotated[int, typer.Option(help="Seed of the first glyph; each next one adds 1.")]
+SEED = ("--seed", "-s")
+Seed = Annotated[
+    int, typer.Option(*SEED, help="Seed of the first glyph, or random; each next one adds 1.")
+]
 Steps = Annotated[
     int, typer.Option(help="Calls of the network, 1 to 1000: more are finer and slower.")
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
 Guidance = Annotated[
     float,
     typer.Option(help="How hard to follow the words: 1 plainly, more harder, 0 not at all."),
@@ -49,7 +55,7 @@ def run(*mains: Callable[..., None], about: str | None = None) -> None:
     """
     app = typer.Typer(add_completion=False)
     for main in mains:
-        app.command()(main)
+        app.command()(_with_typed_paths(main))
     if len(mains) > 1:
         app.callback(help=about)(lambda: None)
     command = typer.main.get_command(app)
@@ -57,11 +63,66 @@ def run(*mains: Callable[..., None], about: str | None = None) -> None:
     sys.stdout.reconfigure(errors="backslashreplace")  # any file name can be printed
     warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
     with one_line_errors():
+        _draw_seeds(sys.argv)
         try:
             status = command.main(standalone_mode=False)
         except usage_error as error:
             raise ValueError(f"{error.format_message()} See --help.") from None
     sys.exit(status)
+
+
+@contextmanager
+def one_line_errors() -> Iterator[None]:
+    """Turns what a user can put right into one line on stderr and exit code 2.
+
+    That is ValueError, which the packages raise for bad input, and OSError. Anything else is our
+    own mistake and keeps its traceback. Ctrl-C exits with 130, and a reader that closed the pipe,
+    such as `head`, ends the program quietly, both as shells expect.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        # Python flushes stdout once more at exit: give it somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(141) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
+    except (ValueError, OSError) as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, OSError) and error.strerror:
+            # "[Errno 13] Permission denied: 'x'" reads better the other way round.
+            message = ": ".join(str(p) for p in (error.filename, error.strerror) if p)
+        print(f"error: {message}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _with_typed_paths(main: Callable[..., None]) -> Callable[..., None]:
+    """The same function, each of whose paths goes through `as_typed`."""
+
+    def typed(value: object) -> object:
+        if isinstance(value, list):
+            return [typed(one) for one in value]
+        return as_typed(value) if isinstance(value, Path) else value
+
+    @wraps(main)
+    def call(**options: object) -> None:
+        main(**{name: typed(value) for name, value in options.items()})
+
+    return call
+
+
+def _draw_seeds(arguments: list[str]) -> None:
+    """Puts a number in the place of each `--seed random`, and says it."""
+    for i, argument in enumerate(arguments):
+        option, _, value = argument.rpartition("=")
+        option = option or arguments[i - 1]
+        if value.lower() == "random" and option in (*SEED, "--last"):
+            if process()[1] > 1:
+                raise ValueError(f"{option} random in several processes: give a number")
+            drawn = secrets.randbelow(2**32)
+            arguments[i] = argument[: -len(value)] + str(drawn)
+            print(f"random seed: {drawn}")
 
 
 def process() -> tuple[int, int]:
@@ -78,9 +139,89 @@ def check_device(device: str) -> None:
         raise ValueError(f'no device "{device}": name auto, cpu, cuda, cuda:1 or mps')
 
 
+def as_typed(path: str | Path) -> Path:
+    """A path as people type it: perhaps in quotes, with ~, or up from a folder that is missing."""
+    text = str(path)
+    if os.path.lexists(text):
+        return Path(text)
+    text = text.strip()
+    if len(text) > 2 and text[0] == text[-1] and text[0] in "'\"":
+        text = text[1:-1]
+    typed = Path(text)
+    with suppress(RuntimeError):  # of a user who is not known here
+        typed = typed.expanduser()
+    return typed if typed.parent.exists() else Path(os.path.normpath(typed))
+
+
+def is_folder(out: str) -> bool:
+    """Whether a path, as it was typed, is that of a folder: there is one, or it ends in a slash."""
+    return out.strip().strip("'\"").endswith(("/", os.sep)) or as_typed(out).is_dir()
+
+
+def output_file(
+    out: str | None, name: str, endings: Sequence[str], overwrite: bool, beside: str = ""
+) -> Path:
+    """Where to write a file: `out`; or `name`, in the folder `out` where it is one.
+
+    What is there is replaced only with `overwrite`; else a file of the given `name` gets another.
+
+    Args:
+        beside: the ending of a second file that is written next to it.
+
+    Raises ValueError for none of the `endings`, and OSError where nothing can be written.
+    """
+    from diffusion.pictures import check_ending
+
+    named = bool(out) and not is_folder(out)
+    target = as_typed(out) if named else as_typed(out or ".") / name
+    check_ending(target, endings)
+
+    def taken(path: Path) -> bool:
+        return path.exists() or (bool(beside) and path.with_suffix(beside).exists())
+
+    check_writable(target)
+    return target if overwrite else _free(target, taken, named)
+
+
+def output_folder(out: str | None, name: str, overwrite: bool) -> Path:
+    """Where to write a folder, `out` or else `name`, with no pictures or figures in it already.
+
+    With `overwrite` there may be; else another is taken in place of `name`. Raises OSError where
+    nothing can be written.
+    """
+    target = as_typed(out or name)
+    check_writable(target, folder=True)
+
+    def taken(path: Path) -> bool:
+        if not path.is_dir():
+            return path.exists()
+        return any(one.suffix.lower() in (".png", ".json") for one in path.iterdir())
+
+    return target if overwrite else _free(target, taken, bool(out))
+
+
+def _free(target: Path, taken: Callable[[Path], bool], named: bool) -> Path:
+    """The path, or else, unless it was `named`, the first free one such as gold_2.png.
+
+    No prompt or seed makes such a name. Raises FileExistsError for a named one that is taken.
+    """
+    if not taken(target):
+        return target
+    if named:
+        raise FileExistsError(f"{target} is there already: --overwrite replaces it")
+    names = (f"{target.stem}_{number}{target.suffix}" for number in count(2))
+    free = next(path for path in map(target.with_name, names) if not taken(path))
+    print(f"{target} is there already, so this is {free}; --overwrite replaces it")
+    return free
+
+
 def check_writable(target: Path, folder: bool = False) -> None:
     """Raises OSError where a file of this name, or a folder, can be neither made nor written."""
-    target.exists()  # a name that is too long fails here, and not once all is drawn
+    if target.exists() and not folder:  # a name that is too long fails here, before all is drawn
+        if target.is_dir():
+            raise IsADirectoryError(f"cannot write to {target}: it is a folder")
+        if not os.access(target, os.W_OK):
+            raise PermissionError(f"cannot write to {target}: it is read-only")
     place = target if folder else target.parent
     while not place.exists():
         place = place.parent

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from _cli import check_device, check_writable
+from _cli import SEED, check_device, output_file
 
-from diffusion.pictures import check_ending, file_stem, write_frames, write_png
+from diffusion.pictures import file_stem, write_frames, write_png
 from diffusion.request import BUNDLED, check_model
 
 if TYPE_CHECKING:
@@ -20,35 +20,31 @@ if TYPE_CHECKING:
     from diffusion.pipeline import GlyphPipeline
 
 Asked = Annotated[str, typer.Argument(help="What to draw.")]
+OUT = ("--out", "-o")
 PictureOut = Annotated[
-    Path | None, typer.Option(help="A .png.", show_default="named after what is asked")
+    str | None, typer.Option(*OUT, help="A .png.", show_default="named after what is asked")
 ]
-NoiseSeed = Annotated[int, typer.Option(help="Seed of the noise that all glyphs share.")]
-
-
-def check_before(target: Path | None, model: Path, device: str) -> None:
-    """Raises ValueError or OSError, before anything heavy, for what no picture comes from."""
-    if target:
-        check_writable(target)
-    check_device(device)
-    check_model(model)
+NoiseSeed = Annotated[
+    int, typer.Option(*SEED, help="Seed of the noise that all glyphs share, or random.")
+]
 
 
 def picture_path(
-    out: Path | None,
+    out: str | None,
     name: str,
+    overwrite: bool,
     model: Path = BUNDLED,
     device: str = "auto",
     endings: Sequence[str] = (".png",),
+    beside: str = "",
 ) -> Path:
-    """Where to write, `out` or a .png named after what is asked, once `check_before` is through.
+    """Where to write, by `output_file`: a name made of what is asked gets the first of the endings.
 
-    Raises ValueError for a name with none of the endings, too.
+    Raises ValueError or OSError, before anything heavy, for what no picture comes from.
     """
-    target = out or Path(file_stem(name) + ".png")
-    check_ending(target, endings)
-    check_before(target, model, device)
-    return target
+    check_device(device)
+    check_model(model)
+    return output_file(out, file_stem(name) + endings[0], endings, overwrite, beside)
 
 
 def save_picture(image: Image.Image, target: Path, pipe: GlyphPipeline | None) -> None:

@@ -16,10 +16,11 @@ from _cli import (
     Device,
     Guidance,
     Model,
+    Overwrite,
     Steps,
     check_device,
-    check_writable,
     load_pipeline,
+    output_folder,
     progress_bar,
     run,
     write_text,
@@ -33,9 +34,16 @@ def main(
     quick: Annotated[
         bool, typer.Option("--quick", help="Fewer glyphs of everything: some minutes.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="Folder for figures, tables and pictures.")] = Path(
-        "evaluation"
-    ),
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for figures, tables and pictures.",
+            show_default="evaluation",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
     data: Data = Path(".data"),
     more: Annotated[
         list[Path] | None,
@@ -63,9 +71,9 @@ def main(
     the tables say so. At least 129 held-out glyphs are needed.
     """
     Request("-", num_inference_steps=steps, guidance_scale=guidance)
-    check_writable(out, folder=True)
     check_device(device)
     check_model(model)
+    target = output_folder(out, "evaluation", overwrite)
     # Imported late: torch takes seconds, and --help needs none of it.
     from autoencoder.data.glyphs import GlyphDataset, load_more
     from autoencoder.readers.reader import RadicalReader
@@ -99,17 +107,17 @@ def main(
     for name, glyphs in evaluator.pictures.items():
         pictures.append(f"{name}.png")
         picture = sheet(to_pil(glyphs), blocks.get(name, 4))
-        write_png(picture, out / pictures[-1], {"Software": "Tianshu"})
+        write_png(picture, target / pictures[-1], {"Software": "Tianshu"})
     try:
-        plot(figures, out / "adherence.png")
+        plot(figures, target / "adherence.png")
         pictures.append("adherence.png")
     except ImportError as error:
         skipped["plots"] = str(error)
     seconds = time.perf_counter() - start
     whole = figures | {"skipped": skipped, "seconds": round(seconds)}
-    write_text(out / "evaluation.json", json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
-    write_text(out / "evaluation.md", markdown(figures, skipped, pictures))
-    print(f"wrote {out}/evaluation.json, .md and {len(pictures)} pictures in {seconds:.0f} s")
+    write_text(target / "evaluation.json", json.dumps(whole, indent=2, ensure_ascii=False) + "\n")
+    write_text(target / "evaluation.md", markdown(figures, skipped, pictures))
+    print(f"wrote {target}/evaluation.json, .md and {len(pictures)} pictures in {seconds:.0f} s")
 
 
 def extras() -> tuple[list, dict[str, str]]:

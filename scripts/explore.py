@@ -5,14 +5,16 @@ from __future__ import annotations
 import importlib.util
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from _cli import (
+    SEED,
     Data,
     Device,
     Guidance,
     Model,
+    Overwrite,
     Seed,
     Steps,
     load_pipeline,
@@ -21,18 +23,20 @@ from _cli import (
     write_text,
 )
 from _pictures import (
+    OUT,
     Asked,
     NoiseSeed,
     PictureOut,
-    check_before,
     picture_path,
     save_animation,
     save_picture,
 )
 
-from diffusion.exploration.pictures import labelled
-from diffusion.pictures import ANIMATED, file_stem, sheet
+from diffusion.pictures import ANIMATED, labelled, sheet
 from diffusion.request import BUNDLED, Request
+
+if TYPE_CHECKING:
+    from autoencoder.data.glyphs import GlyphDataset
 
 ABOUT = "Look inside: a picture for each question, from the model that ships or from your own."
 DATA = Path(".data")
@@ -40,6 +44,7 @@ STEPS, GUIDANCE = Request.num_inference_steps, Request.guidance_scale
 STEP_COUNTS = (1, 2, 3, 5, 10, 20, 50, 120)
 SCALES, SCALE_STEPS = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0), (1, 3, 6, 12, 30)
 TIMES = (0.05, 0.3, 0.6, 0.95)  # of the forward process
+FEWEST = 20  # glyphs that a picture of all of them needs
 LIKELY = 0.02  # probability from which a radical is named
 
 
@@ -47,12 +52,16 @@ def map(  # the verb's name
     data: Data = DATA,
     limit: Annotated[
         int | None,
-        typer.Option(min=20, help="Take only so many glyphs.", show_default="all"),
+        typer.Option(min=FEWEST, help="Take only so many glyphs.", show_default="all"),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the projections.")] = 0,
-    out: Annotated[Path, typer.Option(help="A web page; a still picture is put beside it.")] = Path(
-        "map.html"
-    ),
+    seed: Annotated[int, typer.Option(*SEED, help="Of the projections.")] = 0,
+    out: Annotated[
+        str | None,
+        typer.Option(
+            *OUT, help="A web page; a still picture is put beside it.", show_default="map.html"
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
@@ -65,7 +74,7 @@ def map(  # the verb's name
     The page needs no network: point at a glyph for its picture and meaning, look
     for a character or a word. A still picture with the density lies beside it.
     """
-    picture_path(out, "", model, device, (".html",))
+    target = picture_path(out, "map", overwrite, model, device, (".html",), beside=".png")
     require("umap", "bokeh", "matplotlib")
 
     import torch
@@ -77,7 +86,7 @@ def map(  # the verb's name
     from diffusion.exploration.map import encoded, thumbnail, umap, write_page
     from diffusion.exploration.plots import draw_map
 
-    glyphs, known = GlyphDataset(data), load_layouts()
+    glyphs, known = enough(GlyphDataset(data), "a map"), load_layouts()
     rows = spread(len(glyphs), limit or len(glyphs))
     pipe = load_pipeline(model, device)
     glyphs.check_size(pipe.autoencoder.config.image_size)
@@ -94,10 +103,11 @@ def map(  # the verb's name
             advance(1)
     records = [glyphs.records[i] for i in rows]
     layouts = [known.get(record.character, "another") for record in records]
-    write_page(out, records, thumbnails, places, layouts)
-    picture = out.with_suffix(".png")
+    write_page(target, records, thumbnails, places, layouts)
+    picture = target.with_suffix(".png")
     draw_map(picture, places, [record.radical for record in records])
-    print(f"wrote {out} and {picture}: {len(rows):,} glyphs, {out.stat().st_size / 1e6:.0f} MB")
+    size = target.stat().st_size / 1e6
+    print(f"wrote {target} and {picture}: {len(rows):,} glyphs, {size:.0f} MB")
 
 
 def noising(
@@ -105,6 +115,7 @@ def noising(
     points: Annotated[int, typer.Option(min=50, help="Glyphs to take.")] = 800,
     seed: Seed = 0,
     out: PictureOut = None,
+    overwrite: Overwrite = False,
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
@@ -115,7 +126,7 @@ def noising(
 
         python scripts/explore.py noising
     """
-    target = picture_path(out, "noising", model, device)
+    target = picture_path(out, "noising", overwrite, model, device)
     require("matplotlib")
 
     import torch
@@ -126,7 +137,7 @@ def noising(
     from diffusion.exploration.plots import draw_noising
     from diffusion.process import PROCESSES
 
-    glyphs = GlyphDataset(data)
+    glyphs = enough(GlyphDataset(data), "a density")
     rows = spread(len(glyphs), points)
     pipe = load_pipeline(model, device)
     glyphs.check_size(pipe.autoencoder.config.image_size)
@@ -140,10 +151,13 @@ def noising(
 
 def steps(
     prompt: Asked,
-    count: Annotated[int, typer.Option(min=1, max=16, help="Noises, one a row.")] = 4,
+    count: Annotated[
+        int, typer.Option("--count", "-n", min=1, max=16, help="Noises, one a row.")
+    ] = 4,
     seed: Seed = 0,
     guidance: Guidance = GUIDANCE,
     out: PictureOut = None,
+    overwrite: Overwrite = False,
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
@@ -154,7 +168,7 @@ def steps(
         python scripts/explore.py steps "gold"
     """
     request = Request(prompt, count, guidance_scale=guidance, seed=seed, redraws=0)
-    target = picture_path(out, f"{prompt}-steps", model, device)
+    target = picture_path(out, f"{prompt}-steps", overwrite, model, device)
     pipe = load_pipeline(model, device)
     with progress_bar("drawing", count * sum(STEP_COUNTS)) as advance:
         drawn = [
@@ -169,6 +183,7 @@ def guidance(
     prompt: Asked,
     seed: NoiseSeed = 0,
     out: PictureOut = None,
+    overwrite: Overwrite = False,
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
@@ -179,7 +194,7 @@ def guidance(
         python scripts/explore.py guidance "bird"
     """
     request = Request(prompt, seed=seed, redraws=0)
-    target = picture_path(out, f"{prompt}-guidance", model, device)
+    target = picture_path(out, f"{prompt}-guidance", overwrite, model, device)
     pipe = load_pipeline(model, device)
     rows, words = [], []
     with progress_bar("drawing", sum(SCALE_STEPS) * len(SCALES)) as advance:
@@ -195,6 +210,7 @@ def radicals(
     seed: Seed = 0,
     guidance: Guidance = GUIDANCE,
     out: PictureOut = None,
+    overwrite: Overwrite = False,
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
@@ -205,7 +221,7 @@ def radicals(
         python scripts/explore.py radicals
     """
     Request("water", guidance_scale=guidance, seed=seed)  # raises for what is out of range
-    target = picture_path(out, "radicals", model, device)
+    target = picture_path(out, "radicals", overwrite, model, device)
 
     from conditioning.captions import load_entries
     from conditioning.radicals import radical
@@ -229,15 +245,16 @@ def radicals(
 
 def denoise(
     prompt: Asked,
-    count: Annotated[int, typer.Option(min=1, max=64, help="Glyphs.")] = 16,
+    count: Annotated[int, typer.Option("--count", "-n", min=1, max=64, help="Glyphs.")] = 16,
     seed: Seed = 0,
     steps: Steps = 24,
     guidance: Guidance = GUIDANCE,
     rate: Annotated[float, typer.Option(min=0.1, max=100, help="Frames a second.")] = 8,
     out: Annotated[
-        Path | None,
-        typer.Option(help="A .webp, .gif or .mp4.", show_default="named after the prompt"),
+        str | None,
+        typer.Option(*OUT, help="A .webp, .gif or .mp4.", show_default="named after the prompt"),
     ] = None,
+    overwrite: Overwrite = False,
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
@@ -248,8 +265,7 @@ def denoise(
         python scripts/explore.py denoise "gold"
     """
     request = Request(prompt, count, steps, guidance, seed=seed, redraws=0)
-    out = out or Path(f"{file_stem(prompt)}-denoise.webp")
-    target = picture_path(out, "", model, device, ANIMATED)
+    target = picture_path(out, f"{prompt}-denoise", overwrite, model, device, ANIMATED)
 
     import numpy as np
     from PIL import Image
@@ -270,13 +286,16 @@ def denoise(
 
 def neighbours(
     prompt: Asked,
-    count: Annotated[int, typer.Option(min=1, max=64, help="New glyphs, one a row.")] = 6,
+    count: Annotated[
+        int, typer.Option("--count", "-n", min=1, max=64, help="New glyphs, one a row.")
+    ] = 6,
     nearest: Annotated[int, typer.Option(min=1, max=12, help="Real ones beside each.")] = 4,
     data: Data = DATA,
     seed: Seed = 0,
     steps: Steps = STEPS,
     guidance: Guidance = GUIDANCE,
     out: PictureOut = None,
+    overwrite: Overwrite = False,
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
@@ -287,7 +306,7 @@ def neighbours(
         python scripts/explore.py neighbours "gold"
     """
     request = Request(prompt, count, steps, guidance, seed=seed)
-    target = picture_path(out, f"{prompt}-neighbours", model, device)
+    target = picture_path(out, f"{prompt}-neighbours", overwrite, model, device)
 
     import torch
 
@@ -297,7 +316,7 @@ def neighbours(
     from diffusion.exploration.plots import radicals_seen
     from diffusion.pipeline import to_pil
 
-    glyphs = GlyphDataset(data)
+    glyphs = enough(GlyphDataset(data), "a comparison", nearest)
     pipe = load_pipeline(model, device)
     glyphs.check_size(pipe.autoencoder.config.image_size)
     with progress_bar("drawing", count * steps) as advance:
@@ -316,10 +335,13 @@ def neighbours(
 
 
 def composites(
-    count: Annotated[int, typer.Option(min=1, max=1000, help="New characters.")] = 12,
+    count: Annotated[
+        int, typer.Option("--count", "-n", min=1, max=1000, help="New characters.")
+    ] = 12,
     data: Data = DATA,
-    seed: Annotated[int, typer.Option(min=0, help="Which ones.")] = 0,
+    seed: Annotated[int, typer.Option(*SEED, min=0, help="Which ones.")] = 0,
     out: PictureOut = None,
+    overwrite: Overwrite = False,
 ) -> None:
     """What a denoiser can learn from besides real glyphs: the parts of two in one.
 
@@ -328,7 +350,7 @@ def composites(
 
         python scripts/explore.py composites
     """
-    target = picture_path(out, "composites")
+    target = picture_path(out, "composites", overwrite)
 
     from PIL import Image, ImageOps
 
@@ -339,7 +361,8 @@ def composites(
     from conditioning.radicals import forms
     from conditioning.sources.dictionaries import load_parts
 
-    sources, recognizer = [GlyphDataset(data)], Recognizer.from_pretrained()
+    sources = [enough(GlyphDataset(data), "a composite", 2)]
+    recognizer = Recognizer.from_pretrained()
     with progress_bar("composing", count) as advance:
         made = make_composites(sources, load_parts(), forms, recognizer, count, seed, advance)
     glyphs, words = [], []
@@ -353,10 +376,13 @@ def composites(
 
 def words(
     prompt: Asked,
-    count: Annotated[int, typer.Option(min=1, max=1000, help="Captions to name.")] = 10,
+    count: Annotated[
+        int, typer.Option("--count", "-n", min=1, max=1000, help="Captions to name.")
+    ] = 10,
     out: Annotated[
-        Path | None, typer.Option(help="A text file.", show_default="they are printed")
+        str | None, typer.Option(*OUT, help="A text file.", show_default="they are printed")
     ] = None,
+    overwrite: Overwrite = False,
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
@@ -367,7 +393,8 @@ def words(
         python scripts/explore.py words "jealousy"
     """
     Request(prompt)
-    check_before(out, model, device)
+    # Without --out nothing is written, and what is there does not matter.
+    target = picture_path(out, prompt, overwrite or not out, model, device, (".txt", ".tsv"))
 
     import torch
 
@@ -398,11 +425,21 @@ def words(
         f"{value:.2f}  {characters[captions[i]]}  {captions[i]}"
         for value, i in zip(*(x.tolist() for x in nearest), strict=True)
     ]
-    if out is None:
+    if not out:
         print("\n".join(lines))
     else:
-        write_text(out, "\n".join(lines) + "\n")
-        print(f"wrote {out}: {len(nearest.values)} captions")
+        write_text(target, "\n".join(lines) + "\n")
+        print(f"wrote {target}: {len(nearest.values)} captions")
+
+
+def enough(glyphs: GlyphDataset, what: str, least: int = FEWEST) -> GlyphDataset:
+    """The same glyphs. Raises ValueError where they are fewer than something takes."""
+    if len(glyphs) < least:
+        raise ValueError(
+            f"{glyphs.folder} has {len(glyphs)} of the {least} glyphs that {what} takes at least: "
+            "draw more with prepare_data.py"
+        )
+    return glyphs
 
 
 def counted(steps: int) -> str:

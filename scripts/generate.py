@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -15,23 +16,36 @@ from _cli import (
     Device,
     Guidance,
     Model,
+    Overwrite,
     Seed,
     Steps,
+    as_typed,
     check_device,
-    check_writable,
+    is_folder,
     load_pipeline,
+    output_file,
+    output_folder,
     process,
     progress_bar,
     run,
+    write_text,
 )
+from PIL import Image
 from typer import Argument, Option
 
 from conditioning.prompts import LAYOUTS, shortened
-from diffusion.pictures import ANIMATED, check_ending, file_stem, sheet, write_frames, write_png
+from diffusion.pictures import (
+    ANIMATED,
+    columns,
+    file_stem,
+    labelled,
+    sheet,
+    write_frames,
+    write_png,
+)
 from diffusion.request import AUTO, BUNDLED, SAMPLER_NAMES, Request, check_model, read_prompts
 
 if TYPE_CHECKING:
-    from PIL import Image
     from torch import Tensor
 
     from autoencoder.readers.recognizer import Match
@@ -40,6 +54,7 @@ if TYPE_CHECKING:
     States = dict[float, dict[int, Tensor]]  # x_0 by time, then by glyph; the last attempt stays
 
 LARGEST_ANIMATION = 64  # glyphs
+LARGEST_CONTACT = 400
 
 
 def main(
@@ -49,7 +64,7 @@ def main(
     prompts_file: Annotated[
         str | None, Option(help='A text file with one prompt a line; "-" reads stdin.')
     ] = None,
-    count: Annotated[int, Option(help="Glyphs of each prompt.")] = 16,
+    count: Annotated[int, Option("--count", "-n", help="Glyphs of each prompt.")] = 16,
     seed: Seed = Request.seed,
     steps: Steps = Request.num_inference_steps,
     guidance: Guidance = Request.guidance_scale,
@@ -76,14 +91,17 @@ def main(
     out: Annotated[
         str | None,
         Option(
+            "--out",
+            "-o",
             help="grid.png for one picture, or glyphs/ for a file a glyph.",
             show_default="a grid named after the prompt and the seed, or a folder after the file",
         ),
     ] = None,
     animate: Annotated[
-        Path | None,
+        str | None,
         Option(help="Also write the way out of noise: .webp, .gif or .mp4.", show_default=False),
     ] = None,
+    overwrite: Overwrite = False,
     model: Model = BUNDLED,
     device: Device = "auto",
     attention: Annotated[str, Option(help="sdpa, PyTorch's, or xformers on CUDA.")] = "sdpa",
@@ -114,7 +132,7 @@ def main(
 
         python scripts/generate.py "gold" --animate gold.webp
 
-    A file a glyph, for each line of a list:
+    A file a glyph, for each line of a list, with a contact sheet and an index:
 
         python scripts/generate.py --prompts-file words.txt --count 4 --out glyphs/
 
@@ -127,6 +145,8 @@ def main(
     start = time.perf_counter()
     if prompts and prompts_file:
         raise ValueError("prompts on the command line and --prompts-file: give one of them")
+    if prompts_file and prompts_file != "-":
+        prompts_file = as_typed(prompts_file)
     lines = read_prompts(prompts_file) if prompts_file else dict(enumerate(prompts or [], 1))
     request = Request(
         list(lines.values()),
@@ -145,16 +165,29 @@ def main(
     if negative and guidance <= 1:
         raise ValueError(f"--negative at guidance {guidance:g} leads nowhere: take more than 1")
     total = request.total
-    target, single_files = destination(out, request.prompts, prompts_file, seed)
+    single_files = bool(prompts_file) if not out else in_files(out)
     if total > LARGEST_GRID and not single_files:
         raise ValueError(f"{total:,} glyphs in one picture: name a folder, --out glyphs/")
     rank, processes = process()
     if processes > 1 and (animate or not single_files):
         raise ValueError("one picture from several processes: name a folder, --out glyphs/")
-    if animate:
-        check_animation(animate, total)
+    if animate and total > LARGEST_ANIMATION:
+        raise ValueError(f"{total:,} glyphs in an animation: take {LARGEST_ANIMATION}")
     check_device(device)
     check_model(model)
+    stem = file_stem("-".join(request.prompts))
+    if animate:
+        film = output_file(animate, f"{stem}{ANIMATED[0]}", ANIMATED, overwrite)
+    if single_files:
+        # Of several processes the first looks, while the others may be writing already.
+        name = "glyphs" if prompts_file in (None, "-") else prompts_file.stem
+        if Path(name).is_file():  # the list itself, where its name has no ending
+            name = f"{name}-glyphs"
+        named = out or (name if processes > 1 else None)
+        target = output_folder(named, name, overwrite or rank > 0)
+    else:
+        another = f"-{seed}" if seed else ""  # so that it stands beside what others drew
+        target = output_file(out, f"{stem}{another}.png", (".png",), overwrite)
 
     pipe = load_pipeline(model, device)
     if attention != "sdpa":
@@ -169,11 +202,13 @@ def main(
         glyphs = draw(pipe, request, batches, progress, states)
         about = settings(request, pipe)
         if single_files:
-            drawn = write_files(glyphs, target, lines, count, about)
+            names = file_names(lines, count, seed)
+            drawn = write_files(glyphs, target, names, request, about)
+            write_index(target, names, count)
         else:
             drawn = write_sheet(glyphs, target, request, about)
     if animate:
-        write_animation(states, pipe, animate, blocks=len(request.prompts))
+        write_animation(states, pipe, film, blocks=len(request.prompts))
     seconds = time.perf_counter() - start
     name = f"{target}/" if single_files else target
     number = f"{own:,} of {total:,}" if processes > 1 else f"{total:,}"
@@ -236,18 +271,57 @@ def settings(request: Request, pipe: GlyphPipeline) -> dict[str, object]:
     return about | {"Software": "Tianshu", "model": pipe.denoiser.fingerprint[:12]}
 
 
+def file_names(lines: dict[int, str], count: int, seed: int) -> list[str]:
+    """The name of each glyph's file: "001-gold.png", and with its seed where a line has several."""
+    digits, names = max(3, len(str(max(lines)))), []
+    for line, prompt in lines.items():
+        for _ in range(count):
+            own = f"-{seed + len(names)}" if count > 1 else ""
+            names.append(f"{line:0{digits}}-{file_stem(prompt, 40)}{own}.png")
+    return names
+
+
 def write_files(
-    glyphs: Iterable[Drawn], folder: Path, lines: dict[int, str], count: int, about: dict
+    glyphs: Iterable[Drawn], folder: Path, names: list[str], request: Request, about: dict
 ) -> list[Drawn]:
-    """One PNG a glyph, `<line>-<seed>.png`, written as it is drawn; returns them without pixels."""
-    digits, numbers, written = len(str(max(lines))), list(lines), []
+    """One PNG a glyph, written as it is drawn; returns them without pixels."""
+    texts, written = request.texts, []
     for glyph in glyphs:
-        line = numbers[glyph.place // count]
-        path = folder / f"{line:0{digits}}-{glyph.seed}.png"
-        own = {"prompt": lines[line], "caption": glyph.caption, "seed": glyph.seed}
+        own = {"prompt": texts[glyph.place], "caption": glyph.caption, "seed": glyph.seed}
+        path = folder / names[glyph.place]
         write_png(glyph.image, path, own | {"nearest": glyph.nearest} | about)
         written.append(glyph._replace(image=None))
     return written
+
+
+def write_index(folder: Path, names: list[str], count: int) -> None:
+    """A contact sheet and glyphs.json of a folder, by the last process to write into it.
+
+    What is known of each glyph is read from its file. What an earlier list left goes.
+    """
+    if not all((folder / name).exists() for name in names):
+        return
+    known, images = [], []
+    for name in names:
+        with Image.open(folder / name) as image:
+            text = image.text
+            if len(images) < LARGEST_CONTACT:
+                images.append(image.copy())
+        nearest, _, likeness = text["nearest"].partition(" ")
+        own = {"file": name, "prompt": text["prompt"], "caption": text["caption"]}
+        own |= {"seed": int(text["seed"]), "nearest": nearest or None}
+        known.append(own | {"likeness": float(likeness) if likeness else None})
+    for path in set(folder.glob("[0-9]*-*.png")) - {folder / name for name in names}:
+        with Image.open(path) as image:
+            ours = image.info.get("Software") == "Tianshu"
+        if ours:
+            path.unlink()
+    wide = count * ceil(len(images) ** 0.5 / count) if count <= 16 else columns(len(images))
+    rows = [slice(start, start + wide) for start in range(0, len(images), wide)]
+    labels = [one["prompt"] for one in known[: len(images)]]
+    contact = labelled([images[row] for row in rows], [labels[row] for row in rows])
+    write_png(contact, folder / "contact.png", {"Software": "Tianshu"})
+    write_text(folder / "glyphs.json", json.dumps(known, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_sheet(glyphs: Iterable[Drawn], path: Path, request: Request, about: dict) -> list[Drawn]:
@@ -294,37 +368,9 @@ def report(drawn: list[Drawn], with_radicals: bool) -> None:
         print(shortened(" ".join(exist), 80))
 
 
-def destination(
-    out: str | None, texts: Sequence[str], file: str | None, seed: int
-) -> tuple[Path, bool]:
-    """Where to write, and whether that is a folder of single files instead of a picture.
-
-    Raises ValueError for a name that is neither, and OSError where nothing can be written.
-    """
-    if not out and file:
-        target, folder = Path("glyphs" if file == "-" else Path(file).stem), True
-        if target.is_file():  # the list itself, where its name has no ending
-            target = Path(f"{target}-glyphs")
-    elif not out:
-        another = f"-{seed}" if seed else ""  # so that it stands beside what others drew
-        target, folder = Path(f"{file_stem('-'.join(texts))}{another}.png"), False
-    else:
-        target = Path(out)
-        folder = target.is_dir() or out.endswith(("/", os.sep)) or not target.suffix
-        if not folder and target.suffix.lower() != ".png":
-            raise ValueError(
-                f"cannot write {out}: end the name in .png, or in a slash for a folder"
-            )
-    check_writable(target, folder)
-    return target, folder
-
-
-def check_animation(path: Path, glyphs: int) -> None:
-    """Raises ValueError for an animation that cannot be written, or is too large."""
-    check_ending(path, ANIMATED)
-    if glyphs > LARGEST_ANIMATION:
-        raise ValueError(f"{glyphs:,} glyphs in an animation: take {LARGEST_ANIMATION}")
-    check_writable(path)
+def in_files(out: str) -> bool:
+    """Whether a path is that of a folder, for a file a glyph, instead of a picture."""
+    return is_folder(out) or not as_typed(out).suffix
 
 
 if __name__ == "__main__":

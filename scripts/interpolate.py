@@ -7,11 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from _cli import LARGEST_GRID, Device, Guidance, Model, Steps, load_pipeline, progress_bar, run
-from _pictures import NoiseSeed, picture_path, save_animation, save_picture
+from _cli import (
+    LARGEST_GRID,
+    SEED,
+    Device,
+    Guidance,
+    Model,
+    Overwrite,
+    Steps,
+    load_pipeline,
+    progress_bar,
+    run,
+)
+from _pictures import OUT, NoiseSeed, picture_path, save_animation, save_picture
 
-from diffusion.exploration.pictures import labelled
-from diffusion.pictures import ANIMATED
+from diffusion.pictures import ANIMATED, labelled
 from diffusion.request import BUNDLED, Request
 
 if TYPE_CHECKING:
@@ -44,9 +54,9 @@ class Through(StrEnum):
 
 Frames = Annotated[int, typer.Option(min=2, max=1000, help="Pictures on the way, ends included.")]
 Out = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
-        help="A .png, .gif, .webp or .mp4.", show_default="a .png named after what is asked"
+        *OUT, help="A .png, .gif, .webp or .mp4.", show_default="a .png named after what is asked"
     ),
 ]
 Loop = Annotated[
@@ -81,6 +91,7 @@ def glyphs(
     steps: Steps = STEPS,
     guidance: Guidance = GUIDANCE,
     out: Out = None,
+    overwrite: Overwrite = False,
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
@@ -106,7 +117,7 @@ def glyphs(
     if not 0 <= time <= 1:
         raise ValueError(f"a time of {time:g}: take 0, which is data, to 1, which is noise")
     check(steps, guidance, seed, prompt or "-")
-    target, closed = destination(out, "-".join(characters), frames, loop, model, device)
+    target, closed = destination(out, "-".join(characters), overwrite, frames, loop, model, device)
     if len(characters) == 4 and not animated(target):
         if closed:
             raise ValueError("a square of glyphs is no walk: leave out --loop, or name a .webp")
@@ -150,6 +161,7 @@ def prompts(
     steps: Steps = STEPS,
     guidance: Guidance = GUIDANCE,
     out: Out = None,
+    overwrite: Overwrite = False,
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
@@ -161,7 +173,7 @@ def prompts(
         python scripts/interpolate.py prompts "fire" "water"
     """
     check(steps, guidance, seed, first, last)
-    target, closed = destination(out, f"{first}-{last}", frames, loop, model, device)
+    target, closed = destination(out, f"{first}-{last}", overwrite, frames, loop, model, device)
     if "AND" in f"{first} {last}".split():
         raise ValueError("a conjunction on one side: give two plain prompts")
 
@@ -179,14 +191,15 @@ def prompts(
 
 def seeds(
     prompt: Annotated[str, typer.Argument(help="What to draw.")],
-    last: Annotated[int, typer.Option(help="Seed of the last glyph.")] = 1,
+    last: Annotated[int, typer.Option(help="Seed of the last glyph, or random.")] = 1,
     frames: Frames = 9,
     loop: Loop = None,
     rate: Rate = 20,
-    seed: Annotated[int, typer.Option(help="Seed of the first glyph.")] = 0,
+    seed: Annotated[int, typer.Option(*SEED, help="Seed of the first glyph, or random.")] = 0,
     steps: Steps = STEPS,
     guidance: Guidance = GUIDANCE,
     out: Out = None,
+    overwrite: Overwrite = False,
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
@@ -198,7 +211,9 @@ def seeds(
     """
     for each in (seed, last):
         check(steps, guidance, each, prompt)
-    target, closed = destination(out, f"{prompt}-{seed}-{last}", frames, loop, model, device)
+    target, closed = destination(
+        out, f"{prompt}-{seed}-{last}", overwrite, frames, loop, model, device
+    )
 
     from diffusion.exploration.paths import spherical, walk
 
@@ -217,6 +232,7 @@ def edit(
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Of each way, there and back.")] = 25,
     guidance: Guidance = GUIDANCE,
     out: Out = None,
+    overwrite: Overwrite = False,
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
@@ -228,7 +244,7 @@ def edit(
         python scripts/interpolate.py edit 明 --towards "water"
     """
     check(steps, guidance, 0, towards)
-    target, _ = destination(out, f"{character}-{towards}", frames, False, model, device)
+    target, _ = destination(out, f"{character}-{towards}", overwrite, frames, False, model, device)
 
     import torch
 
@@ -258,13 +274,19 @@ def check(steps: int, guidance: float, seed: int, *prompts: str) -> None:
 
 
 def destination(
-    out: Path | None, name: str, frames: int, loop: bool | None, model: Path, device: str
+    out: str | None,
+    name: str,
+    overwrite: bool,
+    frames: int,
+    loop: bool | None,
+    model: Path,
+    device: str,
 ) -> tuple[Path, bool]:
     """Where to write, and whether the walk comes back.
 
     Raises ValueError or OSError where nothing can be written, and for a strip that is too long.
     """
-    target = picture_path(out, name, model, device, (".png", *ANIMATED))
+    target = picture_path(out, name, overwrite, model, device, (".png", *ANIMATED))
     if not animated(target) and frames > LONGEST_STRIP:
         raise ValueError(f"{frames} glyphs in a strip: take {LONGEST_STRIP}, or name a .webp")
     return target, animated(target) if loop is None else loop

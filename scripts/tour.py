@@ -37,7 +37,7 @@ def main(
     with progress_bar("the tour", len(chosen)) as advance:
         for command in chosen:
             made = subprocess.run(
-                [sys.executable, *shlex.split(command)[1:]],
+                [sys.executable, *shlex.split(command)[1:], "--overwrite"],
                 cwd=ROOT,
                 capture_output=True,
                 text=True,

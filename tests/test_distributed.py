@@ -108,7 +108,7 @@ def test_processes_share_the_glyphs_that_one_would_draw(script, monkeypatch, tin
         assert f"{len(own)} of 38 glyphs" in result.out
         names += own
     assert len(names) == 38
-    assert sorted(names) == sorted(path.name for path in Path("one").iterdir())
+    assert sorted(names) == sorted(path.name for path in Path("one").glob("[0-9]*"))
     for rank in (0, 1):
         for path in Path(f"part{rank}").iterdir():
             assert path.read_bytes() == (Path("one") / path.name).read_bytes()

@@ -9,12 +9,11 @@ from conftest import files, make_pipeline
 from PIL import Image
 
 from autoencoder.data.fonts import default_font, write_glyphs
-from autoencoder.data.glyphs import GlyphDataset, GlyphRecord
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, write_folder
 from conditioning.captions import load_entries
 from conditioning.sources.dictionaries import load_layouts
 from diffusion.exploration import map as exploration_map
-from diffusion.exploration.pictures import LABEL
-from diffusion.pictures import MARGIN
+from diffusion.pictures import LABEL, MARGIN
 
 pytest.importorskip("pylopdf_fonts_zh_cn")
 
@@ -166,6 +165,26 @@ def test_words_that_are_not_heard_are_said(look, monkeypatch):
     assert result.err == "warning: ignored, as the model reads English: zeppelin\n"
 
 
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+@pytest.mark.parametrize(
+    "verb",
+    [("map",), ("noising",), ("neighbours", "gold", "--nearest", 6), ("composites",)],
+    ids=str,
+)
+def test_few_glyphs_are_refused_in_a_line(script, look, tmp_path_factory, verb, count):
+    folder = tmp_path_factory.mktemp("few")
+    records = [GlyphRecord(c, 85, 8, "train", c) for c in CHARACTERS[:5]]
+    write_glyphs(folder, records, default_font())
+    glyphs = np.load(folder / "glyphs.npy")[:count]
+    write_folder(folder, glyphs, records[:count], {"size": 128, "counts": {"glyphs": count}})
+    call = script if verb == ("composites",) else look
+    prefix = ("explore.py",) if call is script else ()
+    result = call(*prefix, *verb, "--data", folder)
+    assert result.code == 2
+    assert result.err.startswith("error: ") and result.err.count("\n") == 1
+    assert files() == []
+
+
 @pytest.mark.parametrize("verb", [("map",), ("noising",), ("neighbours", "gold")], ids=str)
 def test_glyphs_of_another_size_are_refused(look, tmp_path_factory, verb):
     for package in ("umap", "bokeh", "matplotlib"):
@@ -211,7 +230,7 @@ def test_a_map_is_a_page_and_a_picture(look, data, monkeypatch):
         (("steps", "gold", "--guidance", "nan"), "take -100 to 100"),
         (("guidance", "bird AND"), "one side of AND is empty"),
         (("guidance", "bird", "--seed", -1), "seed -1"),
-        (("denoise", "gold", "--out", "x.png"), "end the name in .gif"),
+        (("denoise", "gold", "--out", "x.png"), "end the name in .webp"),
         (("denoise", "gold", "--steps", 1001), "take 1 to 1000"),
         (("neighbours", "gold", "--data", "nowhere"), "run python scripts/prepare_data.py"),
         (("noising", "--data", "nowhere"), "run python scripts/prepare_data.py"),
@@ -220,7 +239,8 @@ def test_a_map_is_a_page_and_a_picture(look, data, monkeypatch):
         (("map", "--limit", 3), "--limit"),
         (("words", ""), "empty prompt"),
         (("radicals", "--model", "nowhere"), "no model in nowhere"),
-        (("radicals", "--out", "nowhere/../"), "end the name in .png"),
+        (("radicals", "--out", "nowhere/../x.gif"), "end the name in .png"),
+        (("words", "gold", "--out", "words.png"), "end the name in .txt"),
         (("dream",), "No such command"),
     ],
     ids=str,

@@ -3,10 +3,10 @@
 import itertools
 import json
 import os
+import shutil
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
-from shutil import copytree
 
 import lightning.pytorch  # noqa: F401  here, for it logs to what is stderr when first imported
 import numpy as np
@@ -15,9 +15,13 @@ from conftest import files, pixels, process
 from PIL import Image
 
 from autoencoder.readers.recognizer import Match, Recognizer
+from diffusion import GlyphPipeline
 from diffusion.networks.dit import DiT
-from diffusion.pictures import GAP, MARGIN
+from diffusion.pictures import GAP, LABEL, MARGIN
 from diffusion.request import Request
+
+CELL = 128 + MARGIN
+TALL = CELL + LABEL + MARGIN
 
 
 @pytest.fixture
@@ -40,8 +44,8 @@ def test_one_prompt_is_a_square_named_after_it(generate):
     assert result.code == 0, result.err
     assert files() == ["sea-monster.png"]
     assert "wrote sea-monster.png: 16 glyphs from seed 0 on" in result.out
-    # The tiny model knows neither word; and no bar where stderr is no terminal.
-    assert result.err == "warning: ignored, as the model reads English: Sea monster!\n"
+    # The tiny model does not know the word; and no bar where stderr is no terminal.
+    assert result.err == "warning: ignored, as the model reads English: monster!\n"
     image = Image.open("sea-monster.png")
     assert (image.format, image.mode) == ("PNG", "L")
     assert image.size == (MARGIN + 4 * (128 + MARGIN),) * 2
@@ -66,10 +70,10 @@ def test_a_radical_of_ones_own_is_drawn_and_said(generate):
     assert generate("gold", "fish", "--count", 1, "--radical", "水", "--out", "sheet.png").code == 0
     assert Image.open("sheet.png").text["caption"] == "water; gold\nwater; fish"
     assert generate("gold", "--count", 2, "--radical", "water", "--out", "one/").code == 0
-    assert Image.open("one/1-1.png").text["caption"] == "water; gold"
-    assert (pixels("one/1-0.png") == pixels("sheet.png")[8:136, 8:136]).all()
+    assert Image.open("one/001-gold-1.png").text["caption"] == "water; gold"
+    assert (pixels("one/001-gold-0.png") == pixels("sheet.png")[8:136, 8:136]).all()
     assert generate("water; gold", "--count", 1, "--radical", "none", "--out", "two/").code == 0
-    assert (pixels("two/1-0.png") == pixels("one/1-0.png")).all()
+    assert (pixels("two/001-water-gold.png") == pixels("one/001-gold-0.png")).all()
     result = generate("gold", "--radical", "gossip")
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith('error: there is no radical "gossip"')
@@ -82,7 +86,7 @@ def test_a_layout_is_drawn_and_said(generate):
     assert text["caption"] == "gold; left-right\nfish; enclosed"
     assert text["layout"] == "left-right"
     assert generate("gold; left-right", "--count", 1, "--out", "one/").code == 0
-    assert (pixels("one/1-0.png") == pixels("sheet.png")[8:136, 8:136]).all()
+    assert (pixels("one/001-gold-left-right.png") == pixels("sheet.png")[8:136, 8:136]).all()
     result = generate("gold", "--layout", "round")
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith('error: no layout "round": there are left-right, top-bottom')
@@ -105,8 +109,12 @@ def test_a_grid_and_single_files_hold_the_same_glyphs(generate):
     prompts = "gold", "sea dragon"
     assert generate(*prompts, "--count", 3, "--seed", 5, "--out", "new/grid.png").code == 0
     assert generate(*prompts, "--count", 3, "--seed", 5, "--out", "one").code == 0
-    names = [f"{name}.png" for name in ("1-5", "1-6", "1-7", "2-8", "2-9", "2-10")]
-    assert sorted(files()) == sorted(["new/grid.png", *(f"one/{name}" for name in names)])
+    names = [
+        f"00{1 + (seed > 7)}-{prompts[seed > 7].replace(' ', '-')}-{seed}.png"
+        for seed in range(5, 11)
+    ]
+    others = "new/grid.png", "one/contact.png", "one/glyphs.json"
+    assert sorted(files()) == sorted([*others, *(f"one/{name}" for name in names)])
     grid = pixels("new/grid.png")
     text = Image.open("new/grid.png").text
     assert (text["prompt"], text["num_images_per_prompt"]) == ("gold\nsea dragon", "3")
@@ -115,7 +123,7 @@ def test_a_grid_and_single_files_hold_the_same_glyphs(generate):
         glyph = pixels(f"one/{name}")
         assert (grid[y : y + 128, x : x + 128] == glyph).all(), name
         assert Image.open(f"one/{name}").text["prompt"] == prompts[block]
-        assert Image.open(f"one/{name}").text["seed"] == name[2:-4]
+        assert Image.open(f"one/{name}").text["seed"] == name[:-4].rpartition("-")[2]
     assert (grid[:MARGIN] == 255).all()
     assert (grid[:, -MARGIN:] == 255).all()
 
@@ -124,14 +132,14 @@ def test_a_glyph_depends_on_its_seed_and_not_on_its_company(generate):
     generate("gold", "--count", 20, "--out", "many/")  # more than a batch
     generate("gold", "--seed", 17, "--count", 1, "--out", "alone/")
     generate("the sea dragon of gold", "gold", "--seed", 16, "--count", 1, "--out", "beside/")
-    for other in ("alone/1-17.png", "beside/2-17.png"):
-        assert Path("many/1-17.png").read_bytes() == Path(other).read_bytes(), other
-    assert abs(pixels("many/1-17.png") - pixels("many/1-18.png")).mean() > 1
+    for other in ("alone/001-gold.png", "beside/002-gold.png"):
+        assert Path("many/001-gold-17.png").read_bytes() == Path(other).read_bytes(), other
+    assert abs(pixels("many/001-gold-17.png") - pixels("many/001-gold-18.png")).mean() > 1
 
 
 def test_words_guidance_and_what_to_avoid_all_matter(generate):
     def draw(*arguments):
-        assert generate(*arguments, "--count", 1, "--out", "x.png").code == 0
+        assert generate(*arguments, "-n", 1, "-o", "x.png", "--overwrite").code == 0
         return pixels("x.png")
 
     gold = draw("gold")
@@ -188,7 +196,7 @@ def test_what_exists_is_drawn_again_and_that_is_said(generate, existing):
     existing(0)
     result = generate("gold", "--count", 1, "--out", "b/")
     assert "   1 drawn again, since it exists\n" in result.out and "of them" not in result.out
-    assert Image.open("b/1-0.png").text["nearest"] == "字 0.40"
+    assert Image.open("b/001-gold.png").text["nearest"] == "字 0.40"
     existing(0, 1)
     result = generate("gold", "--count", 2, "--redraws", 0, "--out", "c.png")
     assert "   2 of them exist: 字 字\n" in result.out and "again" not in result.out
@@ -214,6 +222,76 @@ def test_another_seed_has_a_file_of_its_own(generate):
     assert files() == ["gold-7.png", "gold.png"]
 
 
+def test_what_is_there_stays_unless_it_is_to_be_replaced(generate):
+    options = "-n", 1, "--steps", 1
+    assert generate("gold", *options).code == 0
+    first = Path("gold.png").read_bytes()
+    for name, prompt in (("gold_2.png", "GOLD"), ("gold_3.png", "gold!!!")):
+        result = generate(prompt, *options, "--guidance", 2)
+        assert (
+            f"gold.png is there already, so this is {name}; --overwrite replaces it" in result.out
+        )
+        assert f"wrote {name}: 1 glyph" in result.out
+    before = files()
+    assert before == ["gold.png", "gold_2.png", "gold_3.png"]
+    for out in (("-o", "gold.png"), ("--animate", "gold.webp")):
+        Path("gold.webp").touch()
+        refused(
+            generate("gold", *options, *out), "is there already: --overwrite replaces it", files()
+        )
+    assert Path("gold.png").read_bytes() == first
+    assert generate("gold", *options, "--guidance", 2, "--overwrite").code == 0
+    assert Path("gold.png").read_bytes() != first
+    assert files() == [*before[:1], "gold.webp", *before[1:]]
+
+
+def test_a_shorter_list_leaves_nothing_of_a_longer_one(generate):
+    options = "-n", 1, "--steps", 1, "-o", "new list/"
+    Path("words").write_text("gold\nfish\nbird\n")
+    assert generate("--prompts-file", "words", *options).code == 0
+    Path("new list/002-mine.png").write_bytes(Path("new list/002-fish.png").read_bytes())
+    Image.new("L", (2, 2)).save("new list/003-mine.png")
+    Path("words").write_text("gold\n")
+    result = generate("--prompts-file", "words", *options)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "new list is there already: --overwrite replaces it" in result.err
+    assert Path("new list/002-fish.png").exists()
+    assert generate("--prompts-file", "words", *options, "--overwrite").code == 0
+    names = "001-gold.png", "003-mine.png", "contact.png", "glyphs.json"  # what is not ours stays
+    assert files() == [*(f"new list/{name}" for name in names), "words"]
+    for folder in ("words-glyphs", "words-glyphs_2"):
+        assert f"wrote {folder}/" in generate("--prompts-file", "words", *options[:4]).out
+
+
+def test_paths_are_taken_as_people_type_them(generate, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    options = "gold", "-n", 1, "--steps", 1
+    for out, name in (
+        ("~/a b.png", "home/a b.png"),
+        ("'quoted é.png'", "quoted é.png"),
+        ('"in quotes/"', "in quotes/001-gold.png"),
+        (" spaces.PNG ", "spaces.PNG"),
+        ("missing/../up.png", "up.png"),
+        ("~nobody/龍.png", "~nobody/龍.png"),
+    ):
+        result = generate(*options, "--out", out)
+        assert result.code == 0, result.err
+        assert name in files()
+    assert not Path("missing").exists()
+
+
+def test_a_random_seed_is_drawn_and_said(generate):
+    for option in (("--seed", "random"), ("-s", "Random"), ("--seed=random",)):
+        result = generate(
+            "gold random", "-n", 1, "--steps", 1, *option, "--out", "x.png", "--overwrite"
+        )
+        assert result.code == 0, result.err
+        text = Image.open("x.png").text
+        assert text["prompt"] == "gold random"
+        assert f"random seed: {text['seed']}\n" in result.out
+        assert 0 < int(text["seed"]) < 2**32
+
+
 def test_the_defaults_are_those_of_a_request(generate):
     steps = Request.num_inference_steps
     assert generate("gold", "--count", 1, "--steps", steps).code == 0
@@ -225,12 +303,20 @@ def test_the_defaults_are_those_of_a_request(generate):
 
 
 def test_a_list_of_prompts_becomes_a_folder(generate):
-    lines = ["\ufeffgold", "", "  a sea dragon ", "\t", "魚"] + ["fish"] * 5 + [""]
+    lines = ["\ufeffgold", "# a comment", "  a sea dragon ", "\t", "魚"] + ["CON"] * 5 + [""]
     Path("my words.txt").write_bytes("\r\n".join(lines).encode())
     assert generate("--prompts-file", "my words.txt", "--count", 1).code == 0
-    numbers = enumerate((1, 3, 5, 6, 7, 8, 9, 10))
-    names = [f"my words/{line:02}-{seed}.png" for seed, line in numbers]
-    assert files() == ["my words.txt", *names]
+    names = [f"my words/{name}.png" for name in ("001-gold", "003-a-sea-dragon", "005-魚")]
+    names += [f"my words/{line:03}-con-glyphs.png" for line in range(6, 11)]
+    assert files() == ["my words.txt", *names, "my words/contact.png", "my words/glyphs.json"]
+    known = json.loads(Path("my words/glyphs.json").read_text("utf-8"))
+    assert [f"my words/{one['file']}" for one in known] == names
+    assert [one["seed"] for one in known] == list(range(8))
+    assert (known[1]["prompt"], known[1]["caption"]) == ("a sea dragon", "a sea dragon")
+    assert (
+        f"{known[1]['nearest']} {known[1]['likeness']:.2f}" == Image.open(names[1]).text["nearest"]
+    )
+    assert pixels("my words/contact.png").shape == (MARGIN + 3 * TALL, MARGIN + 3 * CELL)
     text = [Image.open(name).text["prompt"] for name in names[:3]]
     assert text == ["gold", "a sea dragon", "魚"]
 
@@ -244,7 +330,8 @@ def test_prompts_come_through_a_pipe(tiny_model_folder, tmp_path):
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout.startswith("wrote glyphs/: 4 glyphs from seed 0 on, in ")
     assert {path.name for path in (tmp_path / "glyphs").iterdir()} == {
-        "1-0.png", "1-1.png", "3-2.png", "3-3.png",
+        "001-gold-0.png", "001-gold-1.png", "003-fish-2.png", "003-fish-3.png", "contact.png",
+        "glyphs.json",
     }  # fmt: skip
 
 
@@ -262,7 +349,7 @@ def test_what_the_model_cannot_read_is_said(generate):
         (("gold 金魚", "fish"), "金魚"),
         (("gold", "--negative", "水"), "水"),
     ):
-        options = "--count", 17, "--steps", 1, "--out", "x.png"  # in several batches
+        options = "--count", 17, "--steps", 1, "--out", "x.png", "--overwrite"  # in several batches
         result = generate(*arguments, *options)
         assert result.code == 0
         assert result.err == f"warning: ignored, as the model reads English: {said}\n"
@@ -273,7 +360,7 @@ def test_what_the_model_cannot_read_is_said(generate):
 
 def damaged(folder, what, model):
     """A copy of a model with something wrong."""
-    copytree(model, folder)
+    shutil.copytree(model, folder)
     weights, config = folder / "model.safetensors", folder / "config.json"
     if what == "truncated":
         weights.write_bytes(weights.read_bytes()[:-1000])
@@ -300,7 +387,7 @@ def damaged(folder, what, model):
         (("gold", "--steps", -1), "take 1 to 1000"),
         (("gold", "--guidance-interval", 0.9, 0.1), "LOW <= HIGH"),
         (("gold", "--guidance-interval", 0.9), "--guidance-interval"),
-        (("gold", "--animate", "gold.png"), "end the name in .gif, .webp, .mp4"),
+        (("gold", "--animate", "gold.png"), "end the name in .webp, .gif, .mp4"),
         (("gold", "--animate", "x.gif", "--count", 65), "65 glyphs in an animation: take 64"),
         (("gold", "--negative", "fish", "--guidance", 1), "leads nowhere: take more than 1"),
         (("gold", "--eta", 0.5), "eta belongs to the sampler ddim"),
@@ -312,6 +399,7 @@ def damaged(folder, what, model):
         (("gold", "--device", "cuda:99"), "no cuda:99 here"),
         (("gold", "--bogus"), "No such option: --bogus"),
         (("gold", "--out", "gold.jpg"), "end the name in .png"),
+        (("gold", "--animate", "gold.mp4"), "an .mp4 needs ffmpeg"),
         (("gold", "--out", "file/x.png"), "file is not a folder"),
         (("gold", "--out", "file/"), "file is not a folder"),
         (("gold", "--out", f"{'x' * 300}.png"), "name too long"),
@@ -325,7 +413,9 @@ def damaged(folder, what, model):
     ],
     ids=str,
 )
-def test_bad_input_is_one_line_and_leaves_nothing(generate, arguments, said):
+def test_bad_input_is_one_line_and_leaves_nothing(generate, monkeypatch, arguments, said):
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    monkeypatch.setattr(GlyphPipeline, "__call__", None)  # nothing is drawn before
     Path("file").write_text("")
     Path("blank.txt").write_text("\n  \n")
     Path("latin.txt").write_bytes(b"gold\ncaf\xe9\n")
@@ -374,7 +464,7 @@ def test_a_stop_while_drawing_leaves_no_half_picture(generate, monkeypatch):
 
     Path("gold.png").write_bytes(b"the last one")
     monkeypatch.setattr(Image.Image, "save", full)
-    result = generate("gold", "--count", 1)
+    result = generate("gold", "--count", 1, "--overwrite")
     assert (result.code, result.err) == (2, "error: gold.png: No space left on device\n")
     assert files() == ["gold.png"]
     assert Path("gold.png").read_bytes() == b"the last one"

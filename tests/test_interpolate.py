@@ -9,8 +9,7 @@ from conftest import files, make_pipeline
 from PIL import Image
 
 from autoencoder.data.fonts import default_font, draw_glyph, load_font
-from diffusion.exploration.pictures import LABEL
-from diffusion.pictures import MARGIN
+from diffusion.pictures import LABEL, MARGIN
 from diffusion.pipeline import to_pil
 
 pytest.importorskip("pylopdf_fonts_zh_cn")
@@ -95,7 +94,7 @@ def test_an_animation_comes_back_without_a_jump(walk, kind):
 def test_prompts_and_seeds_end_in_what_they_would_draw(walk, script, tiny_model_folder):
     def plain(prompt, seed):
         options = "--count", 1, "--steps", 2, "--model", tiny_model_folder, "--device", "cpu"
-        script("generate.py", prompt, "--seed", seed, *options, "--out", "plain.png")
+        script("generate.py", prompt, "--seed", seed, *options, "--out", "plain.png", "--overwrite")
         image = np.asarray(Image.open("plain.png"), int)
         return image[MARGIN : MARGIN + 128, MARGIN : MARGIN + 128]
 

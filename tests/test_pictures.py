@@ -6,8 +6,18 @@ import sys
 import pytest
 from PIL import Image, ImageFont
 
-from diffusion.exploration.pictures import LABEL, fitting, labelled
-from diffusion.pictures import MARGIN, columns, file_stem, sheet, write_frames, write_png
+from diffusion import pictures
+from diffusion.pictures import (
+    LABEL,
+    MARGIN,
+    columns,
+    file_stem,
+    fitting,
+    labelled,
+    sheet,
+    write_frames,
+    write_png,
+)
 
 
 def test_a_sheet_is_as_square_as_its_prompts_allow():
@@ -28,6 +38,10 @@ def test_a_sheet_is_as_square_as_its_prompts_allow():
         ("龍 и café", "龍-и-café"),
         ("!?", "glyphs"),
         ("-rf", "rf"),
+        ("CON", "con-glyphs"),
+        ("lpt1", "lpt1-glyphs"),
+        ("cafe\u0301", "caf\xe9"),
+        ("\U00020000" * 60, "\U00020000" * 45),
         ("word " * 40, "-".join(["word"] * 12)),
         ("x" * 300, "x" * 60),
     ],
@@ -64,6 +78,23 @@ def test_labels_stand_below_their_glyphs_and_take_no_room_where_there_are_none()
     assert paper.getpixel((MARGIN + 5, MARGIN + cell + LABEL + MARGIN + 5)) == 0  # the second row
 
 
+@pytest.mark.parametrize("text", ["café", "Жизнь", "0.91 金"])
+def test_labels_have_letters_of_every_script(monkeypatch, recwarn, text):
+    font, lacking = pictures.label_font(text)
+    if lacking:
+        pytest.skip("no font here has them")
+    assert pictures.label_font("gold")[0].getname() == ImageFont.load_default(LABEL).getname()
+    letters = {bytes(font.getmask(letter)) for letter in text}
+    assert len(letters) == len(set(text))  # boxes would all be the same
+    assert bytes(font.getmask("\U0010ffff")) not in letters
+    glyph = Image.new("L", (90, 40), 0)
+    shown = labelled([[glyph]], [[text]])
+    assert not recwarn.list
+    monkeypatch.setattr(pictures, "label_fonts", lambda: [ImageFont.load_default(LABEL)])
+    with pytest.warns(UserWarning, match="no font here has [éЖизнь金]+: labels show boxes"):
+        assert labelled([[glyph]], [[text]]) != shown
+
+
 def test_text_is_cut_to_the_width_it_has():
     font = ImageFont.load_default(LABEL)
     assert fitting("gold", font, 1000) == "gold"
@@ -89,7 +120,7 @@ def test_an_animation_has_its_frames_its_size_and_its_rate(tmp_path, kind):
 
 def test_what_cannot_be_animated_leaves_nothing(tmp_path):
     frames = [Image.new("L", (30, 20), shade) for shade in (0, 60)]
-    with pytest.raises(ValueError, match=r"end the name in \.gif, \.webp, \.mp4"):
+    with pytest.raises(ValueError, match=r"end the name in \.webp, \.gif, \.mp4"):
         write_frames(frames, tmp_path / "x.png")
     (tmp_path / "file").touch()
     with pytest.raises(OSError):

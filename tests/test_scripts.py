@@ -220,8 +220,11 @@ def test_from_font_to_glyphs_by_the_command_lines(script, few_characters, wordne
     succeed("generate.py", "gold", "dragon", *options, "--out", "glyphs/")
     succeed("generate.py", "gold AND dragon", *options, "--model", "unet", "--sampler", "ddpm")
     assert pixels("gold-and-dragon.png").std() > 0
-    assert Image.open("glyphs/1-0.png").text["caption"].endswith("; gold")
-    glyphs = [pixels(f"glyphs/{name}.png") for name in ("1-0", "1-1", "2-2", "2-3")]
+    assert Image.open("glyphs/001-gold-0.png").text["caption"].endswith("; gold")
+    glyphs = [
+        pixels(f"glyphs/{name}.png")
+        for name in ("001-gold-0", "001-gold-1", "002-dragon-2", "002-dragon-3")
+    ]
     assert {glyph.shape for glyph in glyphs} == {(128, 128)}
     assert all(glyph.std() > 0 for glyph in glyphs)
     assert (glyphs[0] != glyphs[1]).any()
