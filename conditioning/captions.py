@@ -16,7 +16,7 @@ from pathlib import Path
 
 from conditioning.prompts import read_lines, split
 from conditioning.radicals import radical
-from conditioning.sources.unihan import Row, read_files, read_unihan
+from conditioning.sources.tables import Row, read_files, read_unihan
 
 Cleaned = tuple[str, tuple[str, ...]]  # what `clean` returns
 

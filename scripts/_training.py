@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _cli import check_writable
-from _errors import one_line_errors
+from _cli import check_writable, one_line_errors
 from _safety import SafeCheckpoints, Safety
 from jsonargparse import Namespace, dict_to_namespace
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer

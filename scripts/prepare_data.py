@@ -117,7 +117,7 @@ def rebuild(unihan: bool, kinds: bool) -> None:
     from autoencoder.data.glyphs import held_out
     from conditioning.captions import load_entries
     from conditioning.sources.kinds import build_kinds
-    from conditioning.sources.unihan import build_unihan
+    from conditioning.sources.tables import build_unihan
 
     if unihan:
         print(f"unihan    {build_unihan():,} definitions, table rebuilt")

@@ -14,7 +14,7 @@ from conditioning.captions import (
     load_undefined,
 )
 from conditioning.prompts import senses
-from conditioning.sources.unihan import BLOCKS, read_unihan
+from conditioning.sources.tables import BLOCKS, read_unihan
 
 
 @pytest.fixture(scope="module")

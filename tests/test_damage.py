@@ -19,8 +19,7 @@ from test_fonts import build_font
 from autoencoder.data.fonts import GlyphError, default_font, write_glyphs
 from autoencoder.data.glyphs import GlyphDataset, record
 from autoencoder.readers.recognizer import Recognizer
-from conditioning.sources.tables import LARGEST, read_table
-from conditioning.sources.unihan import read_unihan
+from conditioning.sources.tables import LARGEST, read_table, read_unihan
 from diffusion import GlyphPipeline
 from diffusion.training.data import cached
 

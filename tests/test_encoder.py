@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 
 from conditioning import TextEncoder
-from conditioning.storage import from_eight_bits, rounded, to_eight_bits
+from conditioning.encoder import from_eight_bits, rounded, to_eight_bits
 from conditioning.t5 import T5Config, T5Encoder, load_t5
 
 WORDS = ["<pad>", "</s>", "<unk>", "gold", "fish", "metal", "a", "of", "the", "dragon"]

@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from conditioning.radicals import RADICALS, find_radical, radical
-from conditioning.sources.unihan import read_unihan
+from conditioning.sources.tables import read_unihan
 
 # Where our name and Unicode's have no word in common, on purpose.
 OTHER_WORDS = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from conditioning.sources.unihan import build_unihan, read_unihan
+from conditioning.sources.tables import build_unihan, read_unihan
 
 
 def test_the_table_that_ships_is_the_one_that_builds(tmp_path):

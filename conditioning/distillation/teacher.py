@@ -15,7 +15,7 @@ from torch.nn.functional import normalize
 
 from conditioning.distillation.student import pad
 from conditioning.encoder import TextEncoder
-from conditioning.storage import write_files
+from conditioning.sources.tables import write_files
 
 MAX_TOKENS = 128  # the length that all-MiniLM-L6-v2 was itself trained with
 

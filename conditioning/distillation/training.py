@@ -31,8 +31,8 @@ from conditioning.distillation.student import (
 from conditioning.distillation.teacher import Teacher
 from conditioning.distillation.vocabulary import CANDIDATES, SHARE, train_tokenizer
 from conditioning.encoder import DEFAULT_MAX_TOKENS, TextEncoder
+from conditioning.sources.tables import write_files
 from conditioning.sources.wordnet import WORDNET, load_definitions
-from conditioning.storage import write_files
 from conditioning.t5 import T5Encoder
 
 REPEATS = {"captions": 3, "parts": 1, "words": 1, "phrases": 1, "glosses": 1}
