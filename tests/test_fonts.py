@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from fontTools.feaLib.builder import addOpenTypeFeaturesFromString
-from fontTools.fontBuilder import FontBuilder
+from fontTools.fontBuilder import FontBuilder, buildCmapSubTable
 from fontTools.pens.ttGlyphPen import TTGlyphPen
-from fontTools.ttLib import TTCollection
+from fontTools.ttLib import TTCollection, newTable, woff2
+from fontTools.ttLib.tables.DefaultTable import DefaultTable
 from fontTools.ttLib.tables.TupleVariation import TupleVariation
 
 from autoencoder.data.fonts import EM, SIZE, GlyphError, draw_glyph, load_font
@@ -20,7 +21,7 @@ def ink(glyph: np.ndarray) -> tuple[float, float, float, float]:
 
 
 def build_font(path, character="一", top=500, weights=None, descender=-120, axis="wght"):
-    """A font of one glyph, a bar from 300 up to `top` in an em of 1000.
+    """A font of one glyph, a bar from 300 up to `top` in an em of 1000, for each `character`.
 
     With `weights`, (lowest, highest), the bar grows from `top` to 300 + 2 (top - 300) between them,
     along `axis`.
@@ -31,7 +32,7 @@ def build_font(path, character="一", top=500, weights=None, descender=-120, axi
     pen.closePath()
     builder = FontBuilder(1000, isTTF=True)
     builder.setupGlyphOrder([".notdef", "bar"])
-    builder.setupCharacterMap({ord(character): "bar"})
+    builder.setupCharacterMap(dict.fromkeys(map(ord, character), "bar"))
     builder.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "bar": pen.glyph()})
     builder.setupHorizontalMetrics({".notdef": (1000, 0), "bar": (1000, 100)})
     builder.setupHorizontalHeader(ascent=880, descent=-120)
@@ -92,6 +93,33 @@ def test_a_known_outline_falls_on_known_pixels(tmp_path):
     assert (rows * pixels).sum() / rows.sum() == pytest.approx(height, abs=0.6)
 
 
+@pytest.mark.parametrize(
+    ("top", "advance", "centre"),
+    [
+        (400, 1000, (350, 500)),  # 30 units below the middle of the em box, at 380: left there
+        (500, 1030, (400, 485)),
+        (330, 1000, (380, 500)),  # 65 units below it
+        (500, 1100, (380, 500)),  # 50 units left of the middle: both directions are put right
+    ],
+)
+def test_a_font_whose_ink_lies_beside_its_em_box_is_moved_as_a_whole(
+    tmp_path, top, advance, centre
+):
+    """All its characters by one shift, unless there are too few of them to tell."""
+    font = build_font(tmp_path / "astray.ttf", "".join(map(chr, range(0x4E00, 0x4E40))), top)
+    font["hmtx"]["bar"] = advance, 100
+    font.save(tmp_path / "astray.ttf")
+    astray = load_font(tmp_path / "astray.ttf")
+    for size in (SIZE, 64):
+        face = astray if size == SIZE else load_font(tmp_path / "astray.ttf", size=size * EM)
+        first, last, left, right = ink(draw_glyph("一", face, size))
+        em, middle = size * EM, (size - 1) / 2
+        assert (first + last) / 2 == pytest.approx(middle - (centre[0] - 380) * em / 1000, abs=1)
+        assert (left + right) / 2 == pytest.approx(middle + (centre[1] - 500) * em / 1000, abs=1)
+    build_font(tmp_path / "few.ttf", "一二三", top)
+    assert load_font(tmp_path / "few.ttf").shift == (0, 0)
+
+
 # ---- fonts ---------------------------------------------------------------------------------------
 
 
@@ -142,6 +170,59 @@ def test_a_collection_is_indexed(tmp_path):
             load_font(tmp_path / "both.ttc", index)
     with pytest.raises(GlyphError, match="no collection"):
         load_font(tmp_path / "a.ttf", 1)
+
+
+def test_a_font_of_before_unicode_is_drawn_by_its_own_map(tmp_path):
+    font = build_font(tmp_path / "unicode.ttf", "永A")
+    glyph = draw_glyph("永", load_font(tmp_path / "unicode.ttf"))
+    for encoding, codec in ((2, "shift_jis"), (3, "gbk"), (4, "big5"), (5, "euc_kr")):
+        code = int.from_bytes("永".encode(codec))
+        font["cmap"].tables = [buildCmapSubTable({code: "bar", 65: "bar"}, 4, 3, encoding)]
+        font.save(tmp_path / "old.ttf")
+        old = load_font(tmp_path / "old.ttf")
+        assert old.characters == {ord("永"), 65}
+        assert np.array_equal(draw_glyph("永", old), glyph)
+
+
+@pytest.mark.parametrize("flavour", ["woff", "woff2"])
+def test_fonts_of_the_web_are_drawn(tmp_path, flavour):
+    if flavour == "woff2":
+        pytest.importorskip("brotli")
+    font = build_font(tmp_path / "bar.ttf")
+    font.flavor = flavour
+    font.save(tmp_path / "bar.woff")
+    glyphs = [draw_glyph("一", load_font(tmp_path / f"bar.{end}")) for end in ("ttf", "woff")]
+    assert np.array_equal(*glyphs)
+
+
+def test_woff2_without_brotli_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setattr(woff2, "haveBrotli", False)
+    (tmp_path / "bar.woff2").write_bytes(b"wOF2" + bytes(60))
+    with pytest.raises(GlyphError, match=r"is a WOFF2 font: pip install brotli"):
+        load_font(tmp_path / "bar.woff2")
+
+
+def test_fonts_without_outlines_are_called_that(tmp_path):
+    path = tmp_path / "font.ttf"
+    font = build_font(path)
+    font["COLR"], font["hmtx"]["bar"] = newTable("COLR"), (1000, 0)
+    font["COLR"].version, font["COLR"].ColorLayers = 0, {}
+    font.save(path)
+    assert draw_glyph("一", load_font(path)).any()  # of one colour, but drawn
+    font["glyf"]["bar"] = font["glyf"][".notdef"]
+    font.save(path)
+    with pytest.raises(GlyphError, match="is a colour font without outlines"):
+        load_font(path)
+    for table in ("COLR", "glyf", "loca"):
+        del font[table]
+    font["EBDT"] = DefaultTable("EBDT")
+    font["EBDT"].data = bytes(4)
+    font.save(path)
+    with pytest.raises(GlyphError, match="is a bitmap font without outlines"):
+        load_font(path)
+    path.write_bytes(b"STARTFONT 2.1\n")
+    with pytest.raises(GlyphError, match="a bitmap font has no outlines"):
+        load_font(path)
 
 
 def test_what_is_no_font_is_one_clear_error(tmp_path):

@@ -59,6 +59,23 @@ def test_characters_without_ink_are_left_out(tmp_path):
     assert dataset[0].any()
 
 
+def test_a_font_of_blanks_is_refused_and_one_too_large_is_warned_of(tmp_path, recwarn):
+    records = [record(c, 1, 1, c) for c in "一二三"]
+    font = build_font(tmp_path / "bar.ttf", "一二三")
+    write_glyphs(tmp_path / "out", records, tmp_path / "bar.ttf")
+    assert not recwarn.list
+    font["hmtx"]["bar"] = 700, 0  # the bar is 800 wide, and is cut off on the right
+    font["head"].unitsPerEm = 700
+    font.save(tmp_path / "bar.ttf")
+    with pytest.warns(UserWarning, match=r"100\.0% of the glyphs touch the border"):
+        assert write_glyphs(tmp_path / "out", records, tmp_path / "bar.ttf").clipped == 3
+    font["glyf"]["bar"] = font["glyf"][".notdef"]
+    font.save(tmp_path / "bar.ttf")
+    with pytest.raises(GlyphError, match="has blanks for Chinese"):
+        write_glyphs(tmp_path / "blank", records, tmp_path / "bar.ttf")
+    assert not (tmp_path / "blank").exists()
+
+
 def test_a_stop_half_way_leaves_the_old_data(tmp_path):
     build_font(tmp_path / "bar.ttf")
     write_glyphs(tmp_path / "out", [record("一", 1, 1, "one")], tmp_path / "bar.ttf")
