@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from conftest import SCRIPTS, make_pipeline
+from conftest import SCRIPTS, files, make_pipeline
 from PIL import Image
 
 from autoencoder import loss, similarity
@@ -378,17 +378,19 @@ def test_what_is_unavailable_is_skipped_and_it_is_said(monkeypatch):
         (["--steps", "0"], "0 steps: take 1 to 1000"),
         (["--data", "nowhere"], "no glyphs in nowhere: run python scripts/prepare_data.py first"),
         (["--out", "taken"], "cannot write to taken: taken is not a folder"),
+        (["--out", "."], "is there already: --overwrite replaces it"),
         (["--device", "abacus"], 'no device "abacus"'),
     ],
     ids=str,
 )
 def test_evaluate_refuses_in_one_line_and_writes_nothing(evaluate, arguments, message):
-    Path("taken").write_text("")
+    for name in ("taken", "evaluation.json"):
+        Path(name).write_text("")
     result = evaluate(*arguments)
     assert result.code == 2
     assert result.err.startswith("error: ") and result.err.count("\n") == 1
     assert message in result.err
-    assert [path.name for path in Path().iterdir()] == ["taken"]
+    assert files() == ["evaluation.json", "taken"]
 
 
 def test_evaluate_refuses_glyphs_of_another_size(evaluate, folder, tmp_path_factory):
