@@ -107,7 +107,7 @@ def process(trainer: Trainer | None) -> tuple[int, int]:
 
 
 def is_exporter(trainer: Trainer) -> bool:
-    """Whether this process writes the finished model: the first one, of a run that was finished."""
+    """Whether this process writes the finished model: the first one, of a completed run."""
     return trainer.is_global_zero and not (trainer.interrupted or trainer.fast_dev_run)
 
 

@@ -36,7 +36,7 @@ class SafeCheckpoints(TorchCheckpointIO):
             for part in Path(path).parent.glob(".*.part.ckpt"):  # of runs that were killed
                 if part.stat().st_mtime < time.time() - LEFT:
                     part.unlink(missing_ok=True)
-        except RuntimeError as error:  # torch's, in the place of the OSError of a full disk
+        except RuntimeError as error:  # torch's, instead of the OSError of a full disk
             raise OSError(f"cannot write {path}: {error}") from error
 
     def load_checkpoint(
@@ -53,7 +53,7 @@ class SafeCheckpoints(TorchCheckpointIO):
         except Exception as error:  # a damaged file can make the unpickler fail in any way
             raise ValueError(
                 f"{path} is damaged, or no checkpoint of tensors and plain values: name another "
-                "with --ckpt_path, or leave it out to begin anew"
+                "with --ckpt_path, or leave it out to start over"
             ) from error
 
 
@@ -121,14 +121,14 @@ class Safety(Callback):
 
     def _not_finite(self, what: str, trainer: Trainer) -> str:
         kept = Path(trainer.checkpoint_callback.dirpath) / "last.ckpt"
-        advice = "begin anew with lower rates (--model.learning_rate, --model.adam_learning_rate)"
+        advice = "start over with lower rates (--model.learning_rate, --model.adam_learning_rate)"
         if kept.exists():
             advice += f", or go on from {kept} with --ckpt_path last"
         return f"{what} is not a finite number at step {trainer.global_step}: {advice}"
 
 
 def keep_rates(trainer: Trainer, module: LightningModule) -> None:
-    """Puts the rates and decays of this run in the place of those that a checkpoint brought."""
+    """Keeps the rates and decays of this run instead of the checkpoint's."""
     fresh = module.configure_optimizers()
     optimizer, schedule = trainer.optimizers[0], trainer.lr_scheduler_configs[0].scheduler
     schedule.base_lrs = fresh["lr_scheduler"]["scheduler"].base_lrs

@@ -34,7 +34,7 @@ def main(
         ),
     ] = True,
     again: Annotated[
-        bool, typer.Option("--again", help="Make anew what an earlier call has made.")
+        bool, typer.Option("--again", help="Make again what an earlier call has made.")
     ] = False,
 ) -> None:
     """Make all models from nothing, one training after another.
@@ -67,7 +67,7 @@ def main(
             path.unlink(missing_ok=True)
     for name, command in steps.items():
         if made[name].exists():
-            print(f"{name}: {made[name]} is there already", flush=True)
+            print(f"{name}: {made[name]} already exists", flush=True)
             continue
         if checkpoints[name].exists():
             command = [*command, "--ckpt_path", "last"]

@@ -123,14 +123,14 @@ class GlyphDataset(Dataset):
         if self._pixels.dtype != np.uint8 or self._pixels.shape != shape:
             raise ValueError("glyphs.npy is not of the glyphs that glyphs.json counts")
         if len(records) != shape[0]:
-            raise ValueError("glyphs.tsv has not the lines that glyphs.json counts")
+            raise ValueError("the lines of glyphs.tsv are not as many as glyphs.json counts")
         for one in records:
             if not 1 <= one.radical <= 214 or one.split not in SPLITS or len(one.character) != 1:
                 raise ValueError(f"{one.character!r} in glyphs.tsv is no record of a character")
         return records
 
     def check_size(self, size: int) -> None:
-        """Raises GlyphError where the glyphs have another height and width than a model's."""
+        """Raises GlyphError where the glyphs are not of the size that a model takes."""
         if self.about["size"] != size:
             raise GlyphError(
                 f"the glyphs in {self.folder} have {self.about['size']} pixels a side, and the "

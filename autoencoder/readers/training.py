@@ -39,7 +39,7 @@ class TrainingModule(LightningModule):
             self.network.compile()
 
     def generator(self, batch_idx: int) -> torch.Generator:
-        """What this process leaves to chance at a step."""
+        """The random generator of this process at a step."""
         step, rank = self.trainer.global_step, self.trainer.global_rank
         return generator_of(self.hparams.seed, step, batch_idx, rank)
 

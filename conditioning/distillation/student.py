@@ -1,7 +1,7 @@
 """The bundled T5 before its training, and the batches it is trained on.
 
 Most of what it knows it knows before the first step: its table of tokens is fitted to the teacher
-as a bag of words, and its layers start as nothing.
+as a bag of words, and its layers start as the identity.
 """
 
 from collections.abc import Iterator, Sequence

@@ -120,7 +120,7 @@ def colours(names: Sequence[str], most: int = COLOURED) -> list[str]:
 
 
 def radical_name(number: int) -> str:
-    """Such as "water 水"."""
+    """A radical by name and form, as "water 水"."""
     one = radical(number)
     return f"{one.names[0]} {one.forms[0]}"
 

@@ -74,7 +74,7 @@ class Denoiser(Pretrained):
 
 # A matrix product of 32 rows and one of 8 may add their terms in different orders, and the same row
 # then comes out a little different. In batches of one shape it never does, wherever in the batch
-# the row stands and whatever stands beside it.
+# the row stands and whatever else is in the batch.
 
 
 def row_by_row(network: Network, size: int) -> Network:

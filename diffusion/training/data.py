@@ -32,7 +32,7 @@ from diffusion.training.captions import (
     captions_of,
 )
 
-NOTHING = -1  # in the place of a text
+NOTHING = -1  # instead of a text
 
 
 # ---- caches --------------------------------------------------------------------------------------
@@ -82,7 +82,7 @@ def cached(
 ) -> dict[str, np.ndarray]:
     """What `make` returns, from a file under the hash of what it is made of.
 
-    A file that is missing or damaged is written anew.
+    A file that is missing or damaged is rebuilt.
     """
     key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()[:16]
     path = folder / f"{kind}-{key}.npz"
@@ -91,7 +91,7 @@ def cached(
             with np.load(path) as file:  # a zip: every array has its checksum
                 return dict(file)
         except Exception as error:  # a damaged file can make NumPy fail in any way
-            print(f"{path} is damaged ({error}): making it anew")
+            print(f"{path} is damaged ({error}): rebuilding it")
     arrays = make()
     with atomic(path) as part:
         np.savez(part, **arrays)

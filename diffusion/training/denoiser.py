@@ -116,7 +116,7 @@ class DiffusionModule(LightningModule):
             autoencoder=data.autoencoder.fingerprint,
             text_encoder=data.text_encoder.fingerprint,
         )
-        # Training alone: validation and the pictures have other shapes, each compiled anew.
+        # Training alone: validation and the pictures have other shapes, each compiled again.
         self.predict = self.denoiser.forward  # a function, so that no weights are saved twice
         if self.hparams.compile:
             self.predict = torch.compile(self.predict, dynamic=False)
