@@ -32,6 +32,16 @@ Device = Annotated[
     str, typer.Option(help="cpu, cuda, cuda:1 or mps; auto is CUDA where there is one.")
 ]
 Data = Annotated[Path, typer.Option(help="The glyphs that prepare_data.py drew.")]
+Font = Annotated[
+    Path | None,
+    typer.Option(
+        help="A Chinese font (.ttf, .otf, .ttc, .otc, .woff, .woff2).",
+        show_default="Noto Sans SC Regular, from the package pylopdf-fonts-zh-cn",
+    ),
+]
+Index = Annotated[
+    int, typer.Option(help="Which font of a collection, from 0. Noto's Simplified Chinese is 2.")
+]
 SEED = ("--seed", "-s")
 Seed = Annotated[
     int, typer.Option(*SEED, help="Seed of the first glyph, or random; each next one adds 1.")

@@ -11,7 +11,9 @@ from _cli import (
     LARGEST_GRID,
     SEED,
     Device,
+    Font,
     Guidance,
+    Index,
     Model,
     Overwrite,
     Steps,
@@ -68,7 +70,6 @@ Loop = Annotated[
     ),
 ]
 Rate = Annotated[float, typer.Option(min=0.1, max=100, help="Frames a second of an animation.")]
-Font = Annotated[Path | None, typer.Option(help="A Chinese font.", show_default="Noto Sans SC")]
 
 
 def glyphs(
@@ -87,6 +88,7 @@ def glyphs(
     loop: Loop = None,
     rate: Rate = 20,
     font: Font = None,
+    index: Index = 0,
     seed: NoiseSeed = 0,
     steps: Steps = STEPS,
     guidance: Guidance = GUIDANCE,
@@ -131,7 +133,7 @@ def glyphs(
     from diffusion.exploration.paths import MIXES, through_noise, walk
     from diffusion.samplers import result
 
-    pixels = torch.cat([draw(character, font) for character in characters])
+    pixels = torch.cat([draw(character, font, index) for character in characters])
     pipe = load_pipeline(model, device)
     with torch.inference_mode():
         corners = pipe.autoencoder.refine(pixels.to(pipe.device))
@@ -229,6 +231,7 @@ def edit(
     frames: Frames = 9,
     rate: Rate = 20,
     font: Font = None,
+    index: Index = 0,
     steps: Annotated[int, typer.Option(min=1, max=1000, help="Of each way, there and back.")] = 25,
     guidance: Guidance = GUIDANCE,
     out: Out = None,
@@ -251,7 +254,7 @@ def edit(
     from diffusion.exploration.paths import NEAREST, invert, restore
     from diffusion.samplers import result
 
-    pixels = draw(character, font)
+    pixels = draw(character, font, index)
     pipe = load_pipeline(model, device)
     with torch.inference_mode(), progress_bar("drawing", 2 * steps * (frames - 1)) as advance:
         latents = pipe.autoencoder.refine(pixels.to(pipe.device))
@@ -297,18 +300,19 @@ def animated(target: Path) -> bool:
     return target.suffix.lower() in ANIMATED
 
 
-def draw(character: str, font: Path | None) -> Tensor:
+def draw(character: str, font: Path | None, index: int) -> Tensor:
     """A real character's glyph, `(1, 1, 128, 128)`. Raises ValueError where the font has none."""
     import torch
 
     from autoencoder.data.fonts import default_font, draw_glyph, load_font
 
-    face = load_font(font or default_font())
-    if len(character) != 1 or ord(character) not in face.characters:
+    face = load_font(font or default_font(), index)
+    known = len(character) == 1 and ord(character) in face.characters
+    if not known or not (pixels := draw_glyph(character, face)).any():
         raise ValueError(
             f'{face.name} has no glyph for "{character}": name one character that it has'
         )
-    return torch.tensor(draw_glyph(character, face))[None, None].float() / 255
+    return torch.tensor(pixels)[None, None].float() / 255
 
 
 def drawn(

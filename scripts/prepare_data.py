@@ -7,24 +7,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from _cli import check_writable, progress_bar, run
+from _cli import Font, Index, check_writable, progress_bar, run
 
 
 def main(
     out: Annotated[
         Path, typer.Option(help="Folder for glyphs.npy, glyphs.tsv and glyphs.json.")
     ] = Path(".data"),
-    font: Annotated[
-        Path | None,
-        typer.Option(
-            help="A Chinese font (.ttf, .otf, .ttc, .otc).",
-            show_default="Noto Sans SC Regular, from the package pylopdf-fonts-zh-cn",
-        ),
-    ] = None,
-    index: Annotated[
-        int,
-        typer.Option(help="Which font of a collection, from 0. Noto's Simplified Chinese is 2."),
-    ] = 0,
+    font: Font = None,
+    index: Index = 0,
     size: Annotated[
         int, typer.Option(help="Width and height of a glyph in pixels. The models here expect 128.")
     ] = 128,
@@ -78,7 +69,8 @@ def main(
 
         python scripts/prepare_data.py --font NotoSerifCJK.ttc --index 2
 
-    A variable font is drawn at weight 400.
+    A variable font is drawn at weight 400. A font whose ink lies beside its em box is
+    moved there as a whole.
 
     Only these characters, with what you say of them, in your own font:
 
@@ -130,11 +122,12 @@ def draw(
     out: Path, font: Path | None, index: int, size: int, captions: Path | None, undefined: bool
 ) -> None:
     """Draws characters with their captions, and prints what was kept and what was not."""
-    from autoencoder.data.fonts import default_font, write_glyphs
+    from autoencoder.data.fonts import default_font, load_font, write_glyphs
     from autoencoder.data.glyphs import record
     from conditioning.captions import load_captions, load_entries_and_counts, load_undefined
 
-    counts = None
+    font, counts = font or default_font(), None
+    face = load_font(font, index)
     if captions:
         entries = load_captions(captions)
     elif undefined:
@@ -143,14 +136,17 @@ def draw(
         entries, counts = load_entries_and_counts()
     records = [record(e.character, e.radical, e.strokes, e.caption) for e in entries]
     with progress_bar("drawing", len(records)) as advance:
-        glyphs = write_glyphs(out, records, font or default_font(), index, size, advance)
+        glyphs = write_glyphs(out, records, font, index, size, advance)
     if counts:
         print(
             f"captions  {counts.own + counts.resolved:,} of {counts.total:,} definitions "
             f"({counts.resolved} through a cross-reference, {counts.dropped} dropped), "
             f"{counts.distinct:,} different"
         )
+    right, down = face.shift
+    moved = f", moved by {right:+z.2f} em across and {down:+z.2f} em down into its em box"
     print(
+        f"font      {face.name}{moved if any(face.shift) else ''}",
         f"glyphs    {glyphs.glyphs:,} ({glyphs.missing:,} not in the font, "
         f"{glyphs.clipped:,} touching the border)",
         f"split     {glyphs.train:,} train, {glyphs.test:,} test "

@@ -127,6 +127,8 @@ def test_an_edit_begins_with_the_character_and_moves_away(walk):
         (("glyphs", "明", "x\U0001f409"), "no glyph for"),
         (("glyphs", "明", "\U0001f409"), "no glyph for"),
         (("glyphs", "明", "草", "--font", "nowhere.ttf"), "no font at nowhere.ttf"),
+        (("glyphs", "明", "草", "--index", 1), "no font of index 1"),
+        (("edit", "明", "--towards", "gold", "--index", 1), "no font of index 1"),
         (("glyphs", "明", "草", "--out", "x.jpg"), "end the name in .png"),
         (("glyphs", "明", "草", "--frames", 1), "--frames"),
         (("glyphs", *"明草河火", "--loop"), "a square of glyphs is no walk"),

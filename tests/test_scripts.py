@@ -15,6 +15,7 @@ import pytest
 import torch
 from conftest import SCRIPTS, files, pixels, process
 from PIL import Image
+from test_fonts import build_font
 
 from autoencoder.data.glyphs import GlyphDataset
 from conditioning import captions
@@ -89,6 +90,15 @@ def test_a_mistyped_option_of_a_training_is_one_line(script, option, said):
     assert result.err.startswith("error: ") and result.err.count("\n") == 1
     assert said in result.err
     assert files() == []
+
+
+def test_a_font_is_named_and_where_it_was_moved(script):
+    build_font(Path("low.ttf"), "".join(map(chr, range(0x4E00, 0x4E40))), top=320)
+    Path("mine.tsv").write_text("一\tone\n", "utf-8")
+    options = "--captions", "mine.tsv", "--font", "low.ttf", "--out", "data"
+    result = script("prepare_data.py", *options)
+    assert "font      Bar Regular, moved by +0.00 em across and -0.07 em down" in result.out
+    assert json.loads(Path("data/glyphs.json").read_text("utf-8"))["font"]["shift"][1] < 0
 
 
 def test_captions_of_ones_own_are_drawn(script):

@@ -118,7 +118,7 @@ def load_font(path: str | Path, index: int = 0, size: float = SIZE * EM) -> Font
     if len(centres) >= MEASURED / 4:
         x, y = np.median(centres, 0).tolist()
         if max(abs(x), abs(y + ascent - 0.5)) > ASTRAY:
-            shift = -x, 0.5 - ascent - y
+            shift = 0 - x, 0.5 - ascent - y
     family, style = face.getname()
     name = f"{family} at weight {axes['wght']:g}" if "wght" in axes else f"{family} {style}"
     return Font(face, name, characters, ascent, shift)
