@@ -120,7 +120,8 @@ def draw_noising(
             _shade(axis, points.numpy(), (-reach, reach, -reach, reach))
             axis.scatter(*points.T, s=1.5, color="tab:blue", alpha=0.4, linewidths=0)
             where, vectors = mean_arrows(points, arrows, CELLS, reach)
-            axis.quiver(*where.T, *vectors.T, color="tab:red", width=0.006)
+            if len(where):  # of few points there may be none
+                axis.quiver(*where.T, *vectors.T, color="tab:red", width=0.006)
             axis.set(title=f"{name}, time {time:g}", xticks=[], yticks=[])
     _write(figure, path, dpi=100)
 
