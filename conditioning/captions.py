@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from conditioning.prompts import read_lines, split
-from conditioning.radicals import radical
+from conditioning.prompts import read_lines, senses, split
+from conditioning.radicals import RADICALS, radical
 from conditioning.sources.tables import Row, read_files, read_unihan
 
 Cleaned = tuple[str, tuple[str, ...]]  # what `clean` returns
@@ -54,7 +54,7 @@ def load_entries_and_counts() -> tuple[list[Entry], CaptionCounts]:
     cleaned = {character: clean(definition) for character, definition, _, _ in rows}
     entries = []
     for row in rows:
-        if caption := _resolve(row[0], cleaned):
+        if caption := _resolve(row[0], cleaned.get):
             entries.append(_entry(row, caption))
     own = sum(1 for text, _ in cleaned.values() if text)
     counts = CaptionCounts(
@@ -110,11 +110,29 @@ def _entry(row: Row, caption: str) -> Entry:
     return Entry(character, caption, int(number), int(strokes))
 
 
-def _resolve(character: str, cleaned: dict[str, Cleaned], seen: frozenset = frozenset()) -> str:
+@cache
+def meaning(character: str) -> str:
+    """The first sense of a character in English, or the name of a radical's form such as 氵.
+
+    Nothing where Unihan says nothing.
+    """
+    for one in RADICALS:
+        if character in one.forms:
+            return one.names[0]
+    definitions = {row[0]: row[1] for row in read_unihan()}
+    caption = _resolve(
+        character, lambda one: clean(definitions[one]) if one in definitions else None
+    )
+    return senses(caption)[0] if caption else ""
+
+
+def _resolve(
+    character: str, cleaned: Callable[[str], Cleaned | None], seen: frozenset = frozenset()
+) -> str:
     """The caption of a character, or of the first thing it points at that has one, or ""."""
-    if character in seen or character not in cleaned:
+    if character in seen or (found := cleaned(character)) is None:
         return ""
-    text, targets = cleaned[character]
+    text, targets = found
     if text:
         return text
     for target in targets:

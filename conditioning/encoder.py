@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -15,8 +16,8 @@ from safetensors.torch import save
 from tokenizers import Encoding, Tokenizer
 from torch import Tensor, nn
 
-from conditioning.prompts import normalise, shortened
-from conditioning.sources.tables import write_files
+from conditioning.prompts import normalise, shortened, slips
+from conditioning.sources.tables import load_words, write_files
 from conditioning.t5 import TIED, T5Encoder, check_config, load_t5
 
 BUNDLED = Path(__file__).parent / "weights"
@@ -210,6 +211,23 @@ class TextEncoder(nn.Module):
         nothing = self.tokenizer.token_to_id("<unk>")
         places = zip(code.ids, code.offsets, strict=True)
         return [text[first:last] for token, (first, last) in places if token == nothing]
+
+    def misspelt(self, text: str) -> dict[str, str]:
+        """Words that no dictionary has, such as "mountian", by the commonest word a slip away.
+
+        Only those that the tokenizer, too, has no token for, and spells out in pieces.
+        """
+        found = {}
+        for word in dict.fromkeys(re.findall(r"\b[a-z]{4,}\b", normalise(text))):
+            if self._rank(word) is None and load_words().isdisjoint((word, word.rstrip("s"))):
+                known = filter(self._rank, slips(word) & load_words())
+                if other := min(known, key=self._rank, default=None):
+                    found[word] = other
+        return found
+
+    def _rank(self, word: str) -> int | None:
+        """The number of the token that is a whole word; commoner words have lower ones."""
+        return self.tokenizer.token_to_id(f"▁{word}")
 
     def _fit(self, text: str, encoding: Encoding) -> list[int]:
         ids = encoding.ids if encoding.ids[-1:] == [self.end] else [*encoding.ids, self.end]

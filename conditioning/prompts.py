@@ -10,8 +10,10 @@ from __future__ import annotations
 import re
 import sys
 import unicodedata
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_lowercase
 
 LAYOUTS = ("left-right", "top-bottom", "enclosed")
 _LAYOUT = "|".join(LAYOUTS).replace("-", "[- ]")
@@ -51,11 +53,20 @@ class Prompt:
 
     @classmethod
     def parse(cls, text: str) -> Prompt:
-        """The prompt that a text says; without a layout at its end, all of it are words."""
-        text = normalise(text)
-        if match := _PLACED.fullmatch(text):
-            return cls(match["words"], match["layout"].replace(" ", "-"))
-        return cls(text)
+        """The prompt that a text says; without a layout at its end, all of it are words.
+
+        A Chinese character is read as what it means, with a warning that says so.
+        """
+        words, layout = normalise(text), ""
+        if match := _PLACED.fullmatch(words):
+            words, layout = match["words"], match["layout"].replace(" ", "-")
+        if len(words) == 1 and not words.isascii():
+            from conditioning.captions import meaning  # it reads a table
+
+            if english := meaning(words):
+                warnings.warn(f'{words} is read as "{english}"', stacklevel=2)
+                words = english
+        return cls(words, layout)
 
     @property
     def texts(self) -> list[str]:
@@ -64,6 +75,36 @@ class Prompt:
 
     def __str__(self) -> str:
         return "; ".join(self.texts)
+
+
+def hints(text: str) -> list[str]:
+    """What to say of a prompt in the syntax of other programs, which is read as plain words."""
+    text = normalise(text)
+    said = []
+    if match := re.search(r"\b(?:no|without) (?:an? |the |any )?([\w-]+)", text):
+        said.append(
+            f'"{match[0]}" asks for {match[1]} too: leave it out, and lead away from it with '
+            f'--negative "{match[1]}", in Python negative_prompt'
+        )
+    if match := re.search(r"\([^()]*: ?[\d.]+ ?\)", text):
+        said.append(
+            f'weights as in "{shortened(match[0])}" are not supported: '
+            "--guidance, in Python guidance_scale, follows all words harder"
+        )
+    if match := re.search(r"\[[^]]*[|:][^]]*\]", text):
+        said.append(
+            f'"{shortened(match[0])}" is not supported: AND between two prompts asks for both'
+        )
+    return said
+
+
+def slips(word: str) -> set[str]:
+    """All that is one letter more, fewer or other than a word, or two that changed places."""
+    parts = [(word[:i], word[i:]) for i in range(len(word) + 1)]
+    fewer = {a + b[1:] for a, b in parts}
+    swapped = {a + b[1] + b[0] + b[2:] for a, b in parts if len(b) > 1}
+    other = {a + x + rest for a, b in parts for x in ascii_lowercase for rest in (b, b[1:])}
+    return (fewer | swapped | other) - {word}
 
 
 def senses(caption: str) -> list[str]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from conditioning.prompts import normalise
+
 TABLE = Path(__file__).with_name("radicals.tsv")
 
 
@@ -57,7 +59,7 @@ def find_radical(text: str) -> Radical:
     Of several with one name it is the one that is called so first, then the lower number. Raises
     ValueError, in one line, where there is none.
     """
-    asked = text.strip().casefold()
+    asked = normalise(text)
     if asked.isdecimal() and len(asked) <= 9:
         return radical(int(asked))
     found = [one for one in RADICALS if asked in (*one.names, *one.forms)]

@@ -27,7 +27,7 @@ from diffusion.networks.dit import DiT
 from diffusion.networks.unet import UNet
 from diffusion.prior import RadicalPrior
 from diffusion.process import PROCESSES, Process, x_0_predictor
-from diffusion.request import AUTO, BUNDLED, NONE, Request, conjuncts
+from diffusion.request import AUTO, BUNDLED, NONE, Request, conjuncts, whole
 from diffusion.samplers import SAMPLERS, Denoise, Randn, time_steps
 
 NULL_CAPTION = ""
@@ -107,6 +107,7 @@ class GlyphPipeline:
             ValueError: a setting is unknown or out of its range; one line.
         """
         request = Request.of(prompt, **settings)
+        output_type, batch_size = str(output_type).lower(), whole("batch_size", batch_size)
         if output_type not in ("pil", "pt"):
             raise ValueError(f'no output type "{output_type}": it is "pil" or "pt"')
         if batch_size < 1:
@@ -215,9 +216,9 @@ class GlyphPipeline:
         """
         negative = NULL_CAPTION if negative_prompt is None else negative_prompt
         parts = [(part, i) for i, caption in enumerate(captions) for part in conjuncts(caption)]
-        positive = [Prompt.parse(part).texts for part, _ in parts]
-        self.warn_of_unknown([*(text for texts in positive for text in texts), negative])
-        embedding, mask = self.embed([*positive, [negative]])
+        prompts = [Prompt.parse(part).texts for part in (*(part for part, _ in parts), negative)]
+        self.warn_of_unknown(text for texts in prompts for text in texts)
+        embedding, mask = self.embed(prompts)
         last = [-1] * len(captions)
         network = row_by_row(self.denoiser, self.rows)
         return classifier_free(
@@ -231,10 +232,15 @@ class GlyphPipeline:
         )
 
     def warn_of_unknown(self, texts: Iterable[str]) -> None:
-        """Warns, in a line for each text, of words that the text encoder has no token for."""
-        for unknown in filter(None, map(self.text_encoder.unknown, dict.fromkeys(texts))):
-            words = shortened(" ".join(unknown))
-            warnings.warn(f"ignored, as the model reads English: {words}", stacklevel=3)
+        """Warns of words that the text encoder has no token for, and of misspelt ones."""
+        for text in dict.fromkeys(texts):
+            if unknown := self.text_encoder.unknown(text):
+                words = shortened(" ".join(unknown))
+                warnings.warn(f"ignored, as the model reads English: {words}", stacklevel=3)
+            for word, other in self.text_encoder.misspelt(text).items():
+                warnings.warn(
+                    f'the model does not know "{word}": did you mean "{other}"?', stacklevel=3
+                )
 
     def randn(self, seeds: Sequence[int]) -> Randn:
         """Noise `(B, 8, 8, 8)` at every call, each row from the generator of its seed."""
@@ -275,8 +281,19 @@ class GlyphPipeline:
         names = "autoencoder", "text_encoder", "prior", "recognizer"
         return {name: part for name in names if (part := getattr(self, name)) is not None}
 
-    def to(self, device: torch.device | str) -> GlyphPipeline:
-        """Moves all networks, and returns the pipeline."""
+    def to(
+        self, device: torch.device | str | int | None = None, dtype: None = None
+    ) -> GlyphPipeline:
+        """Moves all networks, and returns the pipeline. Raises ValueError for anything else."""
+        if dtype is not None or isinstance(device, torch.dtype):
+            raise ValueError(
+                "the networks stay float32: name a device alone, and draw in "
+                "torch.autocast(device, torch.bfloat16) for half precision"
+            )
+        try:
+            device = torch.device(device.lower() if isinstance(device, str) else device)
+        except (TypeError, RuntimeError):
+            raise ValueError(f"no device {device!r}: name cpu, cuda, cuda:1 or mps") from None
         for part in (self.denoiser, *self.parts.values()):
             part.to(device)
         return self

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cache
+from operator import index
 from pathlib import Path
 from typing import Any
 
-from conditioning.prompts import LAYOUTS, read_lines, shortened
+from conditioning.prompts import LAYOUTS, hints, normalise, read_lines, shortened
 from conditioning.radicals import find_radical
 
 BUNDLED = Path(__file__).parent / "weights"
@@ -62,8 +65,7 @@ class Request:
     redraws: int = 3
 
     def __post_init__(self) -> None:
-        prompts = (self.prompts,) if isinstance(self.prompts, str) else tuple(self.prompts)
-        object.__setattr__(self, "prompts", prompts)
+        self._convert()
         self._check_prompts()
         self._check_counts()
         if not abs(self.guidance_scale) <= MOST_GUIDANCE:  # nan neither
@@ -85,10 +87,40 @@ class Request:
             name = shortened(self.layout, 20)
             raise ValueError(f'no layout "{name}": there are {", ".join(LAYOUTS)}')
 
+    def _convert(self) -> None:
+        """Each setting as its type, and names as they are written here."""
+        prompts = (self.prompts,) if isinstance(self.prompts, str) else self.prompts
+        if not isinstance(prompts, Iterable):
+            raise ValueError(f"a prompt is a string, or a list of them, not {_said(prompts)}")
+        converted: dict[str, Any] = {"prompts": tuple(prompts)}
+        for name in ("num_images_per_prompt", "num_inference_steps", "seed", "redraws"):
+            converted[name] = whole(name, getattr(self, name))
+        for name in ("guidance_scale", "eta"):
+            converted[name] = _number(name, getattr(self, name))
+        try:
+            low, high = (_number("time", one) for one in self.guidance_interval)
+        except (TypeError, ValueError):
+            said = _said(self.guidance_interval)
+            raise ValueError(f"guidance_interval of {said}: take two numbers, LOW, HIGH") from None
+        converted["guidance_interval"] = low, high
+        sampler, radical, layout = (  # None is "none"
+            str(name).strip().casefold() for name in (self.sampler, self.radical, self.layout)
+        )
+        converted["sampler"] = re.sub("[- ]", "_", sampler)
+        converted["radical"], converted["layout"] = radical, re.sub("[_ ]", "-", layout)
+        for name, value in converted.items():
+            object.__setattr__(self, name, value)
+
     def _check_prompts(self) -> None:
+        for text in self.prompts:
+            if not isinstance(text, str):
+                raise ValueError(f"a prompt is a string, not {_said(text)}")
+        if not isinstance(self.negative_prompt, str | None):
+            said = _said(self.negative_prompt)
+            raise ValueError(f"negative_prompt is one string for all images, not {said}")
         if not self.prompts:
             raise ValueError('no prompt: say what to draw, for example "gold"')
-        if not all(prompt.strip() for prompt in self.prompts):
+        if not all(map(normalise, self.prompts)):
             raise ValueError('empty prompt: say what to draw, for example "gold"')
         for text in (*self.prompts, self.negative_prompt or ""):
             if len(text) > LONGEST_PROMPT:
@@ -97,6 +129,7 @@ class Request:
                 raise ValueError("a prompt that is no text: some of its bytes are no characters")
         for prompt in self.prompts:
             conjuncts(prompt)
+            _warn_of_syntax(prompt)
 
     def _check_counts(self) -> None:
         if self.num_images_per_prompt < 1:
@@ -139,6 +172,36 @@ class Request:
     def seeds(self) -> list[int]:
         """The seed of each image."""
         return [self.seed + i for i in range(self.total)]
+
+
+@cache  # one call of the pipeline is made of several requests
+def _warn_of_syntax(prompt: str) -> None:
+    for hint in hints(prompt):
+        warnings.warn(hint, stacklevel=2)
+
+
+def whole(name: str, value: object) -> int:
+    """An integer of any library. Raises ValueError, in one line, for anything else."""
+    try:
+        if not isinstance(value, bool):
+            return index(value)
+    except TypeError:
+        pass
+    raise ValueError(f"{name} of {_said(value)}: take a whole number")
+
+
+def _number(name: str, value: object) -> float:
+    try:
+        if not isinstance(value, bool | str | bytes):
+            return float(value)
+    except (TypeError, ValueError, RuntimeError):  # the last is a tensor's of several numbers
+        pass
+    raise ValueError(f"{name} of {_said(value)}: take a number")
+
+
+def _said(value: object) -> str:
+    """A value in a message, on one line."""
+    return shortened(" ".join(repr(value).split()), 40)
 
 
 def conjuncts(prompt: str) -> list[str]:

@@ -145,7 +145,7 @@ def process() -> tuple[int, int]:
 
 def check_device(device: str) -> None:
     """Raises ValueError for what is no name of a device."""
-    if not re.fullmatch(r"auto|cpu|mps(:0)?|cuda(:\d+)?", device):
+    if not re.fullmatch(r"auto|cpu|mps(:0)?|cuda(:\d+)?", device.lower()):
         raise ValueError(f'no device "{device}": name auto, cpu, cuda, cuda:1 or mps')
 
 
@@ -247,6 +247,7 @@ def load_pipeline(model: Path, device: str) -> GlyphPipeline:
 
     from diffusion.pipeline import GlyphPipeline
 
+    device = device.lower()
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
         if device == "cuda" and process()[1] > 1:  # each its own

@@ -97,7 +97,8 @@ def main(
         )
     plan = replace(QUICK if quick else Plan(), steps=steps, guidance_scale=guidance)
     (ocr, lpips, layouts), skipped = extras()
-    warnings.filterwarnings("ignore", "caption longer")  # the longest are cut, as in training
+    # The longest captions are cut, as in training, and some say what is not there.
+    warnings.filterwarnings("ignore", 'caption longer|"(no|without) ')
     evaluator = Evaluator(pipe, reader, training, held_out, plan, progress_bar, further)
     print(f"about {evaluator.expected_seconds() / 60:.0f} minutes on {pipe.device}", flush=True)
     figures = evaluator.run(ocr, lpips, layouts)

@@ -399,6 +399,7 @@ def words(
     import torch
 
     from conditioning.captions import load_entries
+    from conditioning.prompts import Prompt
     from conditioning.radicals import RADICALS
     from diffusion.evaluation.measures import pooled
 
@@ -408,6 +409,7 @@ def words(
         characters[entry.caption] = characters.get(entry.caption, "") + entry.character
     captions = list(characters)
     pipe = load_pipeline(model, device)
+    prompt = Prompt.parse(prompt).words
     pipe.warn_of_unknown([prompt])
     with progress_bar("reading", len(captions) + 1) as advance:
         texts = [prompt, *captions]

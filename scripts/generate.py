@@ -214,7 +214,7 @@ def main(
     number = f"{own:,} of {total:,}" if processes > 1 else f"{total:,}"
     noun = "glyph" if total == 1 else "glyphs"
     print(f"wrote {name}: {number} {noun} from seed {seed} on, in {seconds:.1f} s")
-    report(drawn, with_radicals=radical == AUTO and pipe.prior is not None)
+    report(drawn, with_radicals=request.radical == AUTO and pipe.prior is not None)
 
 
 class Drawn(NamedTuple):

@@ -422,3 +422,11 @@ def test_the_shipped_tokenizer_round_trip(bundled):
 def test_words_lie_near_their_kin(bundled, word, near, far):
     a, b, c = torch.nn.functional.normalize(bundled.pool(*bundled([word, near, far])), dim=1)
     assert a @ b > a @ c + 0.05
+
+
+def test_a_misspelt_word_is_said_with_the_word_that_may_be_meant(bundled):
+    meant = {"mountian": "mountain", "Dargon": "dragon", "watter": "water", "penguine": "penguin"}
+    found = bundled.misspelt(f"a {' and '.join(meant)}")
+    assert found == {wrong.lower(): right for wrong, right in meant.items()}
+    # Words, plurals of words, and what nothing is like.
+    assert not bundled.misspelt("a sea monster; unwontedly zymurgic cameras, zzyzx 金魚 é gol")

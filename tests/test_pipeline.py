@@ -305,10 +305,20 @@ def test_what_cannot_be_drawn_is_one_clear_line(tiny_pipeline):
         ({"steps": 5}, 'no setting "steps": there are num_images_per_prompt'),
         ({"output_type": "numpy"}, 'no output type "numpy"'),
         ({"batch_size": 0}, "at least 1"),
+        ({"batch_size": 8.0}, "take a whole number"),
     ):
         with pytest.raises(ValueError, match=message) as error:
             tiny_pipeline("gold", **options)
         assert "\n" not in str(error.value)
+
+
+def test_a_pipeline_goes_to_a_device_and_to_no_other_type(tiny_pipeline):
+    assert tiny_pipeline.to("CPU") is tiny_pipeline
+    for given in ((torch.float16,), ("cpu", torch.float16), ("abacus",), (None,)):
+        with pytest.raises(ValueError, match=r"stay float32|no device") as error:
+            tiny_pipeline.to(*given)
+        assert "\n" not in str(error.value)
+    assert tiny_pipeline.text_encoder.model.shared.weight.dtype == torch.float32
 
 
 def test_a_request_and_its_settings_draw_the_same(tiny_pipeline):

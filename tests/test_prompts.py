@@ -1,5 +1,7 @@
 """Prompts: what stands behind their words."""
 
+import warnings
+
 import pytest
 
 from conditioning import TextEncoder
@@ -30,6 +32,26 @@ from diffusion.request import conjuncts
 def test_a_layout_is_what_stands_last(text, prompt):
     assert Prompt.parse(text) == prompt
     assert Prompt.parse(str(prompt)) == prompt
+
+
+@pytest.mark.parametrize(
+    ("text", "prompt"),
+    [
+        ("金", Prompt("gold")),
+        ("⽔", Prompt("water")),  # of Unicode's block of radicals
+        ("氵; top-bottom", Prompt("water", "top-bottom")),
+        ("明\ufe00", Prompt("bright, light, brilliant")),
+        ("𠀀", Prompt("𠀀")),  # Unihan says nothing of it here
+        ("é", Prompt("é")),
+        ("金魚", Prompt("金魚")),
+    ],
+)
+def test_a_character_is_read_as_what_it_means(text, prompt):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        assert Prompt.parse(text) == prompt
+    said = [f'{normalise(text)[0]} is read as "{prompt.words}"'] * prompt.words.isascii()
+    assert [str(one.message) for one in caught] == said
 
 
 def test_a_prompt_says_itself():

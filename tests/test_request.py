@@ -1,5 +1,6 @@
 """Reading and checking what is asked for."""
 
+import numpy as np
 import pytest
 
 from diffusion.request import (
@@ -52,6 +53,23 @@ def test_the_largest_request_is_fine_and_one_more_is_not():
         ({"prompts": ""}, "empty prompt"),
         ({"prompts": ["gold", " \n"]}, "empty prompt"),
         ({"prompts": ["\0"]}, "no text"),
+        ({"prompts": "_\u200b"}, "empty prompt"),
+        ({"prompts": None}, "a prompt is a string, or a list of them, not None"),
+        ({"prompts": ["gold", 7]}, "a prompt is a string, not 7"),
+        ({"prompts": b"gold"}, "a prompt is a string, not 103"),
+        ({"negative_prompt": ["fish"]}, "negative_prompt is one string for all images"),
+        ({"num_images_per_prompt": 2.0}, "num_images_per_prompt of 2.0: take a whole number"),
+        ({"num_inference_steps": "12"}, "num_inference_steps of '12': take a whole number"),
+        ({"seed": None}, "seed of None: take a whole number"),
+        ({"seed": True}, "seed of True: take a whole number"),
+        ({"seed": [1, 2]}, "seed of [1, 2]: take a whole number"),
+        ({"redraws": 0.5}, "redraws of 0.5: take a whole number"),
+        ({"guidance_scale": "4"}, "guidance_scale of '4': take a number"),
+        ({"guidance_scale": np.ones(2)}, "guidance_scale of array([1., 1.]): take a number"),
+        ({"eta": None, "sampler": "ddim"}, "eta of None: take a number"),
+        ({"guidance_interval": (0.1,)}, "guidance_interval of (0.1,): take two numbers"),
+        ({"guidance_interval": 0.5}, "guidance_interval of 0.5: take two numbers"),
+        ({"guidance_interval": ("0", "1")}, "take two numbers"),
         ({"prompts": "gold AND "}, "one side of AND is empty"),
         ({"num_images_per_prompt": 0}, "at least 1"),
         ({"num_inference_steps": 0}, "take 1 to 1000"),
@@ -87,6 +105,32 @@ def test_a_request_knows_the_prompt_and_the_seed_of_each_image():
     assert request.seeds == [5, 6, 7, 8]
     assert Request.of(request, seed=0).texts == request.texts
     assert Request("gold").prompts == ("gold",)
+
+
+def test_values_of_other_libraries_and_names_in_any_case_are_taken():
+    numbers = {"seed": np.int64(7), "guidance_scale": np.float32(2.5), "guidance_interval": [0, 1]}
+    names = {"sampler": "DPMPP-2M", "radical": "Speech", "layout": "LEFT_right"}
+    request = Request((text for text in ("gold", "fish")), **numbers, **names)
+    assert request == Request(
+        ["gold", "fish"], seed=7, guidance_scale=2.5, radical="speech", layout="left-right"
+    )
+    assert type(request.seed) is int
+    assert Request("gold", radical=149, layout=None).radical == "149"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "said"),
+    [
+        ("a lake without a Boat", '"without a boat" asks for boat too'),
+        ("(gold:1.5) fish", 'weights as in "(gold:1.5)" are not supported'),
+        ("[gold|fish]", '"[gold|fish]" is not supported'),
+    ],
+)
+def test_the_syntax_of_other_programs_gets_a_hint(prompt, said):
+    with pytest.warns(UserWarning) as caught:
+        Request(["gold; a (fish)", prompt])
+    (warning,) = caught
+    assert str(warning.message).startswith(said)
 
 
 def test_every_sampler_can_be_asked_for():

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import lzma
+import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from functools import cache
 from pathlib import Path
 
 KINDS = Path(__file__).with_name("kinds.tsv.xz")
@@ -63,6 +65,13 @@ def load_kinds(path: Path = KINDS) -> dict[int, tuple[tuple[str, ...], ...]]:
         number, *words = line.split("\t")
         kinds[int(number)].append(tuple(words))
     return {number: tuple(meanings) for number, meanings in kinds.items()}
+
+
+@cache
+def load_words() -> frozenset[str]:
+    """The English words of both tables, in lower case."""
+    text = read_table(KINDS) + read_table(UNIHAN_TABLE)
+    return frozenset(re.findall("[a-z]+", text.lower()))
 
 
 def read_unihan(path: Path = UNIHAN_TABLE) -> list[Row]:

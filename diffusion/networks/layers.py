@@ -63,6 +63,7 @@ def set_backend(name: str) -> None:
     Raises ValueError for another name, and where xFormers or a CUDA device is missing.
     """
     global _backend
+    name = name.lower()
     if name not in BACKENDS:
         raise ValueError(f'no attention "{name}": there are {", ".join(BACKENDS)}')
     if name == "xformers":
