@@ -207,6 +207,8 @@ def output_folder(out: str | None, name: str, overwrite: bool) -> Path:
             return path.exists()
         return any(one.suffix.lower() in (".png", ".json") for one in path.iterdir())
 
+    if overwrite and (target / "glyphs.npy").exists():  # whose glyphs.json would be replaced
+        raise FileExistsError(f"{target} holds training data: name another folder with --out")
     return target if overwrite else _free(target, taken, bool(out))
 
 

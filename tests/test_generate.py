@@ -263,6 +263,14 @@ def test_a_shorter_list_leaves_nothing_of_a_longer_one(generate):
         assert f"wrote {folder}/" in generate("--prompts-file", "words", *options[:4]).out
 
 
+def test_training_data_are_not_overwritten(generate):
+    Path("data").mkdir()
+    Path("data/glyphs.npy").touch()
+    before = files()
+    result = generate("gold", "-n", 1, "-o", "data/", "--overwrite")
+    refused(result, "data holds training data: name another folder with --out", before)
+
+
 def test_paths_are_taken_as_people_type_them(generate, monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     options = "gold", "-n", 1, "--steps", 1
