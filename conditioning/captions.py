@@ -7,14 +7,16 @@ to other characters, follows them where a reference is all there is, and tidies 
 
 from __future__ import annotations
 
+import csv
 import re
 import unicodedata
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from conditioning.prompts import read_lines, senses, split
+from conditioning.prompts import normalise, read_lines, senses, shortened, split
 from conditioning.radicals import RADICALS, radical
 from conditioning.sources.tables import Row, read_files, read_unihan
 
@@ -75,32 +77,102 @@ def load_undefined(source: Path | None = None) -> list[Entry]:
     return [_entry(row, "") for row in read_files(source) if not row[1]]
 
 
-def load_captions(path: str | Path, source: Path | None = None) -> list[Entry]:
+def load_captions(
+    path: str | Path, source: Path | None = None, strict: bool = False
+) -> list[Entry]:
     """Captions from your own file, in code point order.
 
-    A line is a character, a tab, and English; several lines of one character are its senses.
-    Radicals that the table lacks come from Unihan's own text files, as in `build_unihan`.
+    A line is a character, a tab, comma or semicolon, and English, in quotes as spreadsheets write
+    them; several lines of one character are its senses. A header, comments after "#" and blank
+    lines say nothing. Radicals that the table lacks come from Unihan's text files, as in
+    `build_unihan`.
+
+    Warns, in one line, of lines that cannot be used and are skipped.
 
     Raises:
-        ValueError: another line, none, or a character that Unihan lacks; one line.
+        ValueError: no captions, or with `strict` a line that cannot be used; one line.
     """
-    captions: dict[str, list[str]] = {}
-    for number, line in read_lines(path).items():
-        character, _, caption = map(str.strip, line.partition("\t"))
-        if len(character) != 1 or not caption or "\t" in caption:
-            raise ValueError(f"line {number} of {path} is not a character, a tab and its caption")
-        captions.setdefault(character, []).append(caption)
+    known = {row[0]: row for row in read_unihan()}
+    captions: dict[str, dict[str, None]] = {}
+    skipped: dict[int, str] = {}
+    records = _records(read_lines(path))
+    lines = {number: _columns(record) for number, record in records.items()}
+    if any(isinstance(found, tuple) and found[0] not in known for found in lines.values()):
+        known |= {row[0]: row for row in read_files(source)}
+    for number, found in lines.items():
+        if isinstance(found, str):
+            skipped[number] = found
+        elif found[0] not in known:
+            skipped[number] = f'Unihan knows no radical of "{found[0]}"'
+        else:
+            captions.setdefault(found[0], {}).update(dict.fromkeys(senses(found[1])))
+    reasons = [f"line {number}, {reason}" for number, reason in skipped.items()]
+    if reasons and strict:
+        raise ValueError(f"{path}, {reasons[0]}")
     if not captions:
-        raise ValueError(f"no captions in {path}: write a character, a tab and English a line")
-    rows = {row[0]: row for row in read_unihan()}
-    if captions.keys() - rows:
-        rows |= {row[0]: row for row in read_files(source)}
-    if unknown := sorted(captions.keys() - rows):
+        because = f" ({reasons[0]})" if reasons else ""
         raise ValueError(
-            f"Unihan knows no radical of {len(unknown):,} of the characters in {path}, "
-            f'such as "{unknown[0]}": leave them out'
+            f"no captions in {path}{because}: write a character, a tab and English a line"
         )
-    return [_entry(rows[one], "; ".join(glosses)) for one, glosses in sorted(captions.items())]
+    if reasons:
+        more = f"; and {len(reasons) - 3:,} more" if len(reasons) > 3 else ""
+        warnings.warn(
+            f"skipped {len(reasons):,} of {len(lines):,} lines of {path}: "
+            f"{'; '.join(reasons[:3])}{more}",
+            stacklevel=2,
+        )
+    return [_entry(known[one], "; ".join(glosses)) for one, glosses in sorted(captions.items())]
+
+
+# A Chinese character, perhaps in quotes and with marks around it that cannot be seen, and what
+# stands between it and its caption.
+_FIRST = re.compile(
+    r'["\s\u200b-\u200f\ufeff]*[\u2e80-\U0003ffff][^\w\s,;"]*"? *(?P<delimiter>[\t,;])'
+)
+
+
+def _records(lines: dict[int, str]) -> dict[int, str]:
+    """Lines without comments and a header, by number; a cell in quotes may go on over several."""
+    records: dict[int, str] = {}
+    begun = 0
+    for number, line in lines.items():
+        if begun and not _FIRST.match(line) and _cells(records[begun]) is None:
+            records[begun] += "\n" + line
+        elif not line.startswith(("#", '"#')):
+            records[number], begun = line, number
+    if records:
+        first = min(records)
+        if not re.search(_HAN, records[first]) or re.match(r'"?(?:漢字|汉字|字符)', records[first]):
+            del records[first]
+    return records
+
+
+def _cells(record: str) -> list[str] | None:
+    """The columns of a record; None where a quote is not closed, or one is too long."""
+    first = _FIRST.match(record)
+    delimiter = first["delimiter"] if first else "\t"
+    try:
+        rows = list(csv.reader([record, ""], delimiter=delimiter, skipinitialspace=True))
+    except csv.Error:
+        return None
+    return rows[0] if len(rows) == 2 else None
+
+
+def _columns(record: str) -> tuple[str, str] | str:
+    """A record's character and caption, or why it has none."""
+    if not _FIRST.match(record):
+        return f'"{shortened(record, 20)}" is not a character, a tab and its caption'
+    if (cells := _cells(record)) is None:
+        return "a quote is not closed, or its text too long"
+    character, *texts = map(normalise, cells)
+    texts = [text for text in texts if text]
+    if len(character) != 1:
+        return f'"{character}" is not one character'
+    if len(texts) > 1:
+        return f"{1 + len(texts)} columns, not 2: a caption with commas goes in quotes"
+    if not texts or not senses(texts[0]):
+        return "no caption"
+    return character, texts[0]
 
 
 def _entry(row: Row, caption: str) -> Entry:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self
@@ -211,6 +211,19 @@ class TextEncoder(nn.Module):
         nothing = self.tokenizer.token_to_id("<unk>")
         places = zip(code.ids, code.offsets, strict=True)
         return [text[first:last] for token, (first, last) in places if token == nothing]
+
+    def warn_of_unknown(self, captions: Iterable[str]) -> None:
+        """Warns, in one line for all, of captions with parts that have no token."""
+        captions = list(dict.fromkeys(captions))
+        nothing = self.tokenizer.token_to_id("<unk>")
+        codes = self.tokenizer.encode_batch([normalise(caption) for caption in captions])
+        pairs = zip(captions, codes, strict=True)
+        if unknown := [caption for caption, code in pairs if nothing in code.ids]:
+            warnings.warn(
+                f"{len(unknown):,} of {len(captions):,} captions have parts that the text encoder "
+                f'cannot read, such as "{shortened(unknown[0])}": it ignores them',
+                stacklevel=2,
+            )
 
     def misspelt(self, text: str) -> dict[str, str]:
         """Words that no dictionary has, such as "mountian", by the commonest word a slip away.

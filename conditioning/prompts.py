@@ -7,6 +7,7 @@ the same layouts behind whatever words there are.
 
 from __future__ import annotations
 
+import codecs
 import re
 import sys
 import unicodedata
@@ -132,15 +133,18 @@ def shortened(text: str, most: int = 60) -> str:
 
 
 def read_lines(path: str | Path) -> dict[int, str]:
-    """The lines of a UTF-8 file that are not blank, stripped, by their number from 1.
+    """The lines of a text file that are not blank, stripped, by their number from 1.
 
-    "-" is stdin. Raises OSError for a file that cannot be read, ValueError for another encoding.
+    It is in UTF-8, or in UTF-16 as spreadsheets write it, with a byte-order mark; "-" is stdin.
+    Raises OSError for a file that cannot be read, ValueError for another encoding.
     """
     stdin = str(path) == "-"
     name = "stdin" if stdin else path
     data = sys.stdin.buffer.read() if stdin else Path(path).read_bytes()
+    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        text = data.decode("utf-8-sig")  # with or without the mark that Windows puts first
+        # With or without the mark that Windows puts first.
+        text = data.decode("utf-16" if wide else "utf-8-sig")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ValueError(f"line {line} of {name} is not UTF-8: save the file as UTF-8") from None

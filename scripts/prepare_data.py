@@ -22,10 +22,13 @@ def main(
     captions: Annotated[
         Path | None,
         typer.Option(
-            help="A text file of your own captions: a character, a tab and English a line.",
+            help="A TSV or CSV of your own captions: a character and its English on each line.",
             show_default="Unihan's definitions",
         ),
     ] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop at a line of --captions that cannot be used.")
+    ] = False,
     undefined: Annotated[
         bool,
         typer.Option(
@@ -76,6 +79,10 @@ def main(
 
         python scripts/prepare_data.py --captions mine.tsv --font mine.ttf
 
+    A character, a tab, comma or semicolon, and English, in UTF-8 or as a spreadsheet
+    saves it; a header, blank lines and comments after # may be there. A line that
+    cannot be used is skipped and named.
+
     More to train on, with --data.more "[.data/undefined,.data/composites]":
 
         python scripts/prepare_data.py --undefined --out .data/undefined
@@ -96,7 +103,7 @@ def main(
     else:
         if rebuild_unihan or rebuild_kinds:
             rebuild(rebuild_unihan, rebuild_kinds)
-        draw(out, font, index, size, captions, undefined)
+        draw(out, font, index, size, captions, strict, undefined)
     seconds = time.perf_counter() - start
     print(f"wrote     {out}/glyphs.npy, .tsv, .json in {seconds:.0f} s")
 
@@ -119,17 +126,25 @@ def rebuild(unihan: bool, kinds: bool) -> None:
 
 
 def draw(
-    out: Path, font: Path | None, index: int, size: int, captions: Path | None, undefined: bool
+    out: Path,
+    font: Path | None,
+    index: int,
+    size: int,
+    captions: Path | None,
+    strict: bool,
+    undefined: bool,
 ) -> None:
     """Draws characters with their captions, and prints what was kept and what was not."""
     from autoencoder.data.fonts import default_font, load_font, write_glyphs
     from autoencoder.data.glyphs import record
     from conditioning.captions import load_captions, load_entries_and_counts, load_undefined
+    from conditioning.encoder import TextEncoder
 
     font, counts = font or default_font(), None
     face = load_font(font, index)
     if captions:
-        entries = load_captions(captions)
+        entries = load_captions(captions, strict=strict)
+        TextEncoder.from_pretrained().warn_of_unknown(entry.caption for entry in entries)
     elif undefined:
         entries = load_undefined()
     else:

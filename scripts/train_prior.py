@@ -56,6 +56,7 @@ def main(
     words = load_words()
     own = model / "text_encoder"
     encoder = TextEncoder.from_pretrained(own if own.is_dir() else None)
+    encoder.warn_of_unknown(record.caption for record in (*records, *unseen))
     mix = CaptionMix()
     texts, counts = expected_counts(records, mix, MoreWords.load(mix))
     asked = [record.caption for record in unseen] + list(words)

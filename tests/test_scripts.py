@@ -110,6 +110,15 @@ def test_captions_of_ones_own_are_drawn(script):
         ("明", "bright"),
         ("河", "river of mine"),
     ]
+    Path("mine.tsv").write_text("明\tbright\n河\t河流\nriver\n", "utf-8")
+    result = script("prepare_data.py", "--captions", "mine.tsv", "--out", "data")
+    assert result.code == 0
+    assert result.err.startswith("warning: skipped 1 of 3 lines of mine.tsv: line 3, ")
+    assert "warning: 1 of 2 captions have parts that the text encoder cannot read" in result.err
+    before = Path("data/glyphs.json").stat().st_mtime_ns
+    strict = script("prepare_data.py", "--captions", "mine.tsv", "--strict", "--out", "data")
+    assert strict.code == 2 and strict.err.startswith("error: mine.tsv, line 3, ")
+    assert Path("data/glyphs.json").stat().st_mtime_ns == before
     both = script("prepare_data.py", "--captions", "mine.tsv", "--undefined")
     assert both.code == 2
     assert both.err == "error: --captions and --undefined: give one of them\n"

@@ -250,6 +250,8 @@ class LatentData(LightningDataModule):
         cache = Path(own.folder) / "cache"
         self.latents = torch.cat([build_latents(one, self.autoencoder, cache) for one in sources])
         records = [record for source in sources for record in source.records]
+        if not self.trainer or self.trainer.is_global_zero:
+            self.text_encoder.warn_of_unknown(record.caption for record in records)
         more = MoreWords.load(self.mix)
         texts = all_captions(records, more, named=self.mix.named > 0)
         self.words = build_words(texts, self.text_encoder, cache)
