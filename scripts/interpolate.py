@@ -75,7 +75,10 @@ Rate = Annotated[float, typer.Option(min=0.1, max=100, help="Frames a second of 
 def glyphs(
     characters: Annotated[list[str], typer.Argument(help="Two characters, or four.")],
     through: Annotated[
-        Through, typer.Option(help="diffusion makes each picture on the way a character.")
+        Through,
+        typer.Option(
+            case_sensitive=False, help="diffusion makes each picture on the way a character."
+        ),
     ] = Through.latents,
     time: Annotated[
         float, typer.Option(help="How much noise diffusion adds and takes away: 0 none, 1 all.")
@@ -83,7 +86,9 @@ def glyphs(
     prompt: Annotated[
         str, typer.Option(help="What diffusion is conditioned on; nothing by default.")
     ] = "",
-    mix: Annotated[Mix, typer.Option(help="A straight line, or an arc.")] = Mix.linear,
+    mix: Annotated[
+        Mix, typer.Option(case_sensitive=False, help="A straight line, or an arc.")
+    ] = Mix.linear,
     frames: Frames = 9,
     loop: Loop = None,
     rate: Rate = 20,

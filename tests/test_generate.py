@@ -150,7 +150,7 @@ def test_words_guidance_and_what_to_avoid_all_matter(generate):
         draw("gold", "--negative", "water"),
         draw("gold", "--steps", 3),
         draw("gold", "--guidance-interval", 0, 0.5),
-        draw("gold", "--sampler", "ddim", "--eta", 0.5),
+        draw("gold", "--sampler", "DDIM", "--device", "CPU", "--eta", 0.5),
         draw("gold AND dragon"),
     ):
         assert (other != gold).any()
@@ -280,7 +280,7 @@ def test_paths_are_taken_as_people_type_them(generate, monkeypatch, tmp_path):
         ('"in quotes/"', "in quotes/001-gold.png"),
         (" spaces.PNG ", "spaces.PNG"),
         ("missing/../up.png", "up.png"),
-        ("~nobody/龍.png", "~nobody/龍.png"),
+        ("~who is this/龍.png", "~who is this/龍.png"),
     ):
         result = generate(*options, "--out", out)
         assert result.code == 0, result.err

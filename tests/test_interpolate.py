@@ -63,7 +63,7 @@ def test_a_square_has_four_characters_at_its_corners(walk):
 
 
 def test_through_diffusion_there_is_a_second_row(walk):
-    options = "glyphs", "明", "草", "--frames", 3, "--through", "diffusion"
+    options = "glyphs", "明", "草", "--frames", 3, "--through", "Diffusion"
     assert walk(*options, "--time", 0.6, "--out", "far.png").code == 0
     assert walk(*options, "--time", 0, "--out", "none.png").code == 0
     assert abs(pixels("far.png", 0, 0) - reconstruction("明")).max() <= 1
