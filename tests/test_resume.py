@@ -337,7 +337,7 @@ def test_what_a_kill_left_of_a_checkpoint_is_removed_once_nobody_writes_it(monke
 @pytest.mark.parametrize("stage", ["diffusion"] if KILLS == 1 else STAGES)
 def test_real_kills_lose_no_more_than_an_interval(train, stage):
     """With SIGKILL, and processes of their own, at random moments after they have started."""
-    steps = 200 + 100 * KILLS
+    steps = 120 + 30 * KILLS
     options = [f"--trainer.max_steps={steps}", "--trainer.val_check_interval=50"]
     command = [sys.executable, str(SCRIPTS / f"train_{stage}.py"), *COMMON, *STAGES[stage]]
     last = Path(f".runs/{stage}/checkpoints/last.ckpt")
