@@ -256,6 +256,11 @@ def training_errors() -> Iterator[None]:
     except (ArgumentError, MisconfigurationException, OverflowError) as error:
         raise ValueError(str(error)) from error
     except RuntimeError as error:
+        if "loading state_dict" in str(error):  # of a network that the data shape
+            raise ValueError(
+                "the checkpoint holds the weights of another network than the options say: leave "
+                "out what differs, or name another with --ckpt_path"
+            ) from error
         if not re.search("Connection (closed|reset) by peer|NCCL .*(abort|timeout)", str(error)):
             raise
         raise ChildProcessError(
