@@ -77,7 +77,7 @@ def test_every_preset_is_understood(script, path):
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        (["--model.learnin_rate", "3"], "unrecognized arguments: --model.learnin_rate 3"),
+        (["--model.learnin_rate", "3"], "recognized arguments: --model.learnin_rate 3"),
         (["--model.learning_rate", "fast"], "model.learning_rate"),
         (["--config", "nowhere.yaml"], "nowhere.yaml"),
         (["--data.mix.named=[1]"], "data.mix.named"),
