@@ -1,5 +1,6 @@
 """What `pip install .` takes along is all that the programs read."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -27,3 +28,12 @@ def test_every_folder_with_code_is_a_package_that_is_found():
         assert f"{name}*" in found
         folders = {path.parent for path in (ROOT / name).rglob("*.py")}
         assert [str(folder) for folder in folders if not (folder / "__init__.py").exists()] == []
+
+
+def test_names_are_taken_by_every_system():
+    """No name that Windows reserves or cannot have, and none that is another's in capitals."""
+    refused = re.compile(r'(con|prn|aux|nul|com\d|lpt\d)(\..*)?|.*[<>:"|?*\\].*|.*[. ]', re.I)
+    names = [str(path.relative_to(ROOT)) for name in (*PACKAGES, "scripts", "tests", ".github")
+             for path in (ROOT / name).rglob("*")]  # fmt: skip
+    assert [name for name in names if refused.fullmatch(Path(name).name)] == []
+    assert len({name.casefold() for name in names}) == len(names)

@@ -299,6 +299,8 @@ def test_paths_are_taken_as_they_are_typed(train, monkeypatch, tmp_path):
     assert train("autoencoder", *where, *again).code == 0
     assert sorted(path.parent.name for path in tmp_path.rglob("config.json")) == ["one", "two"]
     assert not Path("~").exists()
+    names = [path.name for path in (home / "kept here").rglob("*")]
+    assert names and not [name for name in names if re.search(r'[<>:"|?*\\]|[. ]$', name)]
 
 
 def test_a_checkpoint_is_whole_or_the_one_before(monkeypatch, tmp_path):
