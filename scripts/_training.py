@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from _cli import check_writable, one_line_errors
+from _cli import as_typed, check_writable, one_line_errors
 from _safety import SafeCheckpoints, Safety
 from jsonargparse import Namespace, dict_to_namespace
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
@@ -52,34 +52,40 @@ class TrainingCLI(LightningCLI):
     shapes: dict[str, torch.Size] | None = None  # of the checkpoint's weights
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        super().parse_arguments(parser, args)
-        name = self.config.subcommand
-        path = self.config[name].ckpt_path
+        own = self._parse(parser, args)
+        path = own.ckpt_path
         if path == "last":
-            last = Path(expanded(self.config[name].checkpoint.dirpath) or "", "last.ckpt")
+            last = Path(own.checkpoint.dirpath or "", "last.ckpt")
             path = last if last.exists() else path
         if path not in (None, "last", "best", "hpc"):
-            path = Path(expanded(path))
+            path = as_typed(path)
             stored = read_checkpoint(path)
             warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
             self.shapes = {key: weight.shape for key, weight in stored["state_dict"].items()}
             settings = stored.get("settings", {})
-            known = {key: value for key, value in settings.items() if key in self.config[name]}
+            known = {key: value for key, value in settings.items() if key in own}
+            name = self.config.subcommand
             parser.set_defaults({f"{name}.{key}": value for key, value in known.items()})
-            super().parse_arguments(parser, args)
-            self.config[name].ckpt_path = str(path)
-            now = settings_of(self._parser(name), self.config[name]) if known else {}
+            own = self._parse(parser, args)
+            own.ckpt_path = str(path)
+            now = settings_of(self._parser(name), own) if known else {}
             changed = [
                 f"{key} {now.get(key)} (the checkpoint had {known.get(key)})"
                 for key in known | now
                 if now.get(key) != known.get(key)
             ]
             rank_zero_only(print)("; ".join([f"resuming from {path}", *changed]), flush=True)
-        for key, value in self.config[name].items():
-            self.config[name][key] = expanded(value)
-        if name == "fit":  # before the hours that it takes
-            for folder in (self.config.fit.model.out, self.config.fit.checkpoint.dirpath or ""):
+        if self.config.subcommand == "fit":  # before the hours that it takes
+            for folder in (own.model.out, own.checkpoint.dirpath or ""):
                 check_writable(Path(folder), folder=True)
+
+    def _parse(self, parser: LightningArgumentParser, args: Any) -> Namespace:
+        """The options of the subcommand, their paths understood."""
+        super().parse_arguments(parser, args)
+        own = self.config[self.config.subcommand]
+        for key, value in own.items():
+            own[key] = understood(value)
+        return own
 
     def _parse_ckpt_path(self) -> None:
         """Lightning would prefer the checkpoint's settings to those of the command line."""
@@ -176,13 +182,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     return stored
 
 
-def expanded(value: Any) -> Any:
-    """An option's value, with the home folder for a ~ at the start of a path."""
+def understood(value: Any) -> Any:
+    """An option's value, where it is a path as `as_typed` reads it."""
     if isinstance(value, list | tuple):
-        return type(value)(map(expanded, value))
-    if isinstance(value, str | Path):
-        return type(value)(os.path.expanduser(value))  # noqa: PTH111  Path's fails at ~nobody
-    return value
+        return type(value)(map(understood, value))
+    is_path = isinstance(value, Path) or (isinstance(value, str) and value.startswith("~"))
+    return type(value)(as_typed(value)) if is_path else value
 
 
 def train(

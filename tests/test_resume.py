@@ -296,7 +296,9 @@ def test_paths_are_taken_as_they_are_typed(train, monkeypatch, tmp_path):
     monkeypatch.setattr(sys.modules[__name__], "COMMON", steps)
     assert train("autoencoder", *where, "--config=~/own.yaml").code == 0
     again = "--ckpt_path=~/kept here/last.ckpt", "--model.out", "my home 家/../two"
-    assert train("autoencoder", *where, *again).code == 0
+    end = train("autoencoder", *where, *again)
+    assert end.code == 0
+    assert end.out.count("(the checkpoint had ") == 1  # of model.out
     assert sorted(path.parent.name for path in tmp_path.rglob("config.json")) == ["one", "two"]
     assert not Path("~").exists()
     names = [path.name for path in (home / "kept here").rglob("*")]
