@@ -408,7 +408,7 @@ def damaged(folder, what, model):
         (("gold", "--seed", 2**63 - 1, "--count", 2), "the last glyph's seed"),
         (("gold", "--device", "tpu"), 'no device "tpu"'),
         (("gold", "--device", "cuda:99"), "no cuda:99 here"),
-        (("gold", "--bogus"), "No such option: --bogus"),
+        (("gold", "--bogus"), "No such option"),
         (("gold", "--out", "gold.jpg"), "end the name in .png"),
         (("gold", "--animate", "gold.mp4"), "an .mp4 needs ffmpeg"),
         (("gold", "--out", "file/x.png"), "file is not a folder"),
