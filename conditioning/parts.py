@@ -157,66 +157,6 @@ def _named(text: str) -> tuple[str, ...]:
 
 
 @cache
-def _radical_places() -> dict[int, Counter[tuple[str, str, bool]]]:
-    """By a radical, how many characters have which form of it at which place.
-
-    A radical without characters, such as 行, stands where others have it as a component.
-    """
-    places: dict[int, Counter[tuple[str, str, bool]]] = defaultdict(Counter)
-    for use in _uses():
-        if "/" not in use.composition.kind:  # parts that cross or touch
-            where = use.form, use.composition.kind, use.radical_first
-            places[use.composition.radical][where] += 1
-    for one in RADICALS:
-        if one.number not in places:
-            for place, count in _component_places().get(one.forms[0], {}).items():
-                places[one.number][one.forms[0], *place] = count
-    return {number: _no_flukes(found) for number, found in places.items()}
-
-
-def _no_flukes(places: Counter[tuple[str, str, bool]]) -> Counter[tuple[str, str, bool]]:
-    """Places but those that few characters have, which may be mistakes of the table.
-
-    What surrounds a radical is up to the part, so all of these count.
-    """
-    enough = min(3, 0.1 * places.total())
-    return Counter(
-        {way: n for way, n in places.items() if n >= enough or (way[1][0] == "s" and not way[2])}
-    )
-
-
-@cache
-def _part_places() -> dict[str, Counter[Place]]:
-    """By a part, how many characters have it at which place beside their radical."""
-    places: dict[str, Counter[Place]] = defaultdict(Counter)
-    for use in _uses():
-        if "/" not in use.composition.kind and use.part:
-            places[use.part][use.composition.kind, not use.radical_first] += 1
-    return dict(places)
-
-
-@cache
-def _component_places() -> dict[str, Counter[Place]]:
-    """By a component, how many characters have it at which place, radical or not."""
-    places: dict[str, Counter[Place]] = defaultdict(Counter)
-    for one in compositions().values():
-        if "/" not in one.kind:
-            places[one.first][one.kind, True] += 1
-            places[one.second][one.kind, False] += 1
-    return dict(places)
-
-
-@cache
-def _all_places() -> Counter[Place]:
-    """How many parts stand at each place, "a", "d" and "s" apart."""
-    places: Counter[Place] = Counter()
-    for counts in _part_places().values():
-        for (kind, first), count in counts.items():
-            places[kind[0], first] += count
-    return places
-
-
-@cache
 def _part_uses() -> Counter[str]:
     """How many characters have each component beside their radical."""
     return Counter(use.part for use in _uses() if use.part)
@@ -398,6 +338,66 @@ def usual_parts(radical: int, layout: str = "none") -> dict[str, int]:
     )
     usual = [item for item in counts.items() if item[1] >= 3]
     return dict(sorted(usual, key=lambda item: (-item[1], item[0])))
+
+
+@cache
+def _radical_places() -> dict[int, Counter[tuple[str, str, bool]]]:
+    """By a radical, how many characters have which form of it at which place.
+
+    A radical without characters, such as 行, stands where others have it as a component.
+    """
+    places: dict[int, Counter[tuple[str, str, bool]]] = defaultdict(Counter)
+    for use in _uses():
+        if "/" not in use.composition.kind:  # parts that cross or touch
+            where = use.form, use.composition.kind, use.radical_first
+            places[use.composition.radical][where] += 1
+    for one in RADICALS:
+        if one.number not in places:
+            for place, count in _component_places().get(one.forms[0], {}).items():
+                places[one.number][one.forms[0], *place] = count
+    return {number: _no_flukes(found) for number, found in places.items()}
+
+
+def _no_flukes(places: Counter[tuple[str, str, bool]]) -> Counter[tuple[str, str, bool]]:
+    """Places but those that few characters have, which may be mistakes of the table.
+
+    What surrounds a radical is up to the part, so all of these count.
+    """
+    enough = min(3, 0.1 * places.total())
+    return Counter(
+        {way: n for way, n in places.items() if n >= enough or (way[1][0] == "s" and not way[2])}
+    )
+
+
+@cache
+def _part_places() -> dict[str, Counter[Place]]:
+    """By a part, how many characters have it at which place beside their radical."""
+    places: dict[str, Counter[Place]] = defaultdict(Counter)
+    for use in _uses():
+        if "/" not in use.composition.kind and use.part:
+            places[use.part][use.composition.kind, not use.radical_first] += 1
+    return dict(places)
+
+
+@cache
+def _component_places() -> dict[str, Counter[Place]]:
+    """By a component, how many characters have it at which place, radical or not."""
+    places: dict[str, Counter[Place]] = defaultdict(Counter)
+    for one in compositions().values():
+        if "/" not in one.kind:
+            places[one.first][one.kind, True] += 1
+            places[one.second][one.kind, False] += 1
+    return dict(places)
+
+
+@cache
+def _all_places() -> Counter[Place]:
+    """How many parts stand at each place, "a", "d" and "s" apart."""
+    places: Counter[Place] = Counter()
+    for counts in _part_places().values():
+        for (kind, first), count in counts.items():
+            places[kind[0], first] += count
+    return places
 
 
 def _room(kind: str, first: bool) -> Place:
