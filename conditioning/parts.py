@@ -192,9 +192,9 @@ def parts_of_sound(sound: str) -> dict[str, int]:
     it are, and a third of all. Raises ValueError, in one line, for a sound that no part writes.
     """
     syllable, tone = _parse(normalise(sound))
-    tones = _sounds().get(syllable, {})
+    tones = sounds().get(syllable, {})
     if not tones:
-        near = difflib.get_close_matches(syllable, _sounds(), n=4, cutoff=0.5)
+        near = difflib.get_close_matches(syllable, sounds(), n=4, cutoff=0.5)
         near = f"near ones are {', '.join(near)}" if near else "give Pinyin, such as luo or luó"
         raise ValueError(f'no part is read "{shortened(sound, 20)}": {near}')
     if tone and tone not in tones:
@@ -224,7 +224,7 @@ def _spelt(syllable: str, tone: int) -> str:
 
 
 @cache
-def _sounds() -> dict[str, dict[int, Counter[str]]]:
+def sounds() -> dict[str, dict[int, Counter[str]]]:
     """By syllable and tone, the parts that write it, with how many characters have it so."""
     read: dict[str, Counter[tuple[str, int]]] = defaultdict(Counter)
     for use in _uses():
