@@ -15,10 +15,12 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_lowercase
+from typing import NamedTuple
 
 LAYOUTS = ("left-right", "top-bottom", "enclosed")
 _LAYOUT = "|".join(LAYOUTS).replace("-", "[- ]")
 _PLACED = re.compile(rf"(?P<words>.*\S) ?; ?(?P<layout>{_LAYOUT})")
+_ASKED = re.compile(r"(?P<before>.*?) ?; ?(?P<key>part|sound) (?P<value>[^;]+)(?P<after>;.*|)")
 _PLAIN = str.maketrans("‘’‚‛′ʼ“”„‟«»‐‒–—―−_", "'" * 6 + '"' * 6 + "-" * 6 + " ")
 # Soft hyphens, joiners, marks of direction, variation selectors, byte-order marks.
 _INVISIBLE = re.compile(
@@ -76,6 +78,27 @@ class Prompt:
 
     def __str__(self) -> str:
         return "; ".join(self.texts)
+
+
+class Asked(NamedTuple):
+    """A prompt without the part or the sound behind it, and these; "" is none."""
+
+    text: str
+    part: str = ""
+    sound: str = ""
+
+
+def asked(text: str) -> Asked:
+    """What "robot; sound luo" asks for. Raises ValueError, in one line, for more than one part."""
+    rest, found = normalise(text), {}
+    while match := _ASKED.fullmatch(rest):
+        if found:
+            raise ValueError(
+                f'more than one part in "{shortened(text)}": a character has a radical and one part'
+            )
+        found[match["key"]] = match["value"].strip()
+        rest = match["before"] + match["after"]
+    return Asked(rest if found else text, **found)
 
 
 def hints(text: str) -> list[str]:

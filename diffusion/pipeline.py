@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
+from math import ceil
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from einops import rearrange
 from PIL import Image
@@ -18,22 +21,40 @@ from torch.nn.utils.rnn import pad_sequence
 from autoencoder.model import Autoencoder
 from autoencoder.pretrained import WeightsError, read_model
 from autoencoder.readers.recognizer import Match, Recognizer
+from autoencoder.sketches import read_drawing
 from conditioning.encoder import TextEncoder
-from conditioning.prompts import Prompt, shortened
-from conditioning.radicals import RADICALS, find_radical
+from conditioning.prompts import Asked, Prompt, asked, shortened
+from conditioning.radicals import RADICALS, Radical, find_radical
 from diffusion.guidance import Words, classifier_free
+from diffusion.inventions import (
+    ARRANGEMENT,
+    PART,
+    SKETCH,
+    Invention,
+    cannot_stand,
+    check_part,
+    choose,
+    composed,
+    fitting_parts,
+    sketcher,
+    ways,
+)
 from diffusion.networks.base import Denoiser, in_batches, row_by_row
 from diffusion.networks.dit import DiT
 from diffusion.networks.unet import UNet
 from diffusion.prior import RadicalPrior
 from diffusion.process import PROCESSES, Process, x_0_predictor
 from diffusion.request import AUTO, BUNDLED, NONE, Request, conjuncts, whole
-from diffusion.samplers import SAMPLERS, Denoise, Randn, time_steps
+from diffusion.samplers import SAMPLERS, Denoise, Randn, at, time_steps
 
 NULL_CAPTION = ""
 OnStep = Callable[[Sequence[int], float, Tensor, Tensor], object]
 # Enough to fill a device, and few enough that a single glyph does not wait for the rest.
 ROWS, ROWS_OF_GPU = 8, 64
+# How far into noise: of a radical and its part put together, of a drawing, and of a part that was
+# only drawn because a layout was asked for.
+PART_TIME, SKETCH_TIME, LAYOUT_TIME = 0.4, 0.55, 0.6
+CHOICES = 8  # radicals of the prior that are tried beside a part
 
 
 @dataclass(frozen=True)
@@ -44,16 +65,21 @@ class GlyphOutput:
         images: PIL images of mode "L", black ink on white, or with `output_type="pt"` one tensor
             `(count, 1, 128, 128)` in [0, 1], 1 = ink.
         seeds: the seed of each.
-        captions: what the denoiser was conditioned on, "speech; gossip".
+        inventions: what each is made of: radical, part and how they stand, as far as that is known.
         redrawn: how often each was drawn again.
         matches: the character nearest to each; empty where the pipeline has no recogniser.
     """
 
     images: list[Image.Image] | Tensor
     seeds: list[int]
-    captions: list[str]
+    inventions: list[Invention]
     redrawn: list[int]
     matches: list[Match]
+
+    @property
+    def captions(self) -> list[str]:
+        """What the denoiser was conditioned on: "speech; gossip"."""
+        return [invention.caption for invention in self.inventions]
 
 
 class GlyphPipeline:
@@ -112,30 +138,40 @@ class GlyphPipeline:
             raise ValueError(f'no output type "{output_type}": it is "pil" or "pt"')
         if batch_size < 1:
             raise ValueError(f"batches of {batch_size} glyphs: take at least 1")
-        seeds = request.seeds
-        captions = self.captions(request.texts, seeds, request.radical, request.layout)
+        seeds, steps = request.seeds, request.num_inference_steps
         sample = SAMPLERS[request.sampler]
         if request.sampler == "ddim":
             sample = partial(sample, eta=request.eta)
-        times = time_steps(request.num_inference_steps)
+        drawing = self.drawing(request.sketch)
         latest = list(seeds)  # of each glyph's last attempt
+        inventions = self.invent(request, latest)
         redrawn = [0] * len(seeds)
         glyphs: dict[int, Tensor] = {}
         matches: dict[int, Match] = {}
 
         def draw(rows: Sequence[int], progress: Callable[[int], object]) -> None:
-            for start in range(0, len(rows), batch_size):
-                batch = rows[start : start + batch_size]
+            for batch in by_time(rows, inventions, batch_size):
+                time = inventions[batch[0]].time
                 denoise = self.denoise(
-                    [captions[row] for row in batch],
+                    [inventions[row].caption for row in batch],
                     request.negative_prompt,
                     request.guidance_scale,
                     request.guidance_interval,
                 )
                 randn = self.randn([latest[row] for row in batch])
-                for t, latents, x_0 in sample(denoise, randn(), self.process, times, randn):
+                latents = start = randn()
+                if time < 1:
+                    sketches = [
+                        self.sketch(inventions[row], latest[row]) if drawing is None else drawing
+                        for row in batch
+                    ]
+                    clean = in_batches(self.autoencoder.encode, torch.stack(sketches), self.rows)
+                    latents = start = self.process.add_noise(clean, start, at(time, start))
+                times = time_steps(ceil(steps * time), time)
+                for t, latents, x_0 in sample(denoise, start, self.process, times, randn):
                     on_step(batch, t, latents, x_0)
                     progress(len(batch))
+                progress(len(batch) * (steps + 1 - len(times)))
                 drawn = self.decode(latents)
                 glyphs.update(zip(batch, drawn, strict=True))
                 if self.recognizer is not None:
@@ -143,19 +179,116 @@ class GlyphPipeline:
 
         draw(range(len(seeds)), progress)
         for _ in range(request.redraws):
-            existing = [row for row, match in matches.items() if match.exists]
+            existing = [
+                row for row, match in matches.items() if match.exists and not inventions[row].fixed
+            ]
             for row in existing:
                 latest[row] = successor(latest[row])
                 redrawn[row] += 1
+            inventions = self.invent(request, latest)
             draw(existing, lambda glyphs: None)
         images = torch.stack([glyphs[row] for row in range(len(seeds))])
         return GlyphOutput(
             images if output_type == "pt" else to_pil(images),
             seeds,
-            captions,
+            inventions,
             redrawn,
             [matches[row] for row in sorted(matches)],
         )
+
+    def drawing(self, sketch: Any) -> Tensor | None:
+        """The drawing of a request as a glyph `(1, 128, 128)`, or None."""
+        if sketch is None:
+            return None
+        size = self.autoencoder.config.image_size
+        return torch.from_numpy(read_drawing(sketch, size))[None].to(self.device)
+
+    def invent(self, request: Request, attempts: Sequence[int] | None = None) -> list[Invention]:
+        """What each glyph of a request is made of.
+
+        Args:
+            request: what is asked for.
+            attempts: a seed for each, which draws its part where that is not given; by default its
+                own, which always draws its radical.
+        """
+        found = []
+        seeds = request.seeds
+        for text, seed, attempt in zip(request.texts, seeds, attempts or seeds, strict=True):
+            line = asked(text)
+            if not (line.part or line.sound):
+                line = line._replace(part=request.part or "", sound=request.sound or "")
+            sides = conjuncts(line.text)
+            one = None
+            if request.sketch is None and len(sides) == 1:
+                one = self._with_part(line, request, seed, attempt)
+            elif request.sketch is None and request.conjunction == "compose":
+                one = self._of_both(sides, request, seed)
+            if one is None:
+                caption = self.captions([line.text], [seed], request.radical, request.layout)[0]
+                time = 1.0 if request.sketch is None else _given(request.time, SKETCH_TIME)
+                one = Invention(caption, time=time, fixed=request.sketch is not None)
+            found.append(one)
+        return found
+
+    def _with_part(
+        self, line: Asked, request: Request, seed: int, attempt: int
+    ) -> Invention | None:
+        """Words with a part beside their radical, where a part, a sound or a layout is given."""
+        prompt = Prompt.parse(line.text)
+        layout = prompt.layout or request.layout
+        if request.radical == NONE or not (line.part or line.sound or layout != NONE):
+            return None
+        for radical in self._radicals(prompt.words, request.radical, seed):
+            if line.part:
+                part = check_part(line.part)
+            else:
+                parts = fitting_parts(radical.number, line.sound, layout)
+                part = choose(parts, attempt, PART) if parts else ""
+            if part and (found := ways(radical.number, part, layout)):
+                own = line.part or line.sound
+                return Invention(
+                    radical.before(prompt.words),
+                    radical.number,
+                    part,
+                    choose(found, attempt, ARRANGEMENT),
+                    _given(request.time, PART_TIME if own else LAYOUT_TIME),
+                    fixed=bool(line.part),
+                )
+        if line.part or line.sound:
+            raise ValueError(
+                cannot_stand(radical, line.part or f"a part read {line.sound}", layout)
+            )
+        return None
+
+    def _of_both(self, sides: Sequence[str], request: Request, seed: int) -> Invention | None:
+        """A radical of one side of `AND` and a part of the other, where they are that."""
+        if request.radical != AUTO or (found := composed(sides, seed)) is None:
+            return None
+        radical, part, words = found
+        if not (both := ways(radical.number, part, request.layout)):
+            return None
+        caption, time = radical.before(words), _given(request.time, PART_TIME)
+        way = choose(both, seed, ARRANGEMENT)
+        return Invention(caption, radical.number, part, way, time, fixed=True)
+
+    def _radicals(self, words: str, given: str, seed: int) -> Iterator[Radical]:
+        """The radical given, or else some that the prior chooses, likeliest for the seed first."""
+        if given != AUTO:
+            yield find_radical(given)
+        elif self.prior is None:
+            raise ValueError("this model has no prior: name a radical for the part to stand beside")
+        else:
+            pooled = self.text_encoder.pool(*self.text_encoder([words]))[0]
+            for _ in range(CHOICES):
+                yield RADICALS[self.prior.choose(pooled, seed) - 1]
+                seed = successor(seed)
+
+    def sketch(self, invention: Invention, seed: int) -> Tensor:
+        """Radical and part put together, `(1, 128, 128)`, in proportions that the seed decides."""
+        way, size = invention.arrangement, self.autoencoder.config.image_size
+        generator = np.random.default_rng([seed, SKETCH])
+        made = sketcher().sketch(way.kind, way.first, way.second, generator, size)
+        return torch.from_numpy(made.glyph)[None].to(self.device)
 
     @torch.inference_mode()
     def captions(
@@ -338,6 +471,21 @@ class GlyphPipeline:
             f"python scripts/train_recognizer.py --model.out {folder / 'recognizer'}",
         )
         return cls(autoencoder, text_encoder, denoiser, prior, recognizer)
+
+
+def by_time(rows: Iterable[int], inventions: Sequence[Invention], size: int) -> Iterator[list[int]]:
+    """Rows in batches of at most `size`, each of glyphs that begin at one time."""
+
+    def time(row: int) -> float:
+        return inventions[row].time
+
+    for _, alike in groupby(sorted(rows, key=time, reverse=True), time):
+        alike = list(alike)
+        yield from (alike[start : start + size] for start in range(0, len(alike), size))
+
+
+def _given(time: float | None, default: float) -> float:
+    return default if time is None else time
 
 
 def successor(seed: int) -> int:

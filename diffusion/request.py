@@ -11,11 +11,12 @@ from operator import index
 from pathlib import Path
 from typing import Any
 
-from conditioning.prompts import LAYOUTS, hints, normalise, read_lines, shortened
+from conditioning.prompts import LAYOUTS, asked, hints, normalise, read_lines, shortened
 from conditioning.radicals import find_radical
 
 BUNDLED = Path(__file__).parent / "weights"
 AUTO, NONE = "auto", "none"  # the prior's choice, and none
+CONJUNCTIONS = ("compose", "sum")
 SAMPLER_NAMES = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "dpmpp_sde")  # keys of SAMPLERS
 MOST_STEPS = MOST_REDRAWS = 1000
 MOST_GUIDANCE = 100  # beyond, a prediction is nothing but its error
@@ -48,7 +49,18 @@ class Request:
         layout: where the two parts stand: "left-right", "top-bottom" or "enclosed", or "none". A
             prompt that names its own keeps it.
         redraws: how often, at most, a glyph is drawn again, from fresh noise of the same seed,
-            where the recogniser says that the character exists.
+            where the recogniser says that the character exists. With a part of your own, what
+            exists is drawn all the same.
+        part: what stands beside the radical: a character, "里", or its meaning, "ghost".
+        sound: how the part is read, in Pinyin: "luo", or in one tone "luó" or "luo2". The seed
+            draws one of the parts that write this sound. A prompt that names its own part or
+            sound, "robot; sound luo", keeps it.
+        sketch: a drawing of the whole character to begin with: a file, a PIL image, or an array or
+            tensor `(height, width)` in [0, 1], 1 = ink.
+        time: how far what is put together or sketched goes into noise, from 0, not at all, to 1,
+            where nothing is left of it; None is 0.4 for parts, and 0.55 for a sketch.
+        conjunction: what `AND` does: "compose" makes a radical of one side and a part of the other
+            where it can; "sum" adds up what the network predicts for each.
     """
 
     prompts: Sequence[str]  # a single string is taken as one prompt
@@ -63,6 +75,11 @@ class Request:
     radical: str = AUTO
     layout: str = NONE
     redraws: int = 3
+    part: str | None = None
+    sound: str | None = None
+    sketch: Any = None
+    time: float | None = None
+    conjunction: str = "compose"
 
     def __post_init__(self) -> None:
         self._convert()
@@ -86,6 +103,12 @@ class Request:
         if self.layout not in (NONE, *LAYOUTS):
             name = shortened(self.layout, 20)
             raise ValueError(f'no layout "{name}": there are {", ".join(LAYOUTS)}')
+        if self.conjunction not in CONJUNCTIONS:
+            name = shortened(self.conjunction, 20)
+            raise ValueError(f'no AND of the kind "{name}": there are {", ".join(CONJUNCTIONS)}')
+        if self.time is not None and not 0 <= self.time <= 1:
+            raise ValueError(f"time of {self.time}: take 0 to 1")
+        self._check_parts()
 
     def _convert(self) -> None:
         """Each setting as its type, and names as they are written here."""
@@ -97,15 +120,19 @@ class Request:
             converted[name] = whole(name, getattr(self, name))
         for name in ("guidance_scale", "eta"):
             converted[name] = _number(name, getattr(self, name))
+        if self.time is not None:
+            converted["time"] = _number("time", self.time)
         try:
             low, high = (_number("time", one) for one in self.guidance_interval)
         except (TypeError, ValueError):
             said = _said(self.guidance_interval)
             raise ValueError(f"guidance_interval of {said}: take two numbers, LOW, HIGH") from None
         converted["guidance_interval"] = low, high
-        sampler, radical, layout = (  # None is "none"
-            str(name).strip().casefold() for name in (self.sampler, self.radical, self.layout)
+        sampler, radical, layout, conjunction = (  # None is "none"
+            str(name).strip().casefold()
+            for name in (self.sampler, self.radical, self.layout, self.conjunction)
         )
+        converted["conjunction"] = conjunction
         converted["sampler"] = re.sub("[- ]", "_", sampler)
         converted["radical"], converted["layout"] = radical, re.sub("[_ ]", "-", layout)
         for name, value in converted.items():
@@ -130,6 +157,25 @@ class Request:
         for prompt in self.prompts:
             conjuncts(prompt)
             _warn_of_syntax(prompt)
+
+    def _check_parts(self) -> None:
+        if self.part is not None and self.sound is not None:
+            raise ValueError("a part and a sound: a character has one part beside its radical")
+        lines = [asked(prompt) for prompt in self.prompts]
+        parts = sorted({*(line.part for line in lines), self.part or ""} - {""})
+        sounds = sorted({*(line.sound for line in lines), self.sound or ""} - {""})
+        if not (parts or sounds):
+            return
+        if self.sketch is not None:
+            raise ValueError("a sketch is of the whole character: leave out part and sound")
+        if self.radical == NONE:
+            raise ValueError("a part stands beside a radical: leave out radical none")
+        from diffusion.inventions import check_part, check_sound  # they read tables
+
+        for part in parts:
+            check_part(part, self.radical, self.layout)
+        for sound in sounds:
+            check_sound(sound, self.radical, self.layout)
 
     def _check_counts(self) -> None:
         if self.num_images_per_prompt < 1:

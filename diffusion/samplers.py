@@ -26,9 +26,9 @@ State = tuple[float, Tensor, Tensor]
 Point = tuple[float, float, float]  # a time with its alpha and its sigma
 
 
-def time_steps(count: int) -> list[float]:
-    """`count + 1` times from 1, noise, down to 0, data, evenly spaced."""
-    return torch.linspace(1, 0, count + 1, dtype=torch.float64).tolist()
+def time_steps(count: int, start: float = 1.0) -> list[float]:
+    """`count + 1` times from `start`, by default 1, noise, down to 0, data, evenly spaced."""
+    return torch.linspace(start, 0, count + 1, dtype=torch.float64).tolist()
 
 
 def points(process: Process, times: list[float]) -> Iterator[tuple[Point, Point]]:
