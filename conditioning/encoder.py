@@ -43,7 +43,7 @@ class TextEncoder(nn.Module):
     def __init__(
         self, model: T5Encoder, tokenizer: Tokenizer, max_tokens: int = DEFAULT_MAX_TOKENS
     ):
-        """Wrap a T5 encoder; its weights are cast to float32 and frozen.
+        """Wraps a T5 encoder; its weights are cast to float32 and frozen.
 
         Args:
             model: the encoder half of a T5.
@@ -72,7 +72,7 @@ class TextEncoder(nn.Module):
 
     @classmethod
     def from_pretrained(cls, name: str | Path | None = None, max_tokens: int | None = None) -> Self:
-        """Load a text encoder: the bundled one, a folder's, or one of the Hugging Face hub.
+        """Loads a text encoder: the bundled one, one in a folder, or one on the Hugging Face hub.
 
         Args:
             name: None for the T5 that ships (never touches the network), a folder with config.json,
@@ -105,7 +105,7 @@ class TextEncoder(nn.Module):
 
     @torch.no_grad()
     def round_table(self) -> Self:
-        """Round the table of tokens to eight bits, in which `save_pretrained` then writes it.
+        """Rounds the token embeddings to eight bits; `save_pretrained` then stores eight bits.
 
         An embedding loses less than a hundredth of its length.
         """
@@ -113,7 +113,7 @@ class TextEncoder(nn.Module):
         return self
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json, tokenizer.json and model.safetensors (float16) into `folder`.
+        """Writes config.json, tokenizer.json and model.safetensors (float16) into `folder`.
 
         Raises:
             ValueError: a weight is not finite in float16; nothing is written.
@@ -153,7 +153,7 @@ class TextEncoder(nn.Module):
 
     @torch.no_grad()
     def forward(self, captions: Sequence[str], batch_size: int = 256) -> tuple[Tensor, Tensor]:
-        """Embed captions.
+        """Embeds captions.
 
         Args:
             captions: B texts; "" is allowed and is the null caption of guidance.
@@ -262,7 +262,7 @@ class TextEncoder(nn.Module):
 def save_encoder(
     folder: str | Path, config: str, tokenizer: str, weights: Mapping[str, Tensor]
 ) -> None:
-    """Write the three files, the table in eight bits where it was rounded to them.
+    """Writes the three files; a table rounded to eight bits is stored in eight bits.
 
     Raises:
         ValueError: a weight is not finite in float16; nothing is written.

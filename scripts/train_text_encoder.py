@@ -1,12 +1,12 @@
-"""Trains the bundled T5 text encoder on WordNet and Unihan captions; all-MiniLM-L6-v2 teaches it.
+"""Trains the bundled T5 text encoder on WordNet and Unihan captions, taught by all-MiniLM-L6-v2.
 
     python scripts/train_text_encoder.py
 
 Takes about fifteen minutes of two cores, and less a second time: the teacher's embeddings are kept
 in .runs/text_encoder. Loss and cosine go to TensorBoard (`tensorboard --logdir
 .runs/text_encoder`), checkpoints to .runs/text_encoder/checkpoints: go on from the last with
-`--ckpt_path last`. The result is written to `--model.out`, and a linear probe then says what it
-knows of radicals.
+`--ckpt_path last`. The result is written to `--model.out`; a linear probe then measures how
+well radicals can be read from it.
 
 Needs Debian's wordnet-base (or WordNet's files by `--data.wordnet`), and no network.
 """
@@ -36,7 +36,7 @@ def split_entries() -> list[list[Entry]]:
 
 
 class UnihanDistillationData(DistillationData):
-    """The captions of the characters that the other trainings learn from, and WordNet."""
+    """WordNet, and the captions on which the other models are trained."""
 
     def captions(self) -> list[list[str]]:
         """Captions of the training split and of the test split."""
@@ -47,7 +47,7 @@ class RadicalProbe(Callback):
     """Prints, at the end, how well radicals can be read from the student and from its teacher."""
 
     def teardown(self, trainer: Trainer, module: LightningModule, stage: str) -> None:
-        """Probe the encoder as it was written to disk, at the end of the fit."""
+        """Probes the encoder as it was written to disk."""
         if stage != "fit" or trainer.interrupted or trainer.fast_dev_run:
             return
         encoder = TextEncoder.from_pretrained(module.hparams.out)
@@ -63,7 +63,7 @@ class RadicalProbe(Callback):
 
 
 def pooled(encoder: TextEncoder, captions: list[str]) -> torch.Tensor:
-    """One embedding a caption, in pieces that fit into memory."""
+    """One embedding per caption, in batches that fit into memory."""
     pieces = [captions[i : i + 512] for i in range(0, len(captions), 512)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # some captions are too long, and it is no news here

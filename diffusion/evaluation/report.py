@@ -8,7 +8,7 @@ from pathlib import Path
 NAMES = {
     "samples": "samples",
     "floor": "real glyphs (floor)",
-    "copycat": "the training set handed in (copycat)",
+    "copycat": "copies of the training set (copycat)",
 }
 THREE = ("samples", "floor", "ceiling")
 

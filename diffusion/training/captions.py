@@ -1,4 +1,4 @@
-"""What a glyph is called in training: its caption, and English that no definition has."""
+"""The texts that a glyph is trained with: its caption, and English from other sources."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from diffusion.evaluation.words import load_words, mentions
 from diffusion.pipeline import NULL_CAPTION
 
 LONGEST = 512  # tokens of a caption: T5 was trained on no more
-PARTIAL = ("sense", "radical", "gloss", "kind")  # of the texts of a glyph; the rest is its caption
+PARTIAL = ("sense", "radical", "gloss", "kind")  # texts besides the caption and none
 
 
 @dataclass(frozen=True)
 class CaptionMix:
-    """How often a glyph is trained with each of its texts; the rest is its whole caption.
+    """How often a glyph is trained with each of its texts; otherwise with its whole caption.
 
     Attributes:
         sense: one meaning alone, of a caption that lists several.
@@ -64,12 +64,12 @@ class CaptionMix:
 
 @dataclass(frozen=True)
 class MoreWords:
-    """What no definition says.
+    """English from sources other than the definitions.
 
     Attributes:
-        glosses: English of another dictionary, by character.
+        glosses: CC-CEDICT's English, by character.
         kinds: words for kinds of what a radical means, by its number.
-        layouts: how the parts of a character stand, by character.
+        layouts: the layout of the two parts, by character.
     """
 
     glosses: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Latents with their words: encoded once, cached, and dealt out in batches."""
+"""Latents and the embeddings of their captions: encoded once, cached, and batched."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ NOTHING = -1  # instead of a text
 
 
 class WordCache:
-    """Embeddings of many texts, `(N, D)` each, one after another in one half-precision tensor.
+    """Embeddings of many texts, `(N, D)` each, concatenated in one half-precision tensor.
 
     Args:
-        tokens: all of them, `(sum of N, D)`.
+        tokens: the embeddings of all tokens, `(sum of N, D)`.
         offsets: where each text begins, and where the last ends, `(texts + 1,)`.
-        texts: in the same order.
+        texts: in the order of their tokens.
     """
 
     def __init__(self, tokens: Tensor, offsets: Tensor, texts: list[str]) -> None:
@@ -53,13 +53,13 @@ class WordCache:
         self.lengths: list[int] = offsets.diff().tolist()
 
     def length(self, text: str) -> int:
-        """Tokens of a text, the end token included."""
+        """The number of tokens of a text, the end token included."""
         return self.lengths[self.index[text]]
 
     def batch(self, rows: Tensor, longest: int) -> tuple[Tensor, Tensor]:
         """Embedding `(B, longest, D)` float32 and mask `(B, longest)` of the texts at `rows`.
 
-        `rows` is `(B, P)`: the tokens of P texts, one text behind the other; -1 is no text.
+        `rows` is `(B, P)`: the tokens of P texts are concatenated; -1 is no text.
         """
         starts = self.offsets[rows]  # (B, P)
         lengths = torch.where(rows == NOTHING, 0, self.offsets[rows + 1] - starts)
@@ -80,7 +80,7 @@ class WordCache:
 def cached(
     folder: Path, kind: str, made_of: object, make: Callable[[], dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
-    """What `make` returns, from a file under the hash of what it is made of.
+    """What `make` returns, from a file named by the hash of `made_of`.
 
     A file that is missing or damaged is rebuilt.
     """
@@ -142,16 +142,16 @@ def build_words(texts: list[str], encoder: TextEncoder, folder: Path) -> WordCac
 
 
 class LatentDataset(Dataset):
-    """Rows of latents with their texts: a caption from the mix, and perhaps a layout.
+    """Rows of latents with their texts: a caption drawn from the mix, and perhaps a layout.
 
-    An item is asked for by a `Draw`; without a mix by a number, and has its whole caption.
+    Indexed by a `Draw`; without a mix, indexed by a number and given the whole caption.
 
     Args:
         rows: where the latents of each record lie among all.
         records: of the glyphs.
-        words: all texts that the mix can ask for.
-        mix: how often each text of a glyph comes up.
-        more: English that no definition has.
+        words: embeddings of all texts that the mix can choose.
+        mix: how often each text of a glyph is used.
+        more: English from sources other than the definitions.
     """
 
     def __init__(
@@ -174,7 +174,7 @@ class LatentDataset(Dataset):
         return self.rows[draw.row], self.texts(draw)
 
     def texts(self, draw: Draw) -> list[str]:
-        """The caption that the mix and the seed of the draw choose, and perhaps a layout."""
+        """The caption chosen by the mix and the seed of the draw, and perhaps a layout."""
         record, mix, length = self.records[draw.row], self.mix, self.words.length
         generator = torch.Generator().manual_seed(draw.seed)
         kind, pick, named, placed = torch.rand(4, generator=generator).tolist()
@@ -199,17 +199,17 @@ class LatentDataset(Dataset):
 class LatentData(LightningDataModule):
     """Latents with their words, cached in `<folder>/cache`.
 
-    A batch is latents `(B, 8, 8, 8)`, embedding `(B, N, D)` and mask `(B, N)`. The caches lie as a
-    whole on the device that trains, so that no step waits for a copy.
+    A batch is latents `(B, 8, 8, 8)`, embedding `(B, N, D)` and mask `(B, N)`. All caches are
+    kept on the training device, so that no step waits for a copy.
 
     Args:
         folder: the glyphs that `scripts/prepare_data.py` drew.
         more: further folders of glyphs to train on, such as composites, or characters without a
-            definition, which go by their radicals; characters held out in `folder` are left out.
+            definition, whose caption is their radical; those held out in `folder` are left out.
         autoencoder: folder of a trained autoencoder; None is the one that ships.
         text_encoder: folder, or a T5's name on the Hugging Face hub; None is the one that ships.
         batch_size: samples a step and process.
-        mix: how often each text of a glyph comes up.
+        mix: how often each text of a glyph is used.
         seed: of the order of the glyphs and the choice of their captions.
     """
 
@@ -229,7 +229,7 @@ class LatentData(LightningDataModule):
         self.splits: dict[str, LatentDataset] = {}
 
     def prepare_data(self) -> None:
-        """Fills the caches, in one process of a machine; the others read them in `setup`."""
+        """Fills the caches in one process per machine; the others read them in `setup`."""
         self.setup("fit")
 
     def setup(self, stage: str) -> None:
@@ -261,7 +261,7 @@ class LatentData(LightningDataModule):
             self.splits[split] = LatentDataset(rows, known, self.words, mix, more)
 
     def collate(self, samples: list[tuple[int, list[str]]]) -> tuple[Tensor, Tensor, int]:
-        """Rows of latents `(B,)`, of texts `(B, P)`, and the number of tokens to pad them to."""
+        """Rows of latents `(B,)` and of texts `(B, P)`, and the number of tokens to pad to."""
         rows, parts = zip(*samples, strict=True)
         texts = [torch.tensor([self.words.index[text] for text in each]) for each in parts]
         longest = max(sum(map(self.words.length, each)) for each in parts)
@@ -271,7 +271,7 @@ class LatentData(LightningDataModule):
     def on_after_batch_transfer(
         self, batch: tuple[Tensor, Tensor, int], dataloader_idx: int = 0
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Latents, embedding and mask of the rows of `collate`, on the device that trains."""
+        """Latents, embedding and mask for the rows of `collate`, on the training device."""
         rows, texts, padded = batch
         if self.latents.device != rows.device:  # in the first step
             self.latents, self.words = self.latents.to(rows.device), self.words.to(rows.device)
