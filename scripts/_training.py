@@ -40,6 +40,7 @@ are as the checkpoint had them.
 NOISE = (
     "You're resuming from a checkpoint that ended before the epoch|Be aware that when using `ckpt"
     "|Found current_model_state|.*treespec, LeafSpec|.*Tip: For seamless|TPU available: False"
+    "|Checkpoint directory .* exists and is not empty"
 )
 
 
@@ -60,7 +61,6 @@ class TrainingCLI(LightningCLI):
         if path not in (None, "last", "best", "hpc"):
             path = as_typed(path)
             stored = read_checkpoint(path)
-            warnings.filterwarnings("ignore", "Checkpoint directory .* exists and is not empty")
             self.shapes = {key: weight.shape for key, weight in stored["state_dict"].items()}
             settings = stored.get("settings", {})
             known = {key: value for key, value in settings.items() if key in own}
@@ -76,13 +76,24 @@ class TrainingCLI(LightningCLI):
             ]
             rank_zero_only(print)("; ".join([f"resuming from {path}", *changed]), flush=True)
         if self.config.subcommand == "fit":  # before the hours that it takes
-            for folder in (own.model.out, own.checkpoint.dirpath or ""):
-                check_writable(Path(folder), folder=True)
+            folders = list(map(Path, filter(None, (own.model.out, own.checkpoint.dirpath))))
+            for folder in folders:
+                check_writable(folder, folder=True)
+            if path is None and (old := [str(one) for one in folders if any(one.glob("*"))]):
+                rank_zero_only(print)(
+                    f"starting over: replaces what an earlier training wrote to {' and '.join(old)}"
+                    " (--ckpt_path last goes on instead; --model.out and --checkpoint.dirpath name "
+                    "other folders)",
+                    flush=True,
+                )
 
     def _parse(self, parser: LightningArgumentParser, args: Any) -> Namespace:
         """The options of the subcommand, their paths understood."""
         super().parse_arguments(parser, args)
         own = self.config[self.config.subcommand]
+        more = own.get("data.more")
+        if isinstance(more, Path) and re.fullmatch(r"\[.*\]", str(more)) and not more.exists():
+            own.data.more = tuple(map(Path, re.findall(r"[^][,]+", str(more))))  # 2024 was a number
         for key, value in own.items():
             own[key] = understood(value)
         return own

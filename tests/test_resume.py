@@ -284,6 +284,14 @@ def test_nothing_untrue_is_said_of_a_resumed_run(train, recwarn):
 
 
 @pytest.mark.filterwarnings("ignore")
+def test_starting_over_says_what_it_replaces(train):
+    said = "starting over: replaces what an earlier training wrote to .runs/autoencoder/export and "
+    assert said not in train("autoencoder", "--trainer.max_steps=3").out
+    assert said in train("autoencoder", "--trainer.max_steps=3").out
+    assert said not in train("autoencoder", "--trainer.max_steps=6", "--ckpt_path=last").out
+
+
+@pytest.mark.filterwarnings("ignore")
 def test_paths_are_taken_as_they_are_typed(train, monkeypatch, tmp_path):
     home = tmp_path / "my home 家"
     home.mkdir()
@@ -291,7 +299,9 @@ def test_paths_are_taken_as_they_are_typed(train, monkeypatch, tmp_path):
     for name in ("data", "more"):
         (home / name).symlink_to(Path("data").resolve())
     (home / "own.yaml").write_text("model: {out: ~/deep/../one/}\ntrainer: {max_steps: 3}\n")
-    where = "--data.folder=~/data/", "--data.more=~/more", "--checkpoint.dirpath=~/kept here/"
+    Path("2024").symlink_to(Path("data").resolve())  # which YAML takes for a number
+    where = "--data.folder=~/data/", "--data.more=[2024, ~/more]"
+    where += ("--checkpoint.dirpath=~/kept here/",)
     steps = [option for option in COMMON if "max_steps" not in option]
     monkeypatch.setattr(sys.modules[__name__], "COMMON", steps)
     assert train("autoencoder", *where, "--config=~/own.yaml").code == 0
