@@ -1,6 +1,6 @@
-"""Measure how fast everything is on this machine, beside the networks of others.
+"""Measure how fast everything is on this machine, next to reference networks.
 
-All is in float32, uncompiled, on as many threads as PyTorch takes. The networks of others come from
+All is in float32, uncompiled, on as many threads as PyTorch takes. The reference networks come from
 diffusers and are untrained, since only time is compared.
 """
 
@@ -23,9 +23,10 @@ import typer
 from _cli import (
     Device,
     Model,
+    Overwrite,
     check_device,
-    check_writable,
     load_pipeline,
+    output_folder,
     progress_bar,
     run,
     write_text,
@@ -43,7 +44,7 @@ from diffusion.samplers import SAMPLERS, result, time_steps
 from diffusion.training.loss import denoising_loss
 
 Calls = dict[str, Callable[[], object]]
-Row = tuple[str, float, float | None, str]  # what, ours, theirs, and the unit: "s", "/s" or "MB"
+Row = tuple[str, float, float | None, str]  # what, ours, the reference's, unit: "s", "/s" or "MB"
 
 SECONDS = 0.3  # at least, that a call is timed for in each turn
 GLYPHS = 16
@@ -74,16 +75,23 @@ AUTOENCODER_KL = {
 
 
 def main(
-    out: Annotated[Path, typer.Option(help="Folder for benchmark.json and benchmark.md.")] = Path(
-        "benchmark"
-    ),
+    out: Annotated[
+        str | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="Folder for benchmark.json and benchmark.md.",
+            show_default="benchmark",
+        ),
+    ] = None,
+    overwrite: Overwrite = False,
     model: Model = BUNDLED,
     quick: Annotated[
         bool, typer.Option("--quick", help="Time each call in one turn, not in three.")
     ] = False,
     device: Device = "cpu",
 ) -> None:
-    """Measure how fast everything is on this machine, beside the networks of others.
+    """Measure how fast everything is on this machine, next to reference networks.
 
     The whole process of generate.py and its memory, the parts of one call, and a step of each
     training. With diffusers installed (the extra "benchmark"), also the network of the glyffuser
@@ -98,12 +106,12 @@ def main(
     The table is in benchmark.md, and every number in benchmark.json.
     """
     check_device(device)
-    check_writable(out, folder=True)
     check_model(model)
+    target = output_folder(out, "benchmark", overwrite)
     pipe = load_pipeline(model, device)
     skipped = why_no_diffusers()
     if skipped:
-        print(f"without others: {skipped}", flush=True)
+        print(f"without references: {skipped}", flush=True)
     start = time.perf_counter()
     rows = whole_process(model, pipe.device)
     parts = drawing, one_call, codecs, training
@@ -113,12 +121,11 @@ def main(
             rows += part(pipe, 1 if quick else 3, not skipped)
             progress(1)
     text = f"{markdown(rows)}\n\n{machine(pipe.device)}"
-    out.mkdir(parents=True, exist_ok=True)
-    names = "what", "ours", "theirs", "unit"
+    names = "what", "ours", "reference", "unit"
     found = [dict(zip(names, row, strict=True)) for row in rows]
-    write_text(out / "benchmark.json", json.dumps(found, indent=2) + "\n")
-    write_text(out / "benchmark.md", text + "\n")
-    print(f"{text}\nwrote {out}/benchmark.json, .md in {time.perf_counter() - start:.0f} s")
+    write_text(target / "benchmark.json", json.dumps(found, indent=2) + "\n")
+    write_text(target / "benchmark.md", text + "\n")
+    print(f"{text}\nwrote {target}/benchmark.json, .md in {time.perf_counter() - start:.0f} s")
 
 
 # ---- what is measured ----------------------------------------------------------------------------
@@ -127,7 +134,7 @@ def main(
 def compare(calls: Calls, turns: int) -> dict[str, float]:
     """The median time of each call in seconds, by its name.
 
-    They take turns, so that whatever slows the machine for a while slows all of them.
+    They take turns, so that a temporary slowdown of the machine affects all of them.
     """
     threads = torch.get_num_threads()
     timers = {
@@ -144,7 +151,7 @@ def compare(calls: Calls, turns: int) -> dict[str, float]:
 def whole_process(model: Path, device: torch.device) -> list[Row]:
     """Sixteen glyphs by generate.py: the time of the whole process, and its peak memory.
 
-    The system counts what this process holds into that peak, which is less than a drawing takes.
+    The system counts this process into that peak, but it takes less than a drawing does.
     """
     script = Path(__file__).with_name("generate.py")
     options = "--count", GLYPHS, "--model", model.resolve(), "--device", device
@@ -163,11 +170,11 @@ def whole_process(model: Path, device: torch.device) -> list[Row]:
 
 @torch.inference_mode()
 def drawing(pipe: GlyphPipeline, turns: int, others: bool) -> list[Row]:
-    """From words to pixels; the article's by its network alone, one glyph a step."""
+    """From words to pixels; for the article, its network alone, one glyph a step."""
     many = 2 * pipe.rows
     calls = {n: lambda n=n: pipe(["gold"] * n, batch_size=n) for n in (1, many)}
     if others:
-        network = Theirs(**ARTICLE).eval().to(pipe.device)
+        network = DiffusersUNet(**ARTICLE).eval().to(pipe.device)
         given = inputs(2, (1, 128, 128), 512, 8, pipe.device)
         calls["article"] = lambda: network(*given)
     found = compare(calls, turns)
@@ -181,7 +188,7 @@ def drawing(pipe: GlyphPipeline, turns: int, others: bool) -> list[Row]:
 
 @torch.inference_mode()
 def one_call(pipe: GlyphPipeline, turns: int, others: bool) -> list[Row]:
-    """The parts of a call for sixteen glyphs, and the denoiser's beside a U-Net of diffusers."""
+    """The parts of a call for sixteen glyphs, and the denoiser next to a U-Net of diffusers."""
     texts, seeds = ["gold"] * GLYPHS, list(range(GLYPHS))
     randn, times = pipe.randn(seeds), time_steps(Request.num_inference_steps)
     x, config = randn(), pipe.denoiser.config
@@ -204,17 +211,17 @@ def one_call(pipe: GlyphPipeline, turns: int, others: bool) -> list[Row]:
         calls["looking for what exists"] = lambda: pipe.match(glyphs)
     if others and isinstance(pipe.denoiser, UNet):
         network = like_ours(config).eval().to(pipe.device)
-        calls["theirs"] = lambda: network(*given)
+        calls["reference"] = lambda: network(*given)
     found = compare(calls, turns)
-    ours, theirs = found.pop("ours"), found.pop("theirs", None)
+    ours, reference = found.pop("ours"), found.pop("reference", None)
     rows = [(f"sixteen glyphs: {name}", seconds, None, "s") for name, seconds in found.items()]
     what = "denoising sixteen glyphs, guided: a U-Net of diffusers of the same widths"
-    return [*rows, (what, ours, theirs, "s")]
+    return [*rows, (what, ours, reference, "s")]
 
 
 @torch.inference_mode()
 def codecs(pipe: GlyphPipeline, turns: int, others: bool) -> list[Row]:
-    """Encoding and decoding a glyph, of four at a time, beside Stable Diffusion's and TAESD."""
+    """Encoding and decoding a glyph, in batches of four, next to Stable Diffusion's and TAESD."""
     ours, size = pipe.autoencoder, pipe.autoencoder.config.image_size
     glyphs = torch.rand(4, 1, size, size).to(pipe.device)
     calls = {"ours": lambda: ours.decode(ours.encode(glyphs))}
@@ -228,12 +235,12 @@ def codecs(pipe: GlyphPipeline, turns: int, others: bool) -> list[Row]:
         calls["AutoencoderTiny"] = lambda: tiny.decode(tiny.encode(colours).latents)
     found = {name: seconds / len(glyphs) for name, seconds in compare(calls, turns).items()}
     what, ours = "encoding and decoding a glyph", found.pop("ours")
-    rows = [(f"{what}: `{name}`", ours, theirs, "s") for name, theirs in found.items()]
+    rows = [(f"{what}: `{name}`", ours, reference, "s") for name, reference in found.items()]
     return rows or [(what, ours, None, "s")]
 
 
 def training(pipe: GlyphPipeline, turns: int, others: bool) -> list[Row]:
-    """Samples a second of each training, of the networks of others with AdamW."""
+    """Training samples a second; the reference networks with AdamW."""
     config = pipe.denoiser.config
     shape = config.latent_channels, config.latent_size, config.latent_size
     latents = inputs(128, shape, config.text_width, 24, pipe.device)
@@ -245,7 +252,7 @@ def training(pipe: GlyphPipeline, turns: int, others: bool) -> list[Row]:
         "adamw": step(adamw, latents),
     }
     if others:
-        calls["article"] = step(Theirs(**ARTICLE).to(pipe.device), pixels)
+        calls["article"] = step(DiffusersUNet(**ARTICLE).to(pipe.device), pixels)
         if isinstance(pipe.denoiser, UNet):
             calls["diffusers"] = step(like_ours(config).to(pipe.device), latents)
     samples = {"autoencoder": 32, "article": len(pixels[0])}
@@ -308,8 +315,8 @@ def autoencoder_step(pipe: GlyphPipeline, batch: int) -> Callable[[], object]:
     return call
 
 
-class Theirs(nn.Module):
-    """A conditional U-Net of diffusers behind the call of our denoisers."""
+class DiffusersUNet(nn.Module):
+    """A conditional U-Net of diffusers with the interface of our denoisers."""
 
     def __init__(self, **settings: object) -> None:
         from diffusers import UNet2DConditionModel
@@ -321,13 +328,13 @@ class Theirs(nn.Module):
         return self.network(x_t, 1000 * t, embedding, encoder_attention_mask=mask).sample
 
 
-def like_ours(config: UNetConfig) -> Theirs:
-    """The nearest relative of our U-Net: Stable Diffusion's, of the same widths, a quarter larger.
+def like_ours(config: UNetConfig) -> DiffusersUNet:
+    """The counterpart of our U-Net: Stable Diffusion's at the same widths, a quarter larger.
 
     Its way up has one block more at each resolution than its way down, so it gets one less.
     """
     levels = len(config.widths)
-    return Theirs(
+    return DiffusersUNet(
         sample_size=config.latent_size,
         in_channels=config.latent_channels,
         out_channels=config.latent_channels,
@@ -336,7 +343,7 @@ def like_ours(config: UNetConfig) -> Theirs:
         down_block_types=("CrossAttnDownBlock2D",) * levels,
         up_block_types=("CrossAttnUpBlock2D",) * levels,
         cross_attention_dim=config.text_width,
-        # It is the number of heads, whatever it is called.
+        # diffusers takes the number of heads here, whatever the name says.
         attention_head_dim=tuple(width // config.head_width for width in config.widths),
         norm_num_groups=GROUPS,
     )
@@ -357,14 +364,14 @@ def why_no_diffusers() -> str | None:
 
 
 def markdown(rows: list[Row]) -> str:
-    """The table; where there is a network of others, with how its times compare."""
-    lines = ["| what | ours | theirs | theirs is |", "| --- | ---: | ---: | ---: |"]
-    for what, ours, theirs, unit in rows:
+    """The table; where there is a reference, with how the times compare."""
+    lines = ["| what | ours | reference | the reference is |", "| --- | ---: | ---: | ---: |"]
+    for what, ours, reference, unit in rows:
         cells = [what, number(ours, unit), "", ""]
-        if theirs is not None:
-            slower = ours / theirs if unit == "/s" else theirs / ours
+        if reference is not None:
+            slower = ours / reference if unit == "/s" else reference / ours
             times = f"{number(max(slower, 1 / slower))} × {'slower' if slower > 1 else 'faster'}"
-            cells[2:] = [number(theirs, unit), times]
+            cells[2:] = [number(reference, unit), times]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
@@ -378,7 +385,7 @@ def number(value: float, unit: str = "") -> str:
 
 
 def machine(device: torch.device) -> str:
-    """What the figures depend on, in a line."""
+    """What the figures depend on, in one line."""
     about, cpuinfo = platform.machine(), Path("/proc/cpuinfo")
     if device.type == "cuda":
         about = torch.cuda.get_device_name(device)

@@ -1,4 +1,4 @@
-"""The benchmark measures ours and theirs in one run, and its table says what was found."""
+"""The benchmark measures ours and reference networks in one run; its table says what was found."""
 
 import json
 import sys
@@ -42,14 +42,14 @@ def parameters(*networks):
 
 def test_everything_is_measured_beside_others(tiny, capsys):
     model = make_pipeline(config=UNET).save_pretrained("unet")
-    tiny.main(Path("new/folder"), model, quick=True)
+    tiny.main("new/folder", model=model, quick=True)
     assert sorted(path.name for path in Path("new/folder").iterdir()) == [
         "benchmark.json",
         "benchmark.md",
     ]
     found = {row["what"]: row for row in json.loads(Path("new/folder/benchmark.json").read_text())}
     assert all(row["ours"] > 0 for row in found.values())
-    compared = [what for what, row in found.items() if row["theirs"]]
+    compared = [what for what, row in found.items() if row["reference"]]
     assert len(compared) == 7
     alone = found["a glyph alone, from words to pixels: the article's pipeline"]
     drawn = found["glyphs drawn: the article's pipeline"]
@@ -63,11 +63,13 @@ def test_everything_is_measured_beside_others(tiny, capsys):
 def test_without_diffusers_the_rest_is_measured(tiny, tiny_model_folder, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "diffusers", None)
     monkeypatch.setattr(tiny, "whole_process", lambda *_: [])
-    tiny.main(Path("out"), tiny_model_folder, quick=True)
+    tiny.main("out", model=tiny_model_folder, quick=True)
     said = capsys.readouterr().out
     assert "diffusers is not installed: pip install -e '.[benchmark]'" in said
     assert "faster" not in said and "slower" not in said
-    assert all(row["theirs"] is None for row in json.loads(Path("out/benchmark.json").read_text()))
+    assert all(
+        row["reference"] is None for row in json.loads(Path("out/benchmark.json").read_text())
+    )
 
 
 def test_a_time_is_the_median_of_turns(benchmark, monkeypatch):
@@ -90,7 +92,7 @@ def test_the_networks_of_others_are_the_published_ones(benchmark):
     from diffusers import AutoencoderKL, AutoencoderTiny
 
     with torch.device("meta"):
-        unet = benchmark.Theirs(**benchmark.ARTICLE).network
+        unet = benchmark.DiffusersUNet(**benchmark.ARTICLE).network
         kl, small = AutoencoderKL(**benchmark.AUTOENCODER_KL), AutoencoderTiny()
     kinds = Counter(type(block).__name__ for block in (*unet.down_blocks, *unet.up_blocks))
     assert kinds == {
@@ -104,8 +106,8 @@ def test_the_networks_of_others_are_the_published_ones(benchmark):
 
 def test_the_other_unet_is_of_our_size_and_sees_time_and_words_but_no_padding(benchmark):
     with torch.device("meta"):
-        ours, theirs = UNet(UNetConfig()), benchmark.like_ours(UNetConfig())
-    assert parameters(theirs) == pytest.approx(parameters(ours), rel=0.25)
+        ours, reference = UNet(UNetConfig()), benchmark.like_ours(UNetConfig())
+    assert parameters(reference) == pytest.approx(parameters(ours), rel=0.25)
     network = benchmark.like_ours(UNET).eval()
     x_t, t, embedding, mask = benchmark.inputs(2, (4, 8, 8), 16, 6, torch.device("cpu"))
     mask[:, 4:] = False
@@ -127,13 +129,16 @@ def test_the_other_unet_is_of_our_size_and_sees_time_and_words_but_no_padding(be
         (("--model", "nowhere"), "no model in nowhere"),
         (("--device", "tpu"), 'no device "tpu"'),
         (("--out", "file"), "file is not a folder"),
+        (("--out", "old/"), "old is there already: --overwrite replaces it"),
     ],
     ids=str,
 )
 def test_bad_input_is_one_line_and_leaves_nothing(script, arguments, said):
     Path("file").write_text("")
+    Path("old").mkdir()
+    Path("old/benchmark.json").write_text("")
     result = script("benchmark.py", *arguments)
     assert result.code == 2, result.out
     assert result.err.startswith("error: ") and result.err.count("\n") == 1
     assert said in result.err
-    assert files() == ["file"]
+    assert files() == ["file", "old/benchmark.json"]
