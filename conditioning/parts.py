@@ -57,7 +57,7 @@ class Arrangement(NamedTuple):
         return layout_of(self.kind)
 
 
-class _Use(NamedTuple):
+class Use(NamedTuple):
     """A form of a character's own radical, and the other component."""
 
     composition: Composition
@@ -104,16 +104,16 @@ def layout_of(kind: str) -> str:
 
 
 @cache
-def _uses() -> tuple[_Use, ...]:
+def uses() -> tuple[Use, ...]:
     """All characters whose radical is one of their components."""
-    uses = []
+    found = []
     for one in compositions().values():
         shapes = forms(one.radical) if one.radical else ()
         if one.first in shapes:
-            uses.append(_Use(one, one.first, one.second, True))
+            found.append(Use(one, one.first, one.second, True))
         elif one.second in shapes:
-            uses.append(_Use(one, one.second, one.first, False))
-    return tuple(uses)
+            found.append(Use(one, one.second, one.first, False))
+    return tuple(found)
 
 
 # ---- words to a part -----------------------------------------------------------------------------
@@ -159,7 +159,7 @@ def _named(text: str) -> tuple[str, ...]:
 @cache
 def _part_uses() -> Counter[str]:
     """How many characters have each component beside their radical."""
-    return Counter(use.part for use in _uses() if use.part)
+    return Counter(use.part for use in uses() if use.part)
 
 
 def _usual(part: str) -> int:
@@ -227,7 +227,7 @@ def _spelt(syllable: str, tone: int) -> str:
 def sounds() -> dict[str, dict[int, Counter[str]]]:
     """By syllable and tone, the parts that write it, with how many characters have it so."""
     read: dict[str, Counter[tuple[str, int]]] = defaultdict(Counter)
-    for use in _uses():
+    for use in uses():
         if use.part and (reading := readings(use.composition.character)):
             syllable, tone = _parse(reading[0])
             read[use.part][syllable, tone or 5] += 1
@@ -347,7 +347,7 @@ def _radical_places() -> dict[int, Counter[tuple[str, str, bool]]]:
     A radical without characters, such as 行, stands where others have it as a component.
     """
     places: dict[int, Counter[tuple[str, str, bool]]] = defaultdict(Counter)
-    for use in _uses():
+    for use in uses():
         if "/" not in use.composition.kind:  # parts that cross or touch
             where = use.form, use.composition.kind, use.radical_first
             places[use.composition.radical][where] += 1
@@ -373,7 +373,7 @@ def _no_flukes(places: Counter[tuple[str, str, bool]]) -> Counter[tuple[str, str
 def _part_places() -> dict[str, Counter[Place]]:
     """By a part, how many characters have it at which place beside their radical."""
     places: dict[str, Counter[Place]] = defaultdict(Counter)
-    for use in _uses():
+    for use in uses():
         if "/" not in use.composition.kind and use.part:
             places[use.part][use.composition.kind, not use.radical_first] += 1
     return dict(places)
@@ -411,7 +411,7 @@ def pairing(a: int, b: int) -> dict[tuple[int, str], float]:
     Each is a radical as often as characters have it so, and a part as often as others have it as
     their other part. A way that is at least a quarter as likely as both together stays.
     """
-    numbers = Counter(use.composition.radical for use in _uses())
+    numbers = Counter(use.composition.radical for use in uses())
     ways = {
         (one, _as_part(other)): (1 + numbers[one]) * sum(map(_usual, forms(other)))
         for one, other in ((a, b), (b, a))

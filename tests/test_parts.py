@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from conditioning.parts import (
-    _uses,
     arrangements,
     compositions,
     existing,
@@ -16,6 +15,7 @@ from conditioning.parts import (
     pairing,
     parts_of_sound,
     readings,
+    uses,
     usual_parts,
 )
 from conditioning.prompts import LAYOUTS
@@ -120,7 +120,7 @@ def test_every_pair_of_the_table_that_is_a_character_is_named_as_that_one():
         if one.first and one.second:
             assert one.character in existing(one.first, one.second)
             assert one.character in existing(one.second, one.first)
-    for use in _uses():
+    for use in uses():
         if use.part:
             assert use.composition.character in existing(use.composition.radical, use.part)
 
@@ -134,9 +134,9 @@ def test_existing_counts_all_forms_alike_and_no_other_pair():
 
 def test_arrangements_are_those_of_real_characters():
     """The radical's form and place in a character are the likeliest of its radical and part."""
-    uses = [use for use in _uses() if use.part and "/" not in use.composition.kind]
+    alike = [use for use in uses() if use.part and "/" not in use.composition.kind]
     right = 0
-    for use in random.Random(0).sample(uses, 1000):
+    for use in random.Random(0).sample(alike, 1000):
         ways = arrangements(use.composition.radical, use.part)
         assert sum(ways.values()) == pytest.approx(1)
         likeliest = next(iter(ways))
