@@ -230,13 +230,13 @@ def area(contour: np.ndarray) -> float:
 def thicken(contour: np.ndarray, by: np.ndarray) -> np.ndarray:
     """A polygon with its edges moved out of the ink, `by` so much across and down.
 
-    The ink is at the right of each edge, as in PostScript outlines seen with y down.
+    The ink is at the right of each edge, so that outer contours go clockwise.
     """
     edges = np.roll(contour, -1, axis=0) - contour
     lengths = np.linalg.norm(edges, axis=1, keepdims=True)
     kept = lengths[:, 0] > 1e-6
     contour, edges = contour[kept], (edges / np.maximum(lengths, 1e-9))[kept]
-    normals = np.stack([edges[:, 1], -edges[:, 0]], axis=1)  # to the left, seen with y down
+    normals = np.stack([edges[:, 1], -edges[:, 0]], axis=1)  # to the left, out of the ink
     before = np.roll(normals, 1, axis=0)
     cosine = (normals * before).sum(axis=1, keepdims=True)
     mitre = (normals + before) / np.maximum(1 + cosine, SHARPEST)

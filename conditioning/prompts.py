@@ -20,7 +20,11 @@ from typing import NamedTuple
 LAYOUTS = ("left-right", "top-bottom", "enclosed")
 _LAYOUT = "|".join(LAYOUTS).replace("-", "[- ]")
 _PLACED = re.compile(rf"(?P<words>.*\S) ?; ?(?P<layout>{_LAYOUT})")
-_ASKED = re.compile(r"(?P<before>.*?) ?; ?(?P<key>part|sound) (?P<value>[^;]+)(?P<after>;.*|)")
+# "; part ghost" and "; sound luo", but not "; part of a house" or "; sound of bells".
+_ASKED = re.compile(
+    r"(?P<before>.*?) ?; ?(?P<key>part|sound(?= \S+ ?(?:;|$))) (?P<value>(?!of )[^;]+)"
+    "(?P<after>;.*|)"
+)
 _PLAIN = str.maketrans("‘’‚‛′ʼ“”„‟«»‐‒–—―−_", "'" * 6 + '"' * 6 + "-" * 6 + " ")
 # Soft hyphens, joiners, marks of direction, variation selectors, byte-order marks.
 _INVISIBLE = re.compile(

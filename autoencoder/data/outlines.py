@@ -17,6 +17,7 @@ from typing import TypeVar
 import numpy as np
 from fontTools.pens.basePen import BasePen
 from fontTools.ttLib import TTFont
+from rich.progress import track
 from scipy.ndimage import maximum_filter
 
 from autoencoder.data.composites import WHITE, Parts, cut_glyphs
@@ -32,6 +33,7 @@ from autoencoder.sketches import (
     Frame,
     Outline,
     Piece,
+    area,
     path_of,
 )
 
@@ -85,7 +87,9 @@ class Outlines:
         top = self.font.ascent + self.font.shift[1]
         pen = Flattener(self.glyphs, lambda at: (left + at[0] / self.em, top - at[1] / self.em))
         self.glyphs[name].draw(pen)
-        return [np.array(contour, np.float32) for contour in pen.contours]
+        outline = [np.array(contour, np.float32) for contour in pen.contours]
+        turned = -1 if sum(map(area, outline)) < 0 else 1  # PostScript goes the other way round
+        return [contour[::turned] for contour in outline]
 
 
 def collect_pieces(
@@ -125,7 +129,7 @@ def collect_pieces(
         for one in sorted(used & alone)
     }
     pieces = []
-    for (part, kind, first), members in places.items():
+    for (part, kind, first), members in track(places.items(), "cutting", transient=True):
         found = []
         for cut, frame in spaced(members, PEERS):
             source = records[cut.row].character
