@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
 from autoencoder.readers.reader import PartReader
 from conditioning.parts import (
     arrangements,
-    compositions,
     existing,
+    layout_of,
     parts_of_sound,
     readings,
     sounds,
+    uses,
 )
-from conditioning.prompts import LAYOUTS
 from conditioning.radicals import find_radical, forms
 
 FOLDER = Path(__file__).parent
@@ -33,6 +33,7 @@ PAIRS, SOUNDS, CONJUNCTIONS = (
 RADICALS = 60  # the commonest, which pairs are made of
 EACH = 8  # pairs of a radical at most, and radicals of a sound
 FEWEST = 10  # characters with a part beside their radical
+LAST = "鿿"  # of the characters that every font and keyboard has
 KNOWN = 0.8  # of the characters of a sound, those with a part that the reader knows
 
 
@@ -66,15 +67,6 @@ def _rows(path: Path) -> list[list[str]]:
 # ---- made once -----------------------------------------------------------------------------------
 
 
-def uses() -> Iterator[tuple[int, str, str]]:
-    """The radical, the other part and the layout of all characters that show their radical."""
-    for one in compositions().values():
-        shapes = forms(one.radical) if one.radical else ()
-        if {one.first, one.second} & {*shapes}:
-            part = one.second if one.first in shapes else one.first
-            yield one.radical, part, LAYOUTS["ads".index(one.kind[0])]
-
-
 def make_pairs(reader: PartReader, count: int = 300, seed: int = 0) -> list[Pair]:
     """Pairs that exist nowhere, with common radicals and parts, in layouts as often as real ones.
 
@@ -93,13 +85,15 @@ def make_pairs(reader: PartReader, count: int = 300, seed: int = 0) -> list[Pair
         """The classes of the reader that these have in them."""
         return read({one for shape in shapes for one in components.get(shape, {shape})})
 
-    radicals, parts, layouts = map(Counter, zip(*uses(), strict=True))
+    radicals = Counter(use.composition.radical for use in uses())
+    parts = Counter(use.part for use in uses())
+    layouts = Counter(layout_of(use.composition.kind) for use in uses())
     together = {frozenset(read(both)) for _, *both in load_parts().values()}
     candidates = [
         (number, part)
         for number, _ in radicals.most_common(RADICALS)
         for part, used in sorted(parts.items())
-        if used >= FEWEST and read(part) and readings(part)
+        if used >= FEWEST and read(part) and readings(part) and part <= LAST
     ]
     random.Random(seed).shuffle(candidates)
     left = {layout: round(count * n / layouts.total()) for layout, n in layouts.items()}
@@ -125,7 +119,8 @@ def make_sounds(reader: PartReader, count: int = 50, seed: int = 0) -> dict[str,
 
     Each radical leaves a part of that sound with which it makes no character.
     """
-    common = [number for number, _ in Counter(one for one, *_ in uses()).most_common(3 * EACH)]
+    radicals = Counter(use.composition.radical for use in uses())
+    common = [number for number, _ in radicals.most_common(3 * EACH)]
     free: dict[str, list[int]] = {}
     for sound in sounds():
         parts = parts_of_sound(sound)
