@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from math import ceil
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from _cli import (
@@ -49,9 +49,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from autoencoder.readers.recognizer import Match
+    from diffusion.cards import Card
+    from diffusion.inventions import Invention
     from diffusion.pipeline import GlyphPipeline
 
-    States = dict[float, dict[int, Tensor]]  # x_0 by time, then by glyph; the last attempt stays
+    States = dict[int, dict[float, Tensor]]  # x_0 by glyph, then by time; the last attempt stays
 
 LARGEST_ANIMATION = 64  # glyphs
 LARGEST_CONTACT = 400
@@ -79,9 +81,32 @@ def main(
     radical: Annotated[
         str, Option(help="auto is the prior's choice, none is open; else a name, form or number.")
     ] = Request.radical,
+    part: Annotated[
+        str | None,
+        Option(help="What stands beside the radical: 里, or its meaning.", show_default=False),
+    ] = None,
+    sound: Annotated[
+        str | None,
+        Option(help="Or how that is read, in Pinyin: luo, luó or luo2.", show_default=False),
+    ] = None,
     layout: Annotated[
         str, Option(help=f"Where its two parts stand: {', '.join(LAYOUTS)}; none is open.")
     ] = Request.layout,
+    conjunction: Annotated[
+        str, Option("--and", help="AND makes radical and part of its sides: compose, or sum.")
+    ] = Request.conjunction,
+    sketch: Annotated[
+        Path | None,
+        Option(help="A picture of a whole character to begin with.", show_default=False),
+    ] = None,
+    time: Annotated[
+        float | None,
+        Option(
+            "--time",
+            help="How far parts or a sketch go into noise: 0 not at all, 1 all the way.",
+            show_default="0.4, of a sketch 0.55",
+        ),
+    ] = None,
     redraws: Annotated[
         int, Option(help="How often, at most, a glyph is drawn again where the character exists.")
     ] = Request.redraws,
@@ -116,23 +141,28 @@ def main(
 
         python scripts/generate.py "gold" "sea monster" --count 8 --negative "water" --out two.png
 
-    Each asked for alone, and both added up:
+    With 里 beside the radical for lithium, or what is read luo beside that for robot:
 
-        python scripts/generate.py "water AND bird"
+        python scripts/generate.py "lithium" --part 里
 
-    With a radical of your own choice, 女:
+        python scripts/generate.py "robot" --sound luo
 
-        python scripts/generate.py "gossip" --radical woman
+    Radical and part by what they mean, or one side of AND for each:
 
-    With its parts one above the other:
+        python scripts/generate.py --radical metal --part ghost --layout left-right
 
-        python scripts/generate.py "fish" --layout top-bottom
+        python scripts/generate.py "sickness AND fire"
+
+    Your own drawing, repaired:
+
+        python scripts/generate.py "cloud" --sketch mine.png --time 0.6
 
     And how they come out of noise:
 
         python scripts/generate.py "gold" --animate gold.webp
 
-    A file a glyph, for each line of a list, with a contact sheet and an index:
+    A file a glyph, for each line of a list, which may say "robot; sound luo", with a contact
+    sheet, a page of cards and an index:
 
         python scripts/generate.py --prompts-file words.txt --count 4 --out glyphs/
 
@@ -142,14 +172,14 @@ def main(
 
     The same seed draws the same glyph. Each file says in its text chunks what drew it.
     """
-    start = time.perf_counter()
+    start = perf_counter()
     if prompts and prompts_file:
         raise ValueError("prompts on the command line and --prompts-file: give one of them")
     if prompts_file and prompts_file != "-":
         prompts_file = as_typed(prompts_file)
-    lines = read_prompts(prompts_file) if prompts_file else dict(enumerate(prompts or [], 1))
+    lines = read_prompts(prompts_file) if prompts_file else {}
     request = Request(
-        list(lines.values()),
+        list(lines.values()) or prompts or (),
         count,
         steps,
         guidance,
@@ -161,7 +191,13 @@ def main(
         radical,
         layout,
         redraws,
+        part,
+        sound,
+        sketch,
+        time,
+        conjunction,
     )
+    lines = lines or dict(enumerate(request.prompts, 1))
     if negative and guidance <= 1:
         raise ValueError(f"--negative at guidance {guidance:g} leads nowhere: take more than 1")
     total = request.total
@@ -173,9 +209,15 @@ def main(
         raise ValueError("one picture from several processes: name a folder, --out glyphs/")
     if animate and total > LARGEST_ANIMATION:
         raise ValueError(f"{total:,} glyphs in an animation: take {LARGEST_ANIMATION}")
+    if animate and time == 0:
+        raise ValueError("--time 0 adds no noise, so nothing moves: take more to animate")
+    if sketch:
+        from autoencoder.sketches import read_drawing  # NumPy alone
+
+        read_drawing(sketch)
     check_device(device)
     check_model(model)
-    stem = file_stem("-".join(request.prompts))
+    stem = file_stem("-".join(filter(None, (*request.prompts, part, sound))))
     if animate:
         film = output_file(animate, f"{stem}{ANIMATED[0]}", ANIMATED, overwrite)
     if single_files:
@@ -203,13 +245,13 @@ def main(
         about = settings(request, pipe)
         if single_files:
             names = file_names(lines, count, seed)
-            drawn = write_files(glyphs, target, names, request, about)
+            drawn = write_files(glyphs, target, names, about)
             write_index(target, names, count)
         else:
             drawn = write_sheet(glyphs, target, request, about)
     if animate:
         write_animation(states, pipe, film, blocks=len(request.prompts))
-    seconds = time.perf_counter() - start
+    seconds = perf_counter() - start
     name = f"{target}/" if single_files else target
     number = f"{own:,} of {total:,}" if processes > 1 else f"{total:,}"
     noun = "glyph" if total == 1 else "glyphs"
@@ -222,10 +264,18 @@ class Drawn(NamedTuple):
 
     place: int
     image: Image.Image
+    prompt: str
     seed: int
-    caption: str
+    invention: Invention
     redrawn: int
     match: Match | None
+
+    @property
+    def card(self) -> Card:
+        """All that can be said of it."""
+        from diffusion.cards import Card  # it reads tables
+
+        return Card.of(self.prompt, self.seed, self.invention, self.match)
 
     @property
     def nearest(self) -> str:
@@ -246,11 +296,13 @@ def draw(
 
         def keep(rows: Sequence[int], t: float, x_t: Tensor, x_0: Tensor, places: range = batch):
             if states is not None:
-                states.setdefault(t, {}).update(zip((places[r] for r in rows), x_0, strict=True))
+                for row, latents in zip(rows, x_0, strict=True):
+                    states.setdefault(places[row], {})[t] = latents
 
+        prompts = texts[batch.start : batch.stop]
         drawn = pipe(
             request,
-            prompts=texts[batch.start : batch.stop],
+            prompts=prompts,
             num_images_per_prompt=1,
             seed=request.seed + batch.start,
             batch_size=len(batch),
@@ -258,7 +310,7 @@ def draw(
             on_step=keep,
         )
         matches = drawn.matches or [None] * len(batch)
-        known = drawn.images, drawn.seeds, drawn.captions, drawn.redrawn, matches
+        known = drawn.images, prompts, drawn.seeds, drawn.inventions, drawn.redrawn, matches
         yield from map(Drawn, batch, *known)
 
 
@@ -282,35 +334,37 @@ def file_names(lines: dict[int, str], count: int, seed: int) -> list[str]:
 
 
 def write_files(
-    glyphs: Iterable[Drawn], folder: Path, names: list[str], request: Request, about: dict
+    glyphs: Iterable[Drawn], folder: Path, names: list[str], about: dict
 ) -> list[Drawn]:
     """One PNG a glyph, written as it is drawn; returns them without pixels."""
-    texts, written = request.texts, []
+    written = []
     for glyph in glyphs:
-        own = {"prompt": texts[glyph.place], "caption": glyph.caption, "seed": glyph.seed}
-        path = folder / names[glyph.place]
-        write_png(glyph.image, path, own | {"nearest": glyph.nearest} | about)
+        card, path = glyph.card, folder / names[glyph.place]
+        own = {"prompt": card.prompt, "caption": card.caption, "seed": card.seed}
+        own |= {"invention": card, "nearest": glyph.nearest}
+        own |= {"card": json.dumps(asdict(card), ensure_ascii=False)}
+        write_png(glyph.image, path, own | about)
         written.append(glyph._replace(image=None))
     return written
 
 
 def write_index(folder: Path, names: list[str], count: int) -> None:
-    """A contact sheet and glyphs.json of a folder, by the last process to write into it.
+    """A contact sheet, glyphs.html and glyphs.json of a folder, by the last process to write there.
 
     What is known of each glyph is read from its file. What an earlier list left goes.
     """
+    from diffusion.cards import Card, page
+
     if not all((folder / name).exists() for name in names):
         return
     known, images = [], []
     for name in names:
         with Image.open(folder / name) as image:
-            text = image.text
+            if "card" not in image.text:  # of an earlier version; another process will write it
+                return
+            known.append(json.loads(image.text["card"]))
             if len(images) < LARGEST_CONTACT:
                 images.append(image.copy())
-        nearest, _, likeness = text["nearest"].partition(" ")
-        own = {"file": name, "prompt": text["prompt"], "caption": text["caption"]}
-        own |= {"seed": int(text["seed"]), "nearest": nearest or None}
-        known.append(own | {"likeness": float(likeness) if likeness else None})
     for path in set(folder.glob("[0-9]*-*.png")) - {folder / name for name in names}:
         with Image.open(path) as image:
             ours = image.info.get("Software") == "Tianshu"
@@ -321,7 +375,12 @@ def write_index(folder: Path, names: list[str], count: int) -> None:
     labels = [one["prompt"] for one in known[: len(images)]]
     contact = labelled([images[row] for row in rows], [labels[row] for row in rows])
     write_png(contact, folder / "contact.png", {"Software": "Tianshu"})
-    write_text(folder / "glyphs.json", json.dumps(known, indent=1, ensure_ascii=False) + "\n")
+    shown = "" if len(images) == len(known) else f", the first {len(images)} of {len(known):,}"
+    asked = shortened(", ".join(dict.fromkeys(one["prompt"] for one in known)), 80)
+    cards = [Card.read(one) for one in known[: len(images)]]
+    write_text(folder / "glyphs.html", page(cards, images, f"Characters for {asked}{shown}"))
+    listed = [{"file": name} | one for name, one in zip(names, known, strict=True)]
+    write_text(folder / "glyphs.json", json.dumps(listed, indent=1, ensure_ascii=False) + "\n")
 
 
 def write_sheet(glyphs: Iterable[Drawn], path: Path, request: Request, about: dict) -> list[Drawn]:
@@ -329,7 +388,8 @@ def write_sheet(glyphs: Iterable[Drawn], path: Path, request: Request, about: di
     drawn = list(glyphs)
     own = {
         "prompt": "\n".join(request.prompts),
-        "caption": "\n".join(glyph.caption for glyph in drawn),
+        "caption": "\n".join(glyph.invention.caption for glyph in drawn),
+        "invention": "\n".join(str(glyph.card) for glyph in drawn),
         "nearest": "\n".join(glyph.nearest for glyph in drawn),
         "num_images_per_prompt": request.num_images_per_prompt,
         "seed": request.seed,
@@ -340,26 +400,36 @@ def write_sheet(glyphs: Iterable[Drawn], path: Path, request: Request, about: di
 
 
 def write_animation(states: States, pipe: GlyphPipeline, path: Path, blocks: int) -> None:
-    """What was predicted at each step, one sheet a frame."""
+    """What was predicted at each step, one sheet a frame.
+
+    A glyph that begins later than others shows its first state until then.
+    """
     import torch
 
     from diffusion.pipeline import to_pil
 
     frames = []
-    with progress_bar("animating", len(states)) as advance:
-        for latents in states.values():
-            glyphs = pipe.decode(torch.stack([latents[place] for place in sorted(latents)]))
-            frames.append(sheet(to_pil(glyphs), blocks))
+    times = sorted({t for known in states.values() for t in known}, reverse=True)
+    with progress_bar("animating", len(times)) as advance:
+        for now in times:
+            latents = []
+            for place in sorted(states):
+                reached = [t for t in states[place] if t >= now]
+                latents.append(states[place][min(reached, default=max(states[place]))])
+            frames.append(sheet(to_pil(pipe.decode(torch.stack(latents))), blocks))
             advance(1)
     write_frames(frames, path, rate=8)
     print(f"wrote {path}: {len(frames)} frames of {frames[0].width}×{frames[0].height}")
 
 
 def report(drawn: list[Drawn], with_radicals: bool) -> None:
-    """Prints the captions with their radicals, and which of the glyphs exist."""
-    if with_radicals:
-        for words, times in Counter(glyph.caption for glyph in drawn).most_common(12):
-            print(f"{times:>4} × {shortened(words, 80)}")
+    """Prints what was put together, or the captions with their radicals, and what exists."""
+    made = [
+        str(glyph.card) if glyph.invention.part else with_radicals and glyph.invention.caption
+        for glyph in drawn
+    ]
+    for words, times in Counter(filter(None, made)).most_common(12):
+        print(f"{times:>4} × {shortened(words, 80)}")
     if again := sum(glyph.redrawn > 0 for glyph in drawn):
         print(f"{again:>4} drawn again, since {'it exists' if again == 1 else 'they exist'}")
     exist = [glyph.match.character for glyph in drawn if glyph.match and glyph.match.exists]
