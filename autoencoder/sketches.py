@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, UnidentifiedImageError
+from PIL import Image, ImageDraw, ImageOps
 
 from autoencoder.files import atomic
 
@@ -284,9 +284,11 @@ def read_drawing(drawing: Any, size: int = 128) -> np.ndarray:
     if isinstance(drawing, str | Path):
         try:
             with Image.open(drawing) as image:
-                drawing = image.copy()
-        except UnidentifiedImageError:
-            raise ValueError(f"{drawing} is no picture: give a PNG or a JPEG") from None
+                drawing = ImageOps.exif_transpose(image)
+        except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+            if getattr(error, "strerror", None):  # of the system, not of Pillow
+                raise
+            raise ValueError(f"{drawing} cannot be read: give a PNG or a JPEG") from None
     if isinstance(drawing, Image.Image):
         flat = Image.new("RGBA", drawing.size, "white")
         flat.alpha_composite(drawing.convert("RGBA"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -56,6 +57,7 @@ class Card:
         form: the radical as it stands here; its first form where that is left to chance.
         part: what stands beside the radical; "" where that is left to chance.
         reading: of the part, in Pinyin.
+        sound: what the part was drawn for, as it was asked for.
         meaning: of the part.
         layout: where both stand; "" where that is left to chance.
         existing: the characters that radical and part are already, the likest arrangement first.
@@ -72,6 +74,7 @@ class Card:
     form: str = ""
     part: str = ""
     reading: str = ""
+    sound: str = ""
     meaning: str = ""
     layout: str = ""
     existing: tuple[Known, ...] = ()
@@ -99,6 +102,7 @@ class Card:
             invention.form or (found.forms[0] if found else ""),
             part,
             reading(part),
+            invention.sound,
             meaning(part) if part else "",
             way.layout if way else "",
             tuple(Known.of(one) for one in sorted(invention.existing, key=unlike)),
@@ -114,11 +118,20 @@ class Card:
         nearest = known["nearest"] and Known(**known["nearest"])
         return cls(**{**known, "existing": existing, "nearest": nearest})
 
+    @property
+    def heard(self) -> str:
+        """How the part is read, and what for where it sounds otherwise alone: "lèi for luo"."""
+        plain = [
+            re.sub("[^a-z]", "", unicodedata.normalize("NFD", text))
+            for text in (self.reading, self.sound or self.reading)
+        ]
+        return self.reading if plain[0] == plain[1] else f"{self.reading} for {self.sound}".strip()
+
     def __str__(self) -> str:
         """What was put together: "金 gold + 里 lǐ, left-right: is 鋰 U+92F0, lithium"."""
         if not self.part:
             return ""
-        both = f"{self.form} {self.name} + {f'{self.part} {self.reading}'.strip()}, {self.layout}"
+        both = f"{self.form} {self.name} + {f'{self.part} {self.heard}'.strip()}, {self.layout}"
         return f"{both}: is {self.existing[0]}" if self.existing else both
 
 
@@ -174,7 +187,7 @@ def _article(card: Card, image: Image.Image) -> str:
     )
     made = _component(card.form, card.name) if card.radical else ""
     if card.part:
-        heard = f'<span lang="zh-Latn">{escape(card.reading)}</span>' if card.reading else ""
+        heard = f'<span lang="zh-Latn">{escape(card.heard)}</span>' if card.heard else ""
         made += '<span class="plus">+</span>' + _component(card.part, card.meaning, heard)
     alt = f"A character for “{card.prompt}”"
     if card.part:

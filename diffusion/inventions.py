@@ -46,6 +46,7 @@ class Invention:
         arrangement: how both stand; None where that is left to chance.
         time: how far its sketch goes into noise; 1 without one.
         fixed: whether it is all that was asked for, so that another attempt would be no other.
+        sound: what the part was drawn for, as it was asked for; "" where for no sound.
     """
 
     caption: str
@@ -54,6 +55,7 @@ class Invention:
     arrangement: Arrangement | None = None
     time: float = 1.0
     fixed: bool = False
+    sound: str = ""
 
     @property
     def form(self) -> str:
@@ -206,7 +208,7 @@ class Inventor:
                     radical.before(prompt.words),
                     self.time(COMPOSED if given else LOOSE),
                 )
-                return Invention(caption, radical.number, chosen, way, time, fixed=bool(part))
+                return Invention(caption, radical.number, chosen, way, time, bool(part), line.sound)
         if given and radical is None:
             raise ValueError("this model has no prior: name a radical for the part to stand beside")
         if given:

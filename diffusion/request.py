@@ -168,8 +168,8 @@ class Request:
         if self.part is not None and self.sound is not None:
             raise ValueError("a part and a sound: a character has one part beside its radical")
         lines = [asked(prompt) for prompt in self.prompts]
-        parts = sorted({*(line.part for line in lines), self.part or ""} - {""})
-        sounds = sorted({*(line.sound for line in lines), self.sound or ""} - {""})
+        parts = sorted({line.part for line in lines} - {""} | {self.part} - {None})
+        sounds = sorted({line.sound for line in lines} - {""} | {self.sound} - {None})
         if not (parts or sounds):
             return
         own = self.part or self.sound
