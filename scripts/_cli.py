@@ -57,11 +57,10 @@ Guidance = Annotated[
 
 
 def run(*mains: Callable[..., None], about: str | None = None) -> None:
-    """Makes a function's signature a command line, runs it and exits.
+    """Turns a function's signature into a command line, runs it and exits.
 
-    Several functions are a verb each, and `about` is said of them all. What was typed wrongly and
-    what `main` raises for bad input both end as `one_line_errors` says, and a warning is one line
-    too.
+    Several functions become one subcommand each, under the help text `about`. Mistyped options and
+    bad input end as in `one_line_errors`; a warning is one line as well.
     """
     app = typer.Typer(add_completion=False)
     for main in mains:
@@ -77,17 +76,17 @@ def run(*mains: Callable[..., None], about: str | None = None) -> None:
         try:
             status = command.main(standalone_mode=False)
         except usage_error as error:
-            raise ValueError(f"{error.format_message()} See --help.") from None
+            message = error.format_message().rstrip(".")
+            raise ValueError(f"{message}. See --help.") from None
     sys.exit(status)
 
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Turns what a user can put right into one line on stderr and exit code 2.
+    """Reports a ValueError or an OSError, which the user can fix, in one line; exit code 2.
 
-    That is ValueError, which the packages raise for bad input, and OSError. Anything else is our
-    own mistake and keeps its traceback. Ctrl-C exits with 130, and a reader that closed the pipe,
-    such as `head`, ends the program quietly, both as shells expect.
+    Any other exception is a bug and keeps its traceback. Ctrl-C exits with 130, and a closed pipe,
+    as behind `head`, ends the program quietly, as shells expect.
     """
     try:
         yield

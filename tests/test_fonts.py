@@ -175,9 +175,11 @@ def test_a_collection_is_indexed(tmp_path):
 def test_a_font_of_before_unicode_is_drawn_by_its_own_map(tmp_path):
     font = build_font(tmp_path / "unicode.ttf", "永A")
     glyph = draw_glyph("永", load_font(tmp_path / "unicode.ttf"))
-    for encoding, codec in ((2, "shift_jis"), (3, "gbk"), (4, "big5"), (5, "euc_kr")):
+    windows = ((3, 2, "shift_jis"), (3, 3, "gbk"), (3, 4, "big5"), (3, 5, "euc_kr"))
+    macintosh = ((1, 1, "shift_jis"), (1, 2, "big5"), (1, 3, "euc_kr"), (1, 25, "gb2312"))
+    for platform, encoding, codec in (*windows, *macintosh):
         code = int.from_bytes("永".encode(codec))
-        font["cmap"].tables = [buildCmapSubTable({code: "bar", 65: "bar"}, 4, 3, encoding)]
+        font["cmap"].tables = [buildCmapSubTable({code: "bar", 65: "bar"}, 4, platform, encoding)]
         font.save(tmp_path / "old.ttf")
         old = load_font(tmp_path / "old.ttf")
         assert old.characters == {ord("永"), 65}
@@ -220,9 +222,10 @@ def test_fonts_without_outlines_are_called_that(tmp_path):
     font.save(path)
     with pytest.raises(GlyphError, match="is a bitmap font without outlines"):
         load_font(path)
-    path.write_bytes(b"STARTFONT 2.1\n")
-    with pytest.raises(GlyphError, match="a bitmap font has no outlines"):
-        load_font(path)
+    for start in (b"STARTFONT 2.1\n", b"\x01fcp" + bytes(40)):  # BDF and PCF
+        path.write_bytes(start)
+        with pytest.raises(GlyphError, match="a bitmap font has no outlines"):
+            load_font(path)
 
 
 def test_what_is_no_font_is_one_clear_error(tmp_path):

@@ -128,6 +128,7 @@ def test_an_edit_begins_with_the_character_and_moves_away(walk):
         (("glyphs", "明", "\U0001f409"), "no glyph for"),
         (("glyphs", "明", "草", "--font", "nowhere.ttf"), "no font at nowhere.ttf"),
         (("glyphs", "明", "草", "--index", 1), "no font of index 1"),
+        (("glyphs", "🙂", "草"), 'has no glyph for "🙂": name one character'),
         (("edit", "明", "--towards", "gold", "--index", 1), "no font of index 1"),
         (("glyphs", "明", "草", "--out", "x.jpg"), "end the name in .png"),
         (("glyphs", "明", "草", "--frames", 1), "--frames"),
