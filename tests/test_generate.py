@@ -409,6 +409,7 @@ def damaged(folder, what, model):
         (("gold", "--device", "tpu"), 'no device "tpu"'),
         (("gold", "--device", "cuda:99"), "no cuda:99 here"),
         (("gold", "--bogus"), "No such option"),
+        (("gold", "--count", "two"), ". See --help."),
         (("gold", "--out", "gold.jpg"), "end the name in .png"),
         (("gold", "--animate", "gold.mp4"), "an .mp4 needs ffmpeg"),
         (("gold", "--out", "file/x.png"), "file is not a folder"),
