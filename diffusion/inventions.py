@@ -185,7 +185,7 @@ class Inventor:
         if not (fitting := ways(radical.number, part, request.layout)):
             return None
         way = choose(fitting, seed, ARRANGEMENT)
-        caption, time = radical.before(words), self.time(COMPOSED)
+        caption, time = radical.before(Prompt.parse(words).words), self.time(COMPOSED)
         return Invention(caption, radical.number, part, way, time, fixed=True)
 
     def with_part(self, line: Asked, seed: int, attempt: int) -> Invention | None:

@@ -113,7 +113,7 @@ def test_a_grid_and_single_files_hold_the_same_glyphs(generate):
         f"00{1 + (seed > 7)}-{prompts[seed > 7].replace(' ', '-')}-{seed}.png"
         for seed in range(5, 11)
     ]
-    others = "new/grid.png", "one/contact.png", "one/glyphs.json"
+    others = "new/grid.png", "one/contact.png", "one/glyphs.html", "one/glyphs.json"
     assert sorted(files()) == sorted([*others, *(f"one/{name}" for name in names)])
     grid = pixels("new/grid.png")
     text = Image.open("new/grid.png").text
@@ -168,6 +168,71 @@ def test_an_animation_shows_every_step_of_every_glyph(generate):
         last = np.asarray(animation.convert("L"), int)
     assert abs(last - np.asarray(picture, int)).max() <= 1
     assert f"wrote a/gold.webp: 3 frames of {picture.width}×{picture.height}" in result.out
+
+
+def test_a_part_is_drawn_and_said(generate):
+    lithium = "--radical", "gold", "--part", "里", "--count", 8, "--steps", 1
+    result = generate(*lithium, "--out", "a/")  # without words the radical's name stands for them
+    assert result.code == 0, result.err
+    old, new = "金 gold + 里 lǐ, left-right: is 鋰", "钅 gold + 里 lǐ, left-right: is 锂"
+    known = json.loads(Path("a/glyphs.json").read_text("utf-8"))
+    said = [Image.open(f"a/{one['file']}").text["invention"] for one in known]
+    assert {line.partition(" U+")[0] for line in said} == {old, new}
+    assert f"{said.count(f'{old} U+92F0, lithium'):>4} × {old} U+92F0, lithium\n" in result.out
+    assert [one["form"] for one in known] == [line[0] for line in said]
+    assert {(one["caption"], one["part"], one["radical"]) for one in known} == {
+        ("gold; gold", "里", 167)
+    }
+    assert "鋰</b> U+92F0, lithium" in Path("a/glyphs.html").read_text("utf-8")
+    assert generate(*lithium).code == 0
+    assert Image.open("gold-里.png").text["invention"].split("\n") == said
+    assert generate(*lithium, "--time", 1, "--out", "noise.png").code == 0
+    assert (pixels("noise.png") != pixels("gold-里.png")).any()
+
+
+def test_a_line_of_a_list_has_a_part_or_a_sound_of_its_own(generate):
+    Path("words").write_text("gold; sound luo\nfish; part 里\nbird AND fish\ngold\n", "utf-8")
+    options = "--radical", "gold", "--sound", "li", "--count", 1, "--steps", 1, "--out", "a/"
+    refused(generate("--prompts-file", "words", *options), "AND: a character has", ["words"])
+    Path("words").write_text("gold; sound luo\nfish; part 里\ngold\n", "utf-8")
+    result = generate("--prompts-file", "words", *options)
+    assert result.code == 0, result.err
+    luo, fish, gold = json.loads(Path("a/glyphs.json").read_text("utf-8"))
+    assert luo["file"] == "001-gold-sound-luo.png" and luo["part"] in "罗羅累洛磊"
+    assert (fish["file"], fish["part"]) == ("002-fish-part-里.png", "里")
+    assert (luo["sound"], fish["sound"], gold["sound"]) == ("luo", "", "li")
+
+
+def test_a_drawing_is_begun_with(generate):
+    picture = Image.new("L", (300, 200), 255)
+    picture.paste(0, (80, 20, 110, 180))
+    picture.save("mine.png")
+    sketch = "gold", "--count", 2, "--sketch", "mine.png"
+    for out, time in (("none", 0), ("some", 0.5), ("all", 1)):
+        assert generate(*sketch, "--time", time, "--out", f"{out}/").code == 0
+    assert generate("gold", "--count", 2, "--out", "plain/").code == 0
+    first, second = ({folder: pixels(f"{folder}/001-gold-{i}.png") for folder in
+                      ("none", "some", "all", "plain")} for i in range(2))  # fmt: skip
+    assert (first["none"] == second["none"]).all()  # without noise a seed has nothing to decide
+    assert (first["some"] != second["some"]).any()
+    assert (first["some"] != first["none"]).any()
+    assert (first["all"] == first["plain"]).all()  # of pure noise nothing is drawn
+    assert Image.open("some/001-gold-0.png").text["sketch"] == "mine.png"
+
+
+def test_in_an_animation_a_part_waits_for_its_time(generate):
+    prompts = "gold", "gold; part 里"
+    options = "--radical", "gold", "--count", 1, "--steps", 5, "--animate", "a.webp"
+    assert generate(*prompts, *options, "--out", "a.png").code == 0
+    with Image.open("a.webp") as animation:
+        frames = []
+        for frame in range(animation.n_frames):
+            animation.seek(frame)
+            frames.append(np.asarray(animation.convert("L"), int))
+    below = [frame[MARGIN + 128 :] for frame in frames]
+    moves = [(a != b).any() for a, b in itertools.pairwise(below)]
+    assert moves == [False] * 3 + [True]  # at 0.8, 0.6 and 0.4 of the time it is as it begins
+    assert abs(frames[-1] - pixels("a.png")).max() <= 1
 
 
 @pytest.fixture
@@ -257,8 +322,9 @@ def test_a_shorter_list_leaves_nothing_of_a_longer_one(generate):
     assert "new list is there already: --overwrite replaces it" in result.err
     assert Path("new list/002-fish.png").exists()
     assert generate("--prompts-file", "words", *options, "--overwrite").code == 0
-    names = "001-gold.png", "003-mine.png", "contact.png", "glyphs.json"  # what is not ours stays
-    assert files() == [*(f"new list/{name}" for name in names), "words"]
+    names = "001-gold.png", "003-mine.png", "contact.png"  # what is not ours stays
+    known = "glyphs.html", "glyphs.json"
+    assert files() == [*(f"new list/{name}" for name in (*names, *known)), "words"]
     for folder in ("words-glyphs", "words-glyphs_2"):
         assert f"wrote {folder}/" in generate("--prompts-file", "words", *options[:4]).out
 
@@ -316,14 +382,14 @@ def test_a_list_of_prompts_becomes_a_folder(generate):
     assert generate("--prompts-file", "my words.txt", "--count", 1).code == 0
     names = [f"my words/{name}.png" for name in ("001-gold", "003-a-sea-dragon", "005-魚")]
     names += [f"my words/{line:03}-con-glyphs.png" for line in range(6, 11)]
-    assert files() == ["my words.txt", *names, "my words/contact.png", "my words/glyphs.json"]
+    names_of_all = "contact.png", "glyphs.html", "glyphs.json"
+    assert files() == ["my words.txt", *names, *(f"my words/{name}" for name in names_of_all)]
     known = json.loads(Path("my words/glyphs.json").read_text("utf-8"))
     assert [f"my words/{one['file']}" for one in known] == names
     assert [one["seed"] for one in known] == list(range(8))
     assert (known[1]["prompt"], known[1]["caption"]) == ("a sea dragon", "a sea dragon")
-    assert (
-        f"{known[1]['nearest']} {known[1]['likeness']:.2f}" == Image.open(names[1]).text["nearest"]
-    )
+    nearest = f"{known[1]['nearest']['character']} {known[1]['likeness']:.2f}"
+    assert nearest == Image.open(names[1]).text["nearest"]
     assert pixels("my words/contact.png").shape == (MARGIN + 3 * TALL, MARGIN + 3 * CELL)
     text = [Image.open(name).text["prompt"] for name in names[:3]]
     assert text == ["gold", "a sea dragon", "魚"]
@@ -339,7 +405,7 @@ def test_prompts_come_through_a_pipe(tiny_model_folder, tmp_path):
     assert result.stdout.startswith("wrote glyphs/: 4 glyphs from seed 0 on, in ")
     assert {path.name for path in (tmp_path / "glyphs").iterdir()} == {
         "001-gold-0.png", "001-gold-1.png", "003-fish-2.png", "003-fish-3.png", "contact.png",
-        "glyphs.json",
+        "glyphs.html", "glyphs.json",
     }  # fmt: skip
 
 
@@ -422,6 +488,23 @@ def damaged(folder, what, model):
         (("--prompts-file", "blank.txt"), "no prompts in blank.txt"),
         (("--prompts-file", "latin.txt"), "line 2 of latin.txt is not UTF-8"),
         (("--prompts-file", "latin.txt", "gold"), "give one of them"),
+        (("--part", "里"), "no prompt"),
+        (("gold", "--part", "xyzzy"), 'no part means "xyzzy"'),
+        (("gold", "--part", "龘"), "no outline of 龘"),
+        (("gold", "--part", "里 利"), "more than one part"),
+        (("gold; part 里; sound luo",), "more than one part"),
+        (("gold", "--part", ""), 'no part means ""'),
+        (("gold", "--part", "里", "--sound", "luo"), "a part and a sound"),
+        (("gold", "--part", "里", "--radical", "none"), "leave out radical none"),
+        (("gold", "--part", "金", "--radical", "疒", "--layout", "left-right"), "never stand"),
+        (("gold", "--sound", "lu0"), 'no part is read "lu0": near ones are lu, luo'),
+        (("gold", "--time", "-1"), "time of -1.0: take 0 to 1"),
+        (("gold", "--and", "both"), 'no AND of the kind "both"'),
+        (("gold", "--sketch", "nowhere.png"), "nowhere.png: No such file"),
+        (("gold", "--sketch", "blank.txt"), "blank.txt cannot be read"),
+        (("gold", "--sketch", "white.png"), "the drawing is blank"),
+        (("gold", "--sketch", "white.png", "--part", "里"), "leave out part and sound"),
+        (("gold", "--animate", "x.gif", "--time", 0), "nothing moves"),
     ],
     ids=str,
 )
@@ -431,6 +514,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(generate, monkeypatch, argumen
     Path("file").write_text("")
     Path("blank.txt").write_text("\n  \n")
     Path("latin.txt").write_bytes(b"gold\ncaf\xe9\n")
+    Image.new("L", (9, 9), 255).save("white.png")
     before = files()
     refused(generate(*arguments), said, before)
 
@@ -450,6 +534,10 @@ def test_a_damaged_model_is_one_line_and_leaves_nothing(
 ):
     folder = damaged(tmp_path_factory.mktemp("damaged") / "model", what, tiny_model_folder)
     refused(generate("gold", "--model", folder, "--out", "new/"), said)
+
+
+def test_a_part_without_a_radical_to_stand_beside_is_refused(generate):
+    refused(generate("gold", "--part", "里", "--out", "new/"), "no prior: name a radical")
 
 
 def refused(result, said, before=()):
