@@ -191,11 +191,14 @@ def meaning(character: str) -> str:
     for one in RADICALS:
         if character in one.forms:
             return one.names[0]
-    definitions = {row[0]: row[1] for row in read_unihan()}
-    caption = _resolve(
-        character, lambda one: clean(definitions[one]) if one in definitions else None
-    )
+    known = _definitions()
+    caption = _resolve(character, lambda one: clean(known[one]) if one in known else None)
     return senses(caption)[0] if caption else ""
+
+
+@cache
+def _definitions() -> dict[str, str]:
+    return {character: definition for character, definition, *_ in read_unihan()}
 
 
 def _resolve(

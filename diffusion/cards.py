@@ -7,7 +7,6 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from html import escape
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
@@ -135,7 +134,6 @@ class Card:
         return f"{both}: is {self.existing[0]}" if self.existing else both
 
 
-@cache
 def meaning(character: str) -> str:
     """The first sense of a character, short enough for a line."""
     return shortened(captions.meaning(character), LONGEST_MEANING)
