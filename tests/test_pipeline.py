@@ -92,18 +92,19 @@ def test_under_autocast_it_draws_nearly_the_same():
     assert (plain - rough).abs().mean() < 0.05
 
 
-def test_both_sides_of_and_matter_and_their_order_does_not(draw):
-    both = draw("gold AND fish")
-    assert same(both, draw("fish AND gold"))
+def test_both_sides_of_a_sum_matter_and_their_order_does_not(draw):
+    both = draw("gold AND fish", conjunction="sum")
+    assert same(both, draw("fish AND gold", conjunction="sum"))
     assert not same(both, draw("gold"))
     assert not same(both, draw("fish"))
     assert not same(both, draw("gold and fish"))
-    assert same(draw(["gold AND fish", "gold"], seed=2)[1], draw("gold", seed=3)[0])
+    beside = draw(["gold AND fish", "gold"], seed=2, conjunction="sum")
+    assert same(beside[1], draw("gold", seed=3)[0])
 
 
 def test_what_is_kept_away_from_drops_out_of_a_conjunction(draw):
     """Scale 1, and one of two parts the negative: what it leads to is nothing."""
-    options = {"guidance_scale": 1.0, "negative_prompt": "fish"}
+    options = {"guidance_scale": 1.0, "negative_prompt": "fish", "conjunction": "sum"}
     assert same(draw("gold AND fish", **options), draw("gold", **options))
 
 
@@ -199,7 +200,7 @@ def test_a_radical_is_heard_before_each_part_and_is_what_the_prior_chose(chooser
 
 
 def test_what_was_heard_is_what_was_drawn(chooser):
-    options = {"num_inference_steps": 3, "output_type": "pt"}
+    options = {"num_inference_steps": 3, "output_type": "pt", "conjunction": "sum"}
     drawn = chooser(["gold", "sea AND fire"], seed=4, **options)
     assert drawn.captions == chooser.captions(["gold", "sea AND fire"], [4, 5])
     plain = chooser(drawn.captions, seed=4, radical="none", **options)
