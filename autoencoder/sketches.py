@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image, ImageDraw, ImageOps
 
 from autoencoder.files import atomic
@@ -29,6 +30,7 @@ EM = 122 / 128  # the em box as a part of the image
 SMOOTH = 4  # samples along a pixel's side
 ACROSS, DOWN, ALONE = "a", "d", ""  # of two parts; all other kinds are one inside the other
 LIGHTER = 0.2  # the power of a part's size that the width of its strokes goes by
+DENSEST = 0.65  # share of ink up to which strokes are thickened, so that dense parts do not clot
 SHARPEST = 0.5  # bounds how far a corner moves out, where an edge turns back
 WHITE = 0.1  # of ink, in [0, 1]
 GAP, WIDEST = 2, 0.08  # white pixels between two parts, and what frames give up for them at most
@@ -211,7 +213,8 @@ def fit(piece: Piece, frame: Frame, heavier: float = 1.0) -> Outline:
     )
     corner, new_corner = np.array(old[:2]), np.array(frame[:2])
     wide = stroke_width(outline)
-    lost = wide * (heavier * scale.prod() ** LIGHTER - scale)
+    room = scale * DENSEST / max(density(outline), 1e-6)
+    lost = wide * (np.minimum(heavier * scale.prod() ** LIGHTER, room) - scale)
     return [thicken(new_corner + (c - corner) * scale, lost / 2) for c in outline]
 
 
@@ -219,6 +222,12 @@ def stroke_width(outline: Outline) -> float:
     """The mean width of the strokes: twice the area over the length of the edges."""
     length = sum(np.linalg.norm(c - np.roll(c, 1, axis=0), axis=1).sum() for c in outline)
     return 2 * abs(sum(map(area, outline))) / length
+
+
+def density(outline: Outline) -> float:
+    """The share of ink in the smallest rectangle around an outline."""
+    width, height = np.ptp(np.concatenate(outline), axis=0)
+    return abs(sum(map(area, outline))) / (width * height)
 
 
 def area(contour: np.ndarray) -> float:
@@ -263,9 +272,8 @@ def rasterise(outline: Outline, size: int = 128, smooth: int = SMOOTH) -> np.nda
 
 def apart(first: np.ndarray, second: np.ndarray) -> bool:
     """Whether there are `GAP` white pixels between two inks of one size."""
-    wide = first > WHITE
-    for axis in (0, 1):
-        wide = np.any([np.roll(wide, by, axis) for by in range(-GAP, GAP + 1)], axis=0)
+    around = np.pad(first > WHITE, GAP)
+    wide = sliding_window_view(around, (2 * GAP + 1, 2 * GAP + 1)).any(axis=(2, 3))
     return not (wide & (second > WHITE)).any()
 
 

@@ -28,6 +28,7 @@ WHITE = 0.02  # of ink, in [0, 1]
 FEWEST = 5  # glyphs with a radical in one place, to tell where it ends
 BEND, FAR = 2, 0.08  # how far a path may go sideways: pixels a row, and part of the width in all
 PEERS = 12  # other parts tried beside a radical in one round
+THROUGH = 0.1  # of the glyphs with a radical: a path that fewer let through goes astray
 GAP = 2  # white pixels that stay between two parts
 
 
@@ -132,11 +133,14 @@ def cut_glyphs(
             continue
         ink = images[[row for row, _ in members]].astype(np.float32) / 255
         if kind[0] == ACROSS:
-            found = _beside(ink, first)
+            found = list(_beside(ink, first))
         elif kind[0] == DOWN:
-            found = (m if m is None else m.T for m in _beside(ink.transpose(0, 2, 1), first))
+            turned = _beside(ink.transpose(0, 2, 1), first)
+            found = [m if m is None else m.T for m in turned]
         else:
-            found = _around(ink)
+            found = []
+        if sum(m is not None for m in found) < THROUGH * len(members):
+            found = list(_around(ink))  # the foot of ⺮ lets no path through
         for (row, other), pixels in zip(members, found, strict=True):
             image = images[row]
             if pixels is not None and image[pixels].any() and image[~pixels].any():
