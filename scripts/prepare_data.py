@@ -111,6 +111,8 @@ def main(
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)}: give one of them")
     check_writable(out, folder=True)
+    if (out / "glyphs.json").exists():
+        print(f"replaces  the glyphs in {out}", flush=True)
     from autoencoder.data.fonts import default_font
 
     start = time.perf_counter()
@@ -178,7 +180,9 @@ def cut_outlines(font: Path, index: int) -> None:
     outlines = Outlines(font, face, index)
     pieces = collect_pieces(np.stack(images), records, parts, forms, outlines)
     save_pieces(pieces)
-    print(f"outlines  {len(pieces):,} of {len({one.part for one in pieces}):,} parts, table rebuilt")
+    print(
+        f"outlines  {len(pieces):,} of {len({one.part for one in pieces}):,} parts, table rebuilt"
+    )
 
 
 def draw(

@@ -111,9 +111,11 @@ def test_captions_of_ones_own_are_drawn(script):
         ("明", "bright"),
         ("河", "river of mine"),
     ]
+    assert "replaces" not in result.out
     Path("mine.tsv").write_text("明\tbright\n河\t河流\nriver\n", "utf-8")
     result = script("prepare_data.py", "--captions", "mine.tsv", "--out", "data")
     assert result.code == 0
+    assert "replaces  the glyphs in data\n" in result.out
     assert result.err.startswith("warning: skipped 1 of 3 lines of mine.tsv: line 3, ")
     assert "warning: 1 of 2 captions have parts that the text encoder cannot read" in result.err
     before = Path("data/glyphs.json").stat().st_mtime_ns
