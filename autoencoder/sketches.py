@@ -37,7 +37,7 @@ GAP, WIDEST = 2, 0.08  # white pixels between two parts, and what frames give up
 FAINT, FILLED = 0.1, 0.9  # of a drawing: the least contrast, and how much of the square it fills
 HALF = 0.45  # of the em, for the first of two parts that nothing is known of
 FREE_STANDING = 0.1  # what it counts, as a mismatch, that a part is not cut from such a place
-CHOICE, MOVE, HEAVIER = 0.04, 0.012, 0.06  # how far sketches of the same parts differ
+CHOICE, MOVE, HEAVIER = 0.05, 0.02, 0.06  # how far sketches of the same parts differ
 
 Outline = list[np.ndarray]  # closed polygons `(N, 2)`, x and y in parts of the em, y down
 

@@ -29,7 +29,7 @@ from diffusion.request import AUTO, NONE, Request, conjuncts
 
 # How far into noise: radical and part put together, a drawing, and a part that was drawn for a
 # layout alone.
-COMPOSED, SKETCHED, LOOSE = 0.4, 0.55, 0.6
+COMPOSED, SKETCHED, LOOSE = 0.4, 0.55, 0.5
 CHOICES = 8  # radicals of the prior that are tried beside a part
 ARRANGEMENT, PART, ROLES, SKETCH, RADICAL = range(5)  # what a seed decides besides the noise
 T = TypeVar("T")
