@@ -261,7 +261,7 @@ def pair_cuts(
                 break
         if len(pairs) < count and len(pairs) - before <= 0.01 * len(cuts):
             raise ValueError(
-                f"these glyphs make {len(pairs):,} composites and few more: ask for fewer"
+                f"these glyphs make only {len(pairs):,} composites: ask for fewer, or draw more"
             )
     return [(cuts[a], cuts[b]) for a, b in list(pairs)[:count]]
 
