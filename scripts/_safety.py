@@ -104,7 +104,7 @@ class Safety(Callback):
         if stop:
             number = self.received or signal.SIGTERM
             target = Path(trainer.checkpoint_callback.dirpath) / "last.ckpt"
-            trainer.save_checkpoint(target)
+            trainer.save_checkpoint(target, weights_only=False)
             if trainer.is_global_zero:
                 name = signal.Signals(number).name
                 print(f"{name}: saved step {self.step} in {target}, go on with --ckpt_path last")

@@ -160,7 +160,7 @@ def test_a_trial_of_one_step_writes_no_model(train, stage):
 
 
 @pytest.mark.filterwarnings("ignore")
-def test_a_signal_ends_the_step_saves_it_and_stops(train):
+def test_a_signal_ends_the_step_saves_it_and_stops(train, caplog):
     assert train("diffusion", "--model.out=whole").code == 0
     for number in (signal.SIGTERM, signal.SIGINT):
         before = {one: signal.getsignal(one) for one in (signal.SIGTERM, signal.SIGINT)}
@@ -173,6 +173,7 @@ def test_a_signal_ends_the_step_saves_it_and_stops(train):
         assert re.search(r"SIG\w+: saved step 5 in \S+last.ckpt, go on with --ckpt_path", end.out)
         assert "Traceback" not in end.out + end.err
         assert checkpoint("diffusion")["global_step"] == 5
+    assert "weights_only" not in caplog.text
     assert train("diffusion", "--model.out=parts", "--ckpt_path", "last").code == 0
     for name, weight in weights("whole").items():
         torch.testing.assert_close(weights("parts")[name], weight, atol=1e-6, rtol=0, msg=name)
