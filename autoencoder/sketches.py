@@ -80,18 +80,11 @@ class Piece(NamedTuple):
         return self.first and self.kind not in (ACROSS, DOWN, ALONE)
 
 
-class Sketch(NamedTuple):
-    """A glyph put together, `(size, size)` in [0, 1], 1 = ink, and the two pieces of it."""
-
-    glyph: np.ndarray
-    pieces: tuple[Piece, Piece]
-
-
 class Sketcher:
     """Puts characters together from the pieces of a table.
 
     Example:
-        >>> Sketcher.load().sketch("a", "金", "里").glyph
+        >>> Sketcher.load().sketch("a", "金", "里")
     """
 
     def __init__(self, pieces: Iterable[Piece]) -> None:
@@ -126,8 +119,8 @@ class Sketcher:
         second: str,
         generator: np.random.Generator | None = None,
         size: int = 128,
-    ) -> Sketch:
-        """Two parts in their places.
+    ) -> np.ndarray:
+        """Two parts in their places, as a glyph `(size, size)` in [0, 1], 1 = ink.
 
         Args:
             kind: as of a `Piece`, but "a" or "d" or one inside the other.
@@ -159,7 +152,7 @@ class Sketcher:
             ]
             if apart(*inks):
                 break
-        return Sketch(np.maximum(*inks), pair)
+        return np.maximum(*inks)
 
 
 def mismatch(first: Piece, second: Piece, usual_first: Piece, usual_second: Piece) -> float:
@@ -205,17 +198,14 @@ def fit(piece: Piece, frame: Frame, heavier: float = 1.0) -> Outline:
     """The outline of a piece in another frame, with strokes `heavier` than there is room for."""
     outline = outline_of(piece.path)
     old = WHOLE if piece.outer else piece.frame
-    scale = np.array(
-        [
-            (frame.right - frame.left) / (old.right - old.left),
-            (frame.bottom - frame.top) / (old.bottom - old.top),
-        ]
+    (old_corner, old_size), (corner, size) = (
+        (np.array(one[:2]), np.subtract(one[2:], one[:2])) for one in (old, frame)
     )
-    corner, new_corner = np.array(old[:2]), np.array(frame[:2])
-    wide = stroke_width(outline)
-    room = scale * DENSEST / max(density(outline), 1e-6)
-    lost = wide * (np.minimum(heavier * scale.prod() ** LIGHTER, room) - scale)
-    return [thicken(new_corner + (c - corner) * scale, lost / 2) for c in outline]
+    scale = size / old_size
+    room = scale * DENSEST / density(outline)
+    kept = np.minimum(heavier * scale.prod() ** LIGHTER, room)  # of the width of strokes
+    lost = stroke_width(outline) * (kept - scale)
+    return [thicken(corner + (c - old_corner) * scale, lost / 2) for c in outline]
 
 
 def stroke_width(outline: Outline) -> float:
@@ -252,12 +242,9 @@ def thicken(contour: np.ndarray, by: np.ndarray) -> np.ndarray:
     return contour + by * mitre
 
 
-def rasterise(outline: Outline, size: int = 128, smooth: int = SMOOTH) -> np.ndarray:
-    """The ink of an outline, `(size, size)` in [0, 1], by the nonzero winding rule.
-
-    `smooth` is the number of samples along a pixel's side.
-    """
-    side = size * smooth
+def rasterise(outline: Outline, size: int = 128) -> np.ndarray:
+    """The ink of an outline, `(size, size)` in [0, 1], by the nonzero winding rule."""
+    side = size * SMOOTH
     winding = np.zeros((side, side), np.int8)
     for contour in outline:
         if len(contour) < 3:
@@ -267,7 +254,7 @@ def rasterise(outline: Outline, size: int = 128, smooth: int = SMOOTH) -> np.nda
         ImageDraw.Draw(image).polygon([tuple(p) for p in points.tolist()], fill=1)
         winding += np.asarray(image).astype(np.int8) * (1 if area(contour) > 0 else -1)
     ink = (winding != 0).astype(np.float32)
-    return ink.reshape(size, smooth, size, smooth).mean(axis=(1, 3))
+    return ink.reshape(size, SMOOTH, size, SMOOTH).mean(axis=(1, 3))
 
 
 def apart(first: np.ndarray, second: np.ndarray) -> bool:

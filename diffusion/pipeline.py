@@ -214,8 +214,8 @@ class GlyphPipeline:
         """Radical and part put together, `(1, 128, 128)`, in proportions that the seed decides."""
         way, size = invention.arrangement, self.autoencoder.config.image_size
         generator = np.random.default_rng([seed, SKETCH])
-        made = sketcher().sketch(way.kind, way.first, way.second, generator, size)
-        return torch.from_numpy(made.glyph)[None].to(self.device)
+        glyph = sketcher().sketch(way.kind, way.first, way.second, generator, size)
+        return torch.from_numpy(glyph)[None].to(self.device)
 
     @torch.inference_mode()
     def captions(
