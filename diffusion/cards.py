@@ -272,7 +272,7 @@ h2 { font: italic 1.25rem/1.2 "Iowan Old Style", Palatino, Georgia, serif; }
 [lang="zh-Latn"] { color: var(--seal); }
 dl { display: grid; gap: 0.3rem; margin-top: auto; padding-top: 0.75rem;
   border-top: 1px solid var(--line); font-variant-numeric: tabular-nums; }
-dl div { display: grid; grid-template-columns: 4.75rem 1fr; }
+dl div { display: grid; grid-template-columns: 5rem 1fr; }
 dt, small { color: var(--quiet); font-size: inherit; white-space: nowrap; }
 dd b { font-size: 1.1em; }
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
@@ -43,7 +44,15 @@ from diffusion.pictures import (
     write_frames,
     write_png,
 )
-from diffusion.request import AUTO, BUNDLED, SAMPLER_NAMES, Request, check_model, read_prompts
+from diffusion.request import (
+    AUTO,
+    BUNDLED,
+    NONE,
+    SAMPLER_NAMES,
+    Request,
+    check_model,
+    read_prompts,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -93,7 +102,8 @@ def main(
         str, Option(help=f"Where its two parts stand: {', '.join(LAYOUTS)}; none is open.")
     ] = Request.layout,
     conjunction: Annotated[
-        str, Option("--and", help="AND makes radical and part of its sides: compose, or sum.")
+        str,
+        Option("--and", help="What AND does: compose radical and part, or sum both predictions."),
     ] = Request.conjunction,
     sketch: Annotated[
         Path | None,
@@ -102,9 +112,8 @@ def main(
     time: Annotated[
         float | None,
         Option(
-            "--time",
             help="How far parts or a sketch go into noise: 0 not at all, 1 all the way.",
-            show_default="0.4, of a sketch 0.55",
+            show_default="parts 0.4, a layout alone 0.5, a sketch 0.55",
         ),
     ] = None,
     redraws: Annotated[
@@ -141,13 +150,13 @@ def main(
 
         python scripts/generate.py "gold" "sea monster" --count 8 --negative "water" --out two.png
 
-    With 里 beside the radical for lithium, or what is read luo beside that for robot:
+    Lithium with 里 beside its radical, and a robot with a part that is read luo:
 
         python scripts/generate.py "lithium" --part 里
 
         python scripts/generate.py "robot" --sound luo
 
-    Radical and part by what they mean, or one side of AND for each:
+    Radical and part by what they mean, and of two meanings one for each:
 
         python scripts/generate.py --radical metal --part ghost --layout left-right
 
@@ -200,6 +209,9 @@ def main(
     lines = lines or dict(enumerate(request.prompts, 1))
     if negative and guidance <= 1:
         raise ValueError(f"--negative at guidance {guidance:g} leads nowhere: take more than 1")
+    begun = part or sound or sketch or request.layout != NONE
+    if time is not None and not begun and not re.search(r";|\bAND\b", " ".join(request.prompts)):
+        raise ValueError("--time is for a part, a sound, a layout or a sketch: name one")
     total = request.total
     single_files = bool(prompts_file) if not out else in_files(out)
     if total > LARGEST_GRID and not single_files:

@@ -16,6 +16,7 @@ from PIL import Image
 
 from autoencoder.readers.recognizer import Match, Recognizer
 from diffusion import GlyphPipeline
+from diffusion.inventions import COMPOSED, LOOSE, SKETCHED
 from diffusion.networks.dit import DiT
 from diffusion.pictures import GAP, LABEL, MARGIN
 from diffusion.request import Request
@@ -376,6 +377,12 @@ def test_the_defaults_are_those_of_a_request(generate):
             assert text[name] == shown, name
 
 
+def test_the_help_says_how_far_sketches_go_into_noise(generate, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    times = f"parts {COMPOSED}, a layout alone {LOOSE}, a sketch {SKETCHED}"
+    assert times in generate("--help").out
+
+
 def test_a_list_of_prompts_becomes_a_folder(generate):
     lines = ["\ufeffgold", "# a comment", "  a sea dragon ", "\t", "魚"] + ["CON"] * 5 + [""]
     Path("my words.txt").write_bytes("\r\n".join(lines).encode())
@@ -499,12 +506,13 @@ def damaged(folder, what, model):
         (("gold", "--part", "金", "--radical", "疒", "--layout", "left-right"), "never stand"),
         (("gold", "--sound", "lu0"), 'no part is read "lu0": near ones are lu, luo'),
         (("gold", "--time", "-1"), "time of -1.0: take 0 to 1"),
+        (("gold", "--time", 0.5), "--time is for a part, a sound, a layout or a sketch"),
         (("gold", "--and", "both"), 'no AND of the kind "both"'),
         (("gold", "--sketch", "nowhere.png"), "nowhere.png: No such file"),
         (("gold", "--sketch", "blank.txt"), "blank.txt cannot be read"),
         (("gold", "--sketch", "white.png"), "the drawing is blank"),
         (("gold", "--sketch", "white.png", "--part", "里"), "leave out part and sound"),
-        (("gold", "--animate", "x.gif", "--time", 0), "nothing moves"),
+        (("gold; part 里", "--animate", "x.gif", "--time", 0), "nothing moves"),
     ],
     ids=str,
 )
