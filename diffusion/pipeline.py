@@ -336,6 +336,9 @@ class GlyphPipeline:
             device = torch.device(device.lower() if isinstance(device, str) else device)
         except (TypeError, RuntimeError):
             raise ValueError(f"no device {device!r}: name cpu, cuda, cuda:1 or mps") from None
+        number = {"cuda": torch.cuda.device_count(), "mps": torch.mps.device_count()}
+        if (device.index or 0) >= number.get(device.type, 1):
+            raise ValueError(f"there is no {device} here: try --device cpu, in Python cpu")
         for part in (self.denoiser, *self.parts.values()):
             part.to(device)
         return self

@@ -135,7 +135,7 @@ class Request:
             for name in (self.sampler, self.radical, self.layout, self.conjunction)
         )
         converted["conjunction"] = conjunction
-        converted["sampler"] = re.sub("[- ]", "_", sampler)
+        converted["sampler"] = re.sub("[- ]", "_", sampler.replace("++", "pp"))
         converted["radical"], converted["layout"] = radical, re.sub("[_ ]", "-", layout)
         if not converted["prompts"] and radical not in (AUTO, NONE) and (self.part or self.sound):
             converted["prompts"] = find_radical(radical).names[:1]

@@ -315,6 +315,8 @@ def test_what_cannot_be_drawn_is_one_clear_line(tiny_pipeline):
 
 def test_a_pipeline_goes_to_a_device_and_to_no_other_type(tiny_pipeline):
     assert tiny_pipeline.to("CPU") is tiny_pipeline
+    with pytest.raises(ValueError, match="there is no cuda:99 here"):
+        tiny_pipeline.to("cuda:99")
     for given in ((torch.float16,), ("cpu", torch.float16), ("abacus",), (None,)):
         with pytest.raises(ValueError, match=r"stay float32|no device") as error:
             tiny_pipeline.to(*given)

@@ -109,6 +109,7 @@ def test_a_request_knows_the_prompt_and_the_seed_of_each_image():
 
 def test_values_of_other_libraries_and_names_in_any_case_are_taken():
     numbers = {"seed": np.int64(7), "guidance_scale": np.float32(2.5), "guidance_interval": [0, 1]}
+    assert Request("gold", sampler="DPM++ 2M").sampler == "dpmpp_2m"
     names = {"sampler": "DPMPP-2M", "radical": "Speech", "layout": "LEFT_right"}
     request = Request((text for text in ("gold", "fish")), **numbers, **names)
     assert request == Request(
