@@ -250,6 +250,8 @@ def main(
         set_backend(attention)
     size = 16 if pipe.device.type == "cpu" else 256
     batches = [range(total)[i : i + size] for i in range(rank * size, total, processes * size)]
+    if total > size:
+        pipe.invent(request)  # what cannot be composed is said before anything is written
     own = sum(map(len, batches))
     states: States | None = {} if animate else None
     with progress_bar("drawing", own * steps) as progress:

@@ -545,7 +545,9 @@ def test_a_damaged_model_is_one_line_and_leaves_nothing(
 
 
 def test_a_part_without_a_radical_to_stand_beside_is_refused(generate):
-    refused(generate("gold", "--part", "里", "--out", "new/"), "no prior: name a radical")
+    for prompts in (("gold; part 里",), ("gold", "gold; part 里")):  # in the second batch too
+        options = "--count", 16, "--steps", 1, "--out", "new/"
+        refused(generate(*prompts, *options), "no prior: name a radical")
 
 
 def refused(result, said, before=()):
