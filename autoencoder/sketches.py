@@ -131,19 +131,10 @@ class Sketcher:
 
         Raises ValueError, in one line, for parts without an outline for this place.
         """
-        for part, place in ((first, True), (second, False)):
-            if not self.find(part, kind, place):
-                raise ValueError(f"there is no outline of {part} for such a place")
-        lists = self.find(first, kind, True), self.find(second, kind, False)
-        pairs = list(product(*lists))
-        cut = [[piece for piece in each if piece.kind != ALONE] or each for each in lists]
-        usual = [each[len(each) // 2] for each in cut]
-        strain = np.array([mismatch(*pair, *usual) for pair in pairs])
         move, heavier = 0.0, 1.0
+        pair = self.pair(kind, first, second, generator)
         if generator is not None:
-            strain += CHOICE * generator.random(len(pairs))  # any of those that fit about as well
             move, heavier = generator.normal(0, MOVE), generator.normal(1, HEAVIER)
-        pair = pairs[int(strain.argmin())]
         for gap in np.arange(0, WIDEST, 0.01):
             places = frames(*pair, kind, move, gap)
             inks = [
@@ -153,6 +144,32 @@ class Sketcher:
             if apart(*inks):
                 break
         return np.maximum(*inks)
+
+    def room(self, kind: str, first: str, second: str) -> float:
+        """What strokes keep of their width where they keep least, as a part of it."""
+        pair = self.pair(kind, first, second)
+        places = frames(*pair, kind)
+        return min(float(kept(*one).min()) for one in zip(pair, places, strict=True))
+
+    def pair(
+        self,
+        kind: str,
+        first: str,
+        second: str,
+        generator: np.random.Generator | None = None,
+    ) -> tuple[Piece, Piece]:
+        """The pieces of two parts whose frames fit each other best, or one of such pairs."""
+        lists = self.find(first, kind, True), self.find(second, kind, False)
+        for part, found in zip((first, second), lists, strict=True):
+            if not found:
+                raise ValueError(f"there is no outline of {part} for such a place")
+        pairs = list(product(*lists))
+        cut = [[piece for piece in each if piece.kind != ALONE] or each for each in lists]
+        usual = [each[len(each) // 2] for each in cut]
+        strain = np.array([mismatch(*pair, *usual) for pair in pairs])
+        if generator is not None:
+            strain += CHOICE * generator.random(len(pairs))
+        return pairs[int(strain.argmin())]
 
 
 def mismatch(first: Piece, second: Piece, usual_first: Piece, usual_second: Piece) -> float:
@@ -197,15 +214,23 @@ def frames(
 def fit(piece: Piece, frame: Frame, heavier: float = 1.0) -> Outline:
     """The outline of a piece in another frame, with strokes `heavier` than there is room for."""
     outline = outline_of(piece.path)
+    corner, scale = np.array(frame[:2]), stretch(piece, frame)
+    old = np.array(WHOLE[:2] if piece.outer else piece.frame[:2])
+    lost = stroke_width(outline) * (kept(piece, frame, heavier) - scale)
+    return [thicken(corner + (c - old) * scale, lost / 2) for c in outline]
+
+
+def stretch(piece: Piece, frame: Frame) -> np.ndarray:
+    """How much a frame is wider and higher than that of a piece, `(2,)`."""
     old = WHOLE if piece.outer else piece.frame
-    (old_corner, old_size), (corner, size) = (
-        (np.array(one[:2]), np.subtract(one[2:], one[:2])) for one in (old, frame)
-    )
-    scale = size / old_size
-    room = scale * DENSEST / density(outline)
-    kept = np.minimum(heavier * scale.prod() ** LIGHTER, room)  # of the width of strokes
-    lost = stroke_width(outline) * (kept - scale)
-    return [thicken(corner + (c - old_corner) * scale, lost / 2) for c in outline]
+    return np.subtract(frame[2:], frame[:2]) / np.subtract(old[2:], old[:2])
+
+
+def kept(piece: Piece, frame: Frame, heavier: float = 1.0) -> np.ndarray:
+    """What strokes keep of their width across and down in another frame, `(2,)`."""
+    scale = stretch(piece, frame)
+    room = scale * DENSEST / density(outline_of(piece.path))
+    return np.minimum(heavier * scale.prod() ** LIGHTER, room)
 
 
 def stroke_width(outline: Outline) -> float:

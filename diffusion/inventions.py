@@ -27,10 +27,9 @@ from conditioning.prompts import Asked, Prompt, asked
 from conditioning.radicals import RADICALS, Radical, find_radical
 from diffusion.request import AUTO, NONE, Request, conjuncts
 
-# How far into noise: radical and part put together, a drawing, and a part that was drawn for a
-# layout alone.
-COMPOSED, SKETCHED, LOOSE = 0.4, 0.55, 0.5
-CHOICES = 8  # radicals of the prior that are tried beside a part
+COMPOSED, SKETCHED = 0.3, 0.55  # how far into noise: radical and part put together, and a drawing
+CHOICES = 8  # radicals that are tried beside a part, and parts beside a radical
+ROOMY = 0.6  # of the width of strokes: what a part that the seed draws keeps in its place
 ARRANGEMENT, PART, ROLES, SKETCH, RADICAL = range(5)  # what a seed decides besides the noise
 T = TypeVar("T")
 
@@ -76,10 +75,10 @@ def sketcher() -> Sketcher:
     return Sketcher.load()
 
 
-def choose(weights: Mapping[T, float], seed: int, turn: int) -> T:
+def choose(weights: Mapping[T, float], seed: int, *turn: int) -> T:
     """One of several, by its weight; `turn` tells apart what one seed decides."""
     chances = np.cumsum(list(weights.values()))
-    draw = np.random.default_rng([seed, turn]).random() * chances[-1]
+    draw = np.random.default_rng([seed, *turn]).random() * chances[-1]
     return list(weights)[min(int((chances <= draw).sum()), len(weights) - 1)]
 
 
@@ -100,6 +99,24 @@ def fitting_parts(radical: int, sound: str, layout: str = NONE) -> dict[str, int
     fitting = {part: count for part, count in parts.items() if ways(radical, part, layout)}
     new = {part: count for part, count in fitting.items() if not existing(radical, part)}
     return new or fitting
+
+
+def place(
+    radical: int, parts: Mapping[str, float], layout: str, seed: int
+) -> tuple[str, Arrangement] | None:
+    """One of some parts for a radical, and how both stand; None where no part can.
+
+    Of several that the seed draws, it is the first whose strokes have room.
+    """
+    for turn in range(CHOICES if parts else 0):
+        part = choose(parts, seed, PART, turn)
+        if fitting := ways(radical, part, layout):
+            way = choose(fitting, seed, ARRANGEMENT, turn)
+            if len(parts) == 1 or sketcher().room(*way[:3]) >= ROOMY:
+                break
+    else:
+        return None
+    return part, way
 
 
 def check_part(text: str, radical: str = "auto", layout: str = NONE) -> str:
@@ -201,14 +218,9 @@ class Inventor:
         part, radical = check_part(line.part) if line.part else "", None
         for radical in self.radicals(prompt.words, seed):
             parts = {part: 1} if part else fitting_parts(radical.number, line.sound, layout)
-            chosen = choose(parts, attempt, PART) if parts else ""
-            if chosen and (fitting := ways(radical.number, chosen, layout)):
-                way = choose(fitting, attempt, ARRANGEMENT)
-                caption, time = (
-                    radical.before(prompt.words),
-                    self.time(COMPOSED if given else LOOSE),
-                )
-                return Invention(caption, radical.number, chosen, way, time, bool(part), line.sound)
+            if stand := place(radical.number, parts, layout, attempt):
+                caption, time = radical.before(prompt.words), self.time(COMPOSED)
+                return Invention(caption, radical.number, *stand, time, bool(part), line.sound)
         if given and radical is None:
             raise ValueError("this model has no prior: name a radical for the part to stand beside")
         if given:

@@ -113,7 +113,7 @@ def main(
         float | None,
         Option(
             help="How far parts or a sketch go into noise: 0 not at all, 1 all the way.",
-            show_default="parts 0.4, a layout alone 0.5, a sketch 0.55",
+            show_default="parts 0.3, a sketch 0.55",
         ),
     ] = None,
     redraws: Annotated[

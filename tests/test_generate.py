@@ -16,7 +16,7 @@ from PIL import Image
 
 from autoencoder.readers.recognizer import Match, Recognizer
 from diffusion import GlyphPipeline
-from diffusion.inventions import COMPOSED, LOOSE, SKETCHED
+from diffusion.inventions import COMPOSED, SKETCHED
 from diffusion.networks.dit import DiT
 from diffusion.pictures import GAP, LABEL, MARGIN
 from diffusion.request import Request
@@ -379,7 +379,7 @@ def test_the_defaults_are_those_of_a_request(generate):
 
 def test_the_help_says_how_far_sketches_go_into_noise(generate, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
-    times = f"parts {COMPOSED}, a layout alone {LOOSE}, a sketch {SKETCHED}"
+    times = f"parts {COMPOSED}, a sketch {SKETCHED}"
     assert times in generate("--help").out
 
 
