@@ -1,0 +1,460 @@
+"""Glyphs as outlines: closed paths of lines and cubic Bézier curves, as type designers draw them.
+
+The grey of an edge says where in its pixel the edge lies. Along the edges corners are found first,
+then straight runs, and curves fill what is left, with nodes at their extremes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autoencoder.sketches import EM
+
+UNITS = 1000  # of the em
+
+# All else is in pixels of a glyph of 128 and in degrees, and points are complex numbers, x + iy.
+DEEP = 3  # on both sides of an edge: the grey there tells where it lies
+SPECK = 3.0  # ink and holes of a smaller area are dropped
+FLAT = 0.4  # from the sides of a polygon to the points around it
+CHAMFER, SHORT = 1.6, 3.2  # vertices that are closer are one corner; those may be that are this far
+NEAR, FAR = 1.0, 6.0  # from a corner, where its tangents are measured
+SHARP, TIGHT, SLACK = 25.0, 2.5, 0.12  # a corner turns by more, in a smaller radius, with an error
+LOST = 2.0  # from the points to a corner
+CLOSE, WAVY, JOINED = 0.25, 0.45, 0.12  # from points to a segment, a level line, a line at a curve
+LONG, LONGER, UNBENT = 8.0, 25.0, 2.0  # a straight run at a curve: level, or not; its turn
+SLANT, STEEP, TILT = 0.5, 8.0, 0.7  # level lines rise by less and are less steep, or this little
+BULGE = 0.4  # beyond the ends of a curve, where its extreme becomes a node
+STEPS, ROUNDS = 3, 4  # of fitting curves, of splitting those that do not fit
+STIFF, TIED, LEAST = 0.02, 1e4, 0.05  # towards thirds, towards tangents; a handle's shortest part
+
+Contour = list[np.ndarray]
+Outline = list[Contour]
+
+
+def trace(glyph: np.ndarray) -> Outline:
+    """The outline of a glyph, `(128, 128)` in [0, 1], 1 = ink; empty where there is none.
+
+    A contour is a list of segments, each `(1, 2)`, the end of a line, or `(3, 2)`, the two controls
+    and the end of a cubic curve; the first one starts where the last one ends. Points are x and y
+    in `UNITS` of the em, from the lower left corner of the em box; y points up. Outer contours go
+    counter-clockwise and holes clockwise, as in PostScript. They are the edges of one level of
+    grey, so that none overlap.
+    """
+    loops = [loop for loop in edges(np.asarray(glyph, np.float64)) if abs(area(loop)) > SPECK]
+    if not loops:
+        return []
+    contours = split(Edges(loops))
+    fit([piece for contour in contours for piece in contour])
+    corner, scale = complex(1 - EM, 1 + EM) / 2 * len(glyph), UNITS / (EM * len(glyph))
+    return [
+        [pairs((p - corner).conj() * scale) for piece in contour for p in piece.segments()]
+        for contour in contours
+    ]
+
+
+# ---- points along edges --------------------------------------------------------------------------
+
+
+def edges(glyph: np.ndarray) -> Iterator[np.ndarray]:
+    """Points about a pixel apart along each edge of a glyph, with ink at the left; y points down."""
+    ink = np.pad(glyph, DEEP)
+    width = ink.shape[1]
+    grey, inside = ink.ravel(), (ink >= 0.5).ravel()
+    # A crack is a side of a pixel of ink beside one of paper. It is walked down, right, up or left:
+    # the step along it, the step out of the ink, and the step from the pixel to its start.
+    along, out = np.array([width, 1, -width, -1]), np.array([-1, width, 1, -width])
+    start = np.array([0, width, width + 1, 1])
+    pixels = np.flatnonzero(inside)
+    way, pixel = np.nonzero(~inside[pixels + out[:, None]])
+    pixel = pixels[pixel]
+    begin = pixel + start[way]
+    end = begin + along[way]
+    number = np.full((4, len(grey)), -1)
+    number[way, begin] = np.arange(len(way))
+    left, straight, right = (number[(way + turn) % 4, end] for turn in (1, 0, 3))
+    # Pixels of ink that meet at a corner hang together where the four pixels there are dark enough.
+    joined = grey[end[:, None] - [0, 1, width, width + 1]].mean(axis=1) >= 0.5
+    turned = np.where((left >= 0) & ~((right >= 0) & joined), left, right)
+    following = np.where(straight >= 0, straight, turned)
+
+    # The grey across an edge, added up from deep in the ink to far outside, is where the edge lies
+    # in the middle of this row or column of pixels, whatever its slope.
+    deep = np.arange(DEEP)[:, None] * out[way]
+    offset = falling(grey[pixel + out[way] + deep]) - falling(1 - grey[pixel - deep])
+    middle = (begin % width + end % width + 1j * (begin // width + end // width)) / 2
+    exact = middle + offset.clip(-0.7, 0.7) * np.array([-1, 1j, 1, -1j])[way] - DEEP * (1 + 1j)
+    # Of a slanted edge, only rows or only columns cross it once.
+    before = np.argsort(following)
+    chord = middle[following[following]] - middle[before[before]]
+    flatter = np.abs(chord.imag) <= np.abs(chord.real)
+    once = np.where(way % 2 == 1, flatter, ~flatter)
+
+    seen, following = [False] * len(way), following.tolist()
+    for crack in range(len(way)):
+        loop = []
+        while not seen[crack]:
+            seen[crack] = True
+            loop.append(crack)
+            crack = following[crack]
+        if loop:
+            yield exact[loop][once[loop]]
+
+
+def falling(profiles: np.ndarray) -> np.ndarray:
+    """The sums of profiles `(n, N)`, each as far as it falls."""
+    falls = np.logical_and.accumulate(profiles[1:] < profiles[:-1])
+    return profiles[0] + (profiles[1:] * falls).sum(axis=0)
+
+
+class Edges:
+    """The edges of a glyph, `points` `(N,)`, each from its sharpest turn on and back to there.
+
+    `first` and `last` are where they begin and end, `length` is how far along the points are.
+    """
+
+    def __init__(self, loops: Sequence[np.ndarray]) -> None:
+        closed = []
+        for loop in loops:
+            step = np.roll(loop, -2) - loop
+            tip = turning(np.roll(step, 2), step).argmax()
+            closed.append(np.concatenate([loop[tip:], loop[: tip + 1]]))
+        self.points = np.concatenate(closed)
+        self.last = np.cumsum([len(loop) for loop in closed]) - 1
+        self.first = np.append(0, self.last[:-1] + 1)
+        self.length = np.append(0, np.abs(np.diff(self.points)).cumsum())
+        self.sums = np.zeros((2, len(self.points) + 1), complex)
+        np.cumsum([self.points, self.points**2], axis=1, out=self.sums[:, 1:])
+
+    def lines(self, start: np.ndarray, stop: np.ndarray) -> np.ndarray:
+        """Lines through the points between two lengths, by least squares.
+
+        Gives `(2, M)`, a place on each line and its direction.
+        """
+        low, high = np.searchsorted(self.length, start), np.searchsorted(self.length, stop, "right")
+        few = high - low < 2
+        if few.any():
+            middle = np.searchsorted(self.length, (start + stop) / 2) - 1
+            low = np.where(few, middle, low).clip(0, len(self.points) - 2)
+            high = np.where(few, low + 2, high)
+        place, square = (self.sums[:, high] - self.sums[:, low]) / (high - low)
+        # The mean square of what points differ by has twice the angle of the line.
+        along = np.sqrt(square - place**2)
+        along /= np.abs(along).clip(1e-9)
+        chord = self.points[high - 1] - self.points[low]
+        return np.stack([place, np.where(dot(chord, along) < 0, -along, along)])
+
+    def tangents(
+        self, v: np.ndarray, line: np.ndarray | None = None, lines: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Lines into and out of vertices: through the ends of sides, or through `line`s as wholes."""
+        low, high = self.inner(v)
+        start, stop = np.maximum(high - FAR, low), np.minimum(low + FAR, high)
+        ends = self.lines(np.append(start, low), np.append(high, stop))
+        late, early = ends[:, : len(low)], ends[:, len(low) :]
+        if line is not None:
+            late, early = np.where(line, lines, late), np.where(line, lines, early)
+        into, out = np.append(late[:, :1], late, axis=1), np.append(early, early[:, :1], axis=1)
+        first, last = self.borders(v)
+        into[:, first], out[:, last] = into[:, last], out[:, first]
+        return into, out
+
+    def inner(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The lengths between which sides lie, without their ends at vertices."""
+        start, stop = self.length[v[:-1]], self.length[v[1:]]
+        gap = np.minimum(NEAR, (stop - start) / 3)
+        return start + gap, stop - gap
+
+    def borders(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Which vertices are the first and the last ones of edges."""
+        return np.searchsorted(v, self.first), np.searchsorted(v, self.last)
+
+    def straight(self, v: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Which sides are straight, which are level, and their lines, made level."""
+        low, high = self.inner(v)
+        place, along = self.lines(low, high)
+        slant = np.minimum(np.abs(along.real), np.abs(along.imag))
+        steep, tilt = np.sin(np.radians([STEEP, TILT]))
+        level = (slant < tilt) | (slant < steep) & (slant * np.diff(self.length[v]) < SLANT)
+        along = np.where(level, np.round(along), along)
+        size = np.diff(v)
+        beside = self.points[:-1] - np.repeat(place, size)
+        beside = np.abs(cross(np.repeat(along, size), beside))
+        length = self.length[:-1]
+        beside *= (length >= np.repeat(low, size)) & (length <= np.repeat(high, size))
+        close = np.maximum.reduceat(beside, v[:-1]) < np.where(level, WAVY, CLOSE)
+        return close, level, np.stack([place, along])
+
+
+# ---- corners -------------------------------------------------------------------------------------
+
+
+def polygon(edges: Edges) -> np.ndarray:
+    """Which points are vertices of polygons whose sides lie at most `FLAT` beside all points.
+
+    Ramer (1972), Douglas and Peucker (1973). Each edge's first and last point are vertices.
+    """
+    points, ends = edges.points, zip(edges.first, edges.last, strict=True)
+    far = [i + np.abs(points[i : j + 1] - points[i]).argmax() for i, j in ends]
+    v = new = np.sort(np.concatenate([edges.first, far, edges.last]))
+    while len(new):
+        size, start = np.diff(v), points[v[:-1]]
+        chord = points[v[1:]] - start
+        chord /= np.abs(chord).clip(1e-9)
+        beside = np.abs(cross(np.repeat(chord, size), points[:-1] - np.repeat(start, size)))
+        highest = np.maximum.reduceat(beside, v[:-1])
+        new = np.flatnonzero((beside == np.repeat(highest, size)) & (beside > FLAT))
+        side = np.searchsorted(v, new)
+        new = new[np.diff(side, prepend=0) > 0]  # one a side
+        v = np.sort(np.append(v, new))
+    return v
+
+
+def merge(edges: Edges, v: np.ndarray) -> np.ndarray:
+    """Vertices without the chamfers that pixels give to corners."""
+    points, length = edges.points, edges.length
+    apart = (np.diff(length[v]) > CHAMFER) | np.isin(v[1:], edges.first)
+    begin, end = v[np.append(True, apart)], v[np.append(apart, True)]
+    middle = np.searchsorted(length, (length[begin] + length[end]) / 2)
+    middle = np.where(np.isin(begin, edges.first), begin, middle)
+    v = np.where(np.isin(end, edges.last), end, middle)
+    for _ in range(2):
+        # The sides around a short one meet sharply right beyond it.
+        into, out = edges.tangents(v)
+        first, last = edges.borders(v)
+        into, out = into[:, :-1], out[:, 1:]
+        size = np.diff(length[v])
+        short = (size < SHORT) & (size < np.roll(size, 1)) & (size <= np.roll(size, -1))
+        short[last[:-1]] = False
+        middle = np.searchsorted(length, length[v[:-1]] + size / 2)
+        cut, tip = nearest(points, middle, meet(into, out))
+        short &= sharp(turning(into[1], out[1]), cut) & (tip >= v[:-1]) & (tip <= v[1:])
+        if not short.any():
+            break
+        tip[first], tip[last - 1] = v[first], v[last]
+        kept = ~(np.append(short, False) | np.append(False, short))
+        v = np.sort(np.append(v[kept], tip[short]))
+    return v
+
+
+def nearest(points: np.ndarray, at: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How far places `p` lie from the edge around points, and which points are nearest to them."""
+    around = (at + np.arange(-3, 4)[:, None]).clip(1, len(points) - 2)
+    near = around[np.abs(points[around] - p).argmin(axis=0), np.arange(len(at))]
+    start = points[[near - 1, near]]
+    chord = points[[near, near + 1]] - start
+    t = dot(chord, p - start) / dot(chord, chord).clip(1e-9)
+    return np.abs(p - start - t.clip(0, 1) * chord).min(axis=0), near
+
+
+def sharp(turn: np.ndarray, cut: np.ndarray) -> np.ndarray:
+    """Whether edges that lie `cut` from where their tangents meet have a corner and no curve."""
+    return (turn > SHARP) & (cut < TIGHT * (1 / np.cos(np.radians(turn / 2)).clip(0.1) - 1) + SLACK)
+
+
+# ---- lines, and what curves go through -----------------------------------------------------------
+
+
+@dataclass
+class Piece:
+    """What lies between two nodes: a line, or a curve near `points` `(N,)`.
+
+    A direction at a node, `ahead` or `back`, is 0 at a corner, where the points decide it.
+    """
+
+    start: complex
+    stop: complex
+    ahead: complex = 0
+    back: complex = 0
+    points: np.ndarray | None = None
+    controls: Sequence[complex] = ()
+    halves: Sequence[Piece] = ()
+
+    def segments(self) -> Iterator[np.ndarray]:
+        """The segments, after fitting."""
+        for half in self.halves:
+            yield from half.segments()
+        if not self.halves:
+            yield np.array([*self.controls, self.stop])
+
+    def split(self, k: int, along: complex) -> tuple[Piece, Piece]:
+        """Two pieces that meet in a point, in a direction."""
+        node = self.points[k]
+        return (
+            Piece(self.start, node, self.ahead, along, self.points[:k]),
+            Piece(node, self.stop, along, self.back, self.points[k + 1 :]),
+        )
+
+    def at_extremes(self) -> Iterator[Piece]:
+        """Pieces with nodes where the points reach farthest left, right, up or down."""
+        for way in (1, -1, 1j, -1j) if len(self.points) > 2 else ():
+            reach = dot(self.points, way)
+            k = int(reach.argmax())
+            ends = max(dot(self.start, way), dot(self.stop, way))
+            if reach[k] > ends + BULGE and 0 < k < len(reach) - 1:
+                along = way * 1j * np.sign(cross(way, self.points[k + 1] - self.points[k - 1]))
+                for half in self.split(k, along):
+                    yield from half.at_extremes()
+                return
+        yield self
+
+
+def split(edges: Edges) -> list[list[Piece]]:
+    """The pieces of each contour."""
+    points, v = edges.points, merge(edges, polygon(edges))
+    into, out = edges.tangents(v)
+    corner = sharp(turning(into[1], out[1]), nearest(points, v, meet(into, out))[0])
+    corner[np.append(*edges.borders(v))] = True
+    # Between corners with a line between them are no vertices.
+    straight, *_ = edges.straight(v[corner])
+    kept = corner | ~np.append(straight, True)[corner.cumsum() - 1]
+    v, corner = v[kept], corner[kept]
+
+    straight, level, lines = edges.straight(v)
+    low, high = edges.inner(v)
+    half = (low + high) / 2
+    bend = 2 * turning(edges.lines(low, half)[1], edges.lines(half, high)[1])
+    run = straight & (bend < UNBENT) & (high - low > np.where(level, LONG, LONGER))
+    line = run | (straight & corner[:-1] & corner[1:])
+    corner[1:-1] |= run[1:] & run[:-1]
+    into, out = edges.tangents(v, line, lines)
+    place = meet(into, out)
+    cut, _ = nearest(points, v, place)
+    lost = (cut > LOST) & ~sharp(turning(into[1], out[1]), cut)
+    place = np.where(lost, points[v], place)
+
+    contours = []
+    for first, last in zip(*edges.borders(v), strict=True):
+        pieces: list[Piece] = []
+        at, node, ahead, place[last] = v[first], place[first], 0, place[first]
+        for j in range(first, last):
+            begin, end, start, stop = v[j], v[j + 1], place[j], place[j + 1]
+            if line[j]:
+                (middle, along), back = lines[:, j], 0
+                if not (corner[j] and corner[j + 1]):
+                    away = (points[begin:end] - middle) / along
+                    on = np.flatnonzero(np.abs(away.imag) < JOINED)
+                    if not corner[j + 1]:
+                        end, back = begin + on[-1], along
+                        stop = middle + away[on[-1]].real * along
+                    if not corner[j]:
+                        begin += on[0]
+                        start = middle + away[on[0]].real * along
+                        pieces += curves(edges, at, begin, Piece(node, start, ahead, along))
+                pieces.append(Piece(start, stop))
+                at, node, ahead = end, stop, back
+            elif corner[j + 1]:
+                pieces += curves(edges, at, end, Piece(node, stop, ahead))
+                at, node, ahead = end, stop, 0
+        contours.append(pieces)
+    return contours
+
+
+def curves(edges: Edges, begin: int, end: int, piece: Piece) -> Iterator[Piece]:
+    """A curve through the points from one to another, with nodes at its extremes."""
+    low, high = np.searchsorted(edges.length, edges.length[[begin, end]] + [NEAR, -NEAR])
+    piece.points = edges.points[low:high]
+    return piece.at_extremes()
+
+
+# ---- curves --------------------------------------------------------------------------------------
+
+
+def fit(pieces: list[Piece]) -> None:
+    """Fits curves, and splits those that lie too far from their points."""
+    pieces = [piece for piece in pieces if piece.points is not None]
+    for _ in range(ROUNDS):
+        if not pieces:
+            return
+        split = []
+        for piece, error in zip(pieces, bezier(pieces), strict=True):
+            count = len(piece.points)
+            if count >= 8 and error.max() > CLOSE:
+                k = min(max(int(error.argmax()) - 1, count // 3), 2 * count // 3)
+                chord = piece.points[k + 2] - piece.points[k - 2]
+                piece.halves = piece.split(k, chord / abs(chord))
+                split += piece.halves
+        pieces = split
+
+
+def bezier(pieces: list[Piece]) -> list[np.ndarray]:
+    """Fits a cubic curve to each piece, all at once; gives the distances of their points.
+
+    Schneider (1990), An Algorithm for Automatically Fitting Digitized Curves; handles at corners
+    are free.
+    """
+    points = np.concatenate([run for p in pieces for run in ([p.start], p.points, [p.stop])])
+    sizes = np.array([len(p.points) + 2 for p in pieces])
+    first = sizes.cumsum() - sizes
+    own = np.repeat(np.arange(len(pieces)), sizes)
+    steps = np.append(0, np.abs(np.diff(points)))
+    steps[first] = 0
+    total = np.add.reduceat(steps, first)
+    t = steps.cumsum()
+    t = (t - t[first][own]) / total[own].clip(1e-9)
+
+    start, stop = np.array([(p.start, p.stop) for p in pieces]).T
+    along = np.array([(p.ahead, -p.back) for p in pieces], complex)  # of the handles
+    chord = (stop - start)[:, None] * [1, -1]
+    thirds = np.where(along, along * total[:, None], chord) / 3
+    normal = pairs(1j * along)
+    tied = np.zeros((len(pieces), 2, 2, 2, 2))
+    for i in (0, 1):
+        tied[:, i, :, i] = TIED * normal[:, i, :, None] * normal[:, i, None] + STIFF * np.eye(2)
+    for _ in range(STEPS):
+        s = 1 - t
+        b0, b1, b2, b3 = s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t
+        rest = points - (b0 + b1) * start[own] - (b2 + b3) * stop[own]
+        b11, b12, b22 = np.add.reduceat([b1 * b1, b1 * b2, b2 * b2], first, axis=1)
+        squares = np.array([[b11, b12], [b12, b22]])
+        matrix = (tied + np.einsum("ijk,de->kidje", squares, np.eye(2))).reshape(-1, 4, 4)
+        right = np.add.reduceat([b1 * rest, b2 * rest], first, axis=1).T + STIFF * thirds
+        handles = np.linalg.solve(matrix, pairs(right).reshape(-1, 4, 1)).reshape(-1, 2, 2)
+        handles = handles[..., 0] + 1j * handles[..., 1]
+        long = np.maximum(dot(handles, along), LEAST * total[:, None])
+        handles = np.where(along, along * long, handles)
+        one, two = start + handles[:, 0], stop + handles[:, 1]
+        away = b0 * start[own] + b1 * one[own] + b2 * two[own] + b3 * stop[own] - points
+        slope = s * s * (one - start)[own] + 2 * s * t * (two - one)[own] + t * t * (stop - two)[own]
+        t = (t - dot(away, slope) / (3 * dot(slope, slope)).clip(1e-9)).clip(0, 1)
+    for piece, *controls in zip(pieces, one, two, strict=True):
+        piece.controls = controls
+    return np.split(np.abs(away), first[1:])
+
+
+# ---- geometry ------------------------------------------------------------------------------------
+
+
+def pairs(points: np.ndarray) -> np.ndarray:
+    """Complex numbers `(...,)` as real ones, `(..., 2)`."""
+    return np.stack([points.real, points.imag], axis=-1)
+
+
+def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The dot products of vectors."""
+    return (np.conj(a) * b).real
+
+
+def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The cross products of vectors."""
+    return (np.conj(a) * b).imag
+
+
+def turning(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """The angles between vectors, in degrees."""
+    return np.abs(np.angle(np.conj(a) * b, deg=True))
+
+
+def area(loop: np.ndarray) -> float:
+    """The area that a loop goes round, negative where it is a hole."""
+    return -float(cross(loop, np.roll(loop, -1)).sum()) / 2
+
+
+def meet(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Where lines `(2, N)` meet, or the middle of their places where they are parallel."""
+    sine = cross(a[1], b[1])
+    parallel = np.abs(sine) < 0.05
+    step = cross(b[0] - a[0], b[1]) / np.where(parallel, 1, sine)
+    return np.where(parallel, (a[0] + b[0]) / 2, a[0] + step * a[1])
