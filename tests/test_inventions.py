@@ -10,7 +10,7 @@ from conditioning.parts import compositions, existing, parts_of_sound
 from conditioning.prompts import asked
 from conditioning.radicals import find_radical
 from diffusion import GlyphPipeline
-from diffusion.inventions import choose, composed, fitting_parts, ways
+from diffusion.inventions import choose, composed, fitting_parts, sketcher, ways
 from diffusion.request import Request
 
 FEW = {"num_inference_steps": 5, "output_type": "pt"}
@@ -104,11 +104,13 @@ def test_without_noise_a_sketch_is_only_decoded(pipe):
 
 
 def test_time_widens_what_comes_of_one_sketch(pipe):
-    def spread(time):
-        glyphs = pipe("fire", part="鳥", time=time, num_images_per_prompt=6, **FEW).images
-        return glyphs.var(dim=0).mean()
+    sketch = sketcher().sketch("a", "火", "鳥")
 
-    assert spread(0.1) < spread(0.7)
+    def spread(time):
+        drawn = pipe("fire", sketch=sketch, time=time, num_images_per_prompt=6, **FEW)
+        return drawn.images.var(dim=0).mean()
+
+    assert 2 * spread(0.2) < spread(0.8)
 
 
 @pytest.mark.parametrize(
