@@ -37,6 +37,7 @@ GAP, WIDEST = 2, 0.08  # white pixels between two parts, and what frames give up
 FAINT, FILLED = 0.1, 0.9  # of a drawing: the least contrast, and how much of the square it fills
 HALF = 0.45  # of the em, for the first of two parts that nothing is known of
 FREE_STANDING = 0.1  # what it counts, as a mismatch, that a part is not cut from such a place
+NARROW = 0.4  # of the em: less is too little for such a part
 CHOICE, MOVE, HEAVIER = 0.05, 0.02, 0.06  # how far sketches of the same parts differ
 
 Outline = list[np.ndarray]  # closed polygons `(N, 2)`, x and y in parts of the em, y down
@@ -177,14 +178,18 @@ def mismatch(first: Piece, second: Piece, usual_first: Piece, usual_second: Piec
 
     What a part alone leaves to the other is what that one usually takes.
     """
-    alone = (first.kind == ALONE) + (second.kind == ALONE)
+    price = FREE_STANDING * ((first.kind == ALONE) + (second.kind == ALONE))
     a = usual_second if first.kind == ALONE else first
     b = usual_first if second.kind == ALONE else second
     if ALONE in (a.kind, b.kind):
-        return FREE_STANDING * alone
+        return price
     if first.outer:
-        return FREE_STANDING * alone + float(np.abs(np.subtract(a.frame, b.frame)).mean())
-    return FREE_STANDING * alone + abs(boundary(a) - boundary(b))
+        return price + float(np.abs(np.subtract(a.frame, b.frame)).mean())
+    if first.kind == ALONE:
+        price += max(0, NARROW - boundary(b))
+    if second.kind == ALONE:
+        price += max(0, NARROW - 1 + boundary(a))
+    return price + abs(boundary(a) - boundary(b))
 
 
 def boundary(piece: Piece) -> float:
