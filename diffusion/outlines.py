@@ -1,34 +1,34 @@
 """Glyphs as outlines: closed paths of lines and cubic Bézier curves, as type designers draw them.
 
 The grey of an edge says where in its pixel the edge lies. Along the edges corners are found first,
-then straight runs, and curves fill what is left, with nodes at their extremes.
+then straight runs, and curves fill what is left.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
 
 import numpy as np
 
 from autoencoder.sketches import EM
+from diffusion.curves import CLOSE, Piece, dot, fit, pairs
+from diffusion.pictures import layout
 
 UNITS = 1000  # of the em
 
 # All else is in pixels of a glyph of 128 and in degrees, and points are complex numbers, x + iy.
-DEEP = 3  # on both sides of an edge: the grey there tells where it lies
+DEEP = 3  # how far from an edge its grey reaches
 SPECK = 3.0  # ink and holes of a smaller area are dropped
-FLAT = 0.4  # from the sides of a polygon to the points around it
-CHAMFER, SHORT = 1.6, 3.2  # vertices that are closer are one corner; those may be that are this far
-NEAR, FAR = 1.0, 6.0  # from a corner, where its tangents are measured
-SHARP, TIGHT, SLACK = 25.0, 2.5, 0.12  # a corner turns by more, in a smaller radius, with an error
-LOST = 2.0  # from the points to a corner
-CLOSE, WAVY, JOINED = 0.25, 0.45, 0.12  # from points to a segment, a level line, a line at a curve
-LONG, LONGER, UNBENT = 8.0, 25.0, 2.0  # a straight run at a curve: level, or not; its turn
-SLANT, STEEP, TILT = 0.5, 8.0, 0.7  # level lines rise by less and are less steep, or this little
-BULGE = 0.4  # beyond the ends of a curve, where its extreme becomes a node
-STEPS, ROUNDS = 3, 4  # of fitting curves, of splitting those that do not fit
-STIFF, TIED, LEAST = 0.02, 1e4, 0.05  # towards thirds, towards tangents; a handle's shortest part
+FLAT = 0.4  # what points lie beside the polygon that has their corners
+CHAMFER, SHORT = 1.6, 3.2  # vertices so close are one corner; those so close may be
+NEAR, FAR = 1.0, 6.0  # from a corner to the points that tell its tangents
+SHARP, TIGHT, SLACK = 25.0, 3.0, 0.12  # a corner turns by more, in a smaller radius, with an error
+LOST = 3.0  # what a corner lies beside its points at most
+LONG, UNBENT = 8.0, 2.0  # a straight run beside a curve is level, longer, and turns by less
+JOINED, WAVY = 0.12, 0.45  # what points lie beside it where it begins; beside level lines
+SLANT, STEEP, TILT = 0.5, 8.0, 0.7  # level lines rise by less and are less steep, or by this little
 
 Contour = list[np.ndarray]
 Outline = list[Contour]
@@ -46,7 +46,7 @@ def trace(glyph: np.ndarray) -> Outline:
     loops = [loop for loop in edges(np.asarray(glyph, np.float64)) if abs(area(loop)) > SPECK]
     if not loops:
         return []
-    contours = split(Edges(loops))
+    contours = divide(Edges(loops))
     fit([piece for contour in contours for piece in contour])
     corner, scale = complex(1 - EM, 1 + EM) / 2 * len(glyph), UNITS / (EM * len(glyph))
     return [
@@ -55,11 +55,53 @@ def trace(glyph: np.ndarray) -> Outline:
     ]
 
 
+def path_data(outline: Outline) -> str:
+    """An outline as path data of SVG, in `UNITS` from the upper left corner; y points down."""
+    words = []
+    for contour in outline:
+        for letter, segment in [("M", contour[-1][-1:]), *(("LC"[len(s) > 1], s) for s in contour)]:
+            x, y = segment.T
+            words += [
+                letter,
+                *(f"{n:.1f}".removesuffix(".0") for n in np.ravel([x, UNITS - y], "F")),
+            ]
+        words.append("Z")
+    return " ".join(words)
+
+
+def to_svg(
+    outlines: Sequence[Outline], blocks: int = 1, about: Mapping[str, object] | None = None
+) -> str:
+    """Glyphs on one sheet, as `diffusion.pictures.sheet` lays them out, as an SVG.
+
+    Args:
+        outlines: `blocks` times the same number of glyphs, prompt after prompt.
+        blocks: prompts; each starts a row of its own.
+        about: goes into the metadata, as JSON.
+    """
+    size = 128
+    (width, height), corners = layout(len(outlines), blocks, (size, size))
+    scale, edge = EM * size / UNITS, (1 - EM) / 2 * size
+    known = json.dumps(dict(about or {}), ensure_ascii=False, default=str)
+    lines = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">',
+        f"<metadata>{escape(known)}</metadata>",
+        f'<rect width="{width}" height="{height}" fill="#fff"/>',
+        *(
+            f'<path transform="translate({x + edge:g} {y + edge:g}) scale({scale:g})" '
+            f'd="{path_data(outline)}"/>'
+            for outline, (x, y) in zip(outlines, corners, strict=True)
+        ),
+        "</svg>\n",
+    ]
+    return "\n".join(lines)
+
+
 # ---- points along edges --------------------------------------------------------------------------
 
 
 def edges(glyph: np.ndarray) -> Iterator[np.ndarray]:
-    """Points about a pixel apart along each edge of a glyph, with ink at the left; y points down."""
+    """Points about a pixel apart along each edge of a glyph, ink at the left; y points down."""
     ink = np.pad(glyph, DEEP)
     width = ink.shape[1]
     grey, inside = ink.ravel(), (ink >= 0.5).ravel()
@@ -149,7 +191,7 @@ class Edges:
     def tangents(
         self, v: np.ndarray, line: np.ndarray | None = None, lines: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Lines into and out of vertices: through the ends of sides, or through `line`s as wholes."""
+        """Lines into and out of vertices: through ends of sides, or through whole `line`s."""
         low, high = self.inner(v)
         start, stop = np.maximum(high - FAR, low), np.minimum(low + FAR, high)
         ends = self.lines(np.append(start, low), np.append(high, stop))
@@ -218,25 +260,20 @@ def merge(edges: Edges, v: np.ndarray) -> np.ndarray:
     apart = (np.diff(length[v]) > CHAMFER) | np.isin(v[1:], edges.first)
     begin, end = v[np.append(True, apart)], v[np.append(apart, True)]
     middle = np.searchsorted(length, (length[begin] + length[end]) / 2)
-    middle = np.where(np.isin(begin, edges.first), begin, middle)
-    v = np.where(np.isin(end, edges.last), end, middle)
-    for _ in range(2):
-        # The sides around a short one meet sharply right beyond it.
-        into, out = edges.tangents(v)
-        first, last = edges.borders(v)
-        into, out = into[:, :-1], out[:, 1:]
-        size = np.diff(length[v])
-        short = (size < SHORT) & (size < np.roll(size, 1)) & (size <= np.roll(size, -1))
-        short[last[:-1]] = False
-        middle = np.searchsorted(length, length[v[:-1]] + size / 2)
-        cut, tip = nearest(points, middle, meet(into, out))
-        short &= sharp(turning(into[1], out[1]), cut) & (tip >= v[:-1]) & (tip <= v[1:])
-        if not short.any():
-            break
-        tip[first], tip[last - 1] = v[first], v[last]
-        kept = ~(np.append(short, False) | np.append(False, short))
-        v = np.sort(np.append(v[kept], tip[short]))
-    return v
+    inner = ~np.isin(begin, edges.first) & ~np.isin(end, edges.last)
+    v = np.sort(np.concatenate([edges.first, middle[inner], edges.last]))
+    # The sides around a short one meet sharply right beyond it.
+    into, out = edges.tangents(v)
+    first, last = edges.borders(v)
+    into, out, size = into[:, :-1], out[:, 1:], np.diff(length[v])
+    short = (size < SHORT) & (size < np.roll(size, 1)) & (size <= np.roll(size, -1))
+    short[last[:-1]] = False
+    middle = np.searchsorted(length, length[v[:-1]] + size / 2)
+    cut, tip = nearest(points, middle, meet(into, out))
+    short &= sharp(turning(into[1], out[1]), cut) & (tip >= v[:-1]) & (tip <= v[1:])
+    tip[first], tip[last - 1] = v[first], v[last]
+    kept = ~(np.append(short, False) | np.append(False, short))
+    return np.sort(np.append(v[kept], tip[short]))
 
 
 def nearest(points: np.ndarray, at: np.ndarray, p: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -257,52 +294,8 @@ def sharp(turn: np.ndarray, cut: np.ndarray) -> np.ndarray:
 # ---- lines, and what curves go through -----------------------------------------------------------
 
 
-@dataclass
-class Piece:
-    """What lies between two nodes: a line, or a curve near `points` `(N,)`.
-
-    A direction at a node, `ahead` or `back`, is 0 at a corner, where the points decide it.
-    """
-
-    start: complex
-    stop: complex
-    ahead: complex = 0
-    back: complex = 0
-    points: np.ndarray | None = None
-    controls: Sequence[complex] = ()
-    halves: Sequence[Piece] = ()
-
-    def segments(self) -> Iterator[np.ndarray]:
-        """The segments, after fitting."""
-        for half in self.halves:
-            yield from half.segments()
-        if not self.halves:
-            yield np.array([*self.controls, self.stop])
-
-    def split(self, k: int, along: complex) -> tuple[Piece, Piece]:
-        """Two pieces that meet in a point, in a direction."""
-        node = self.points[k]
-        return (
-            Piece(self.start, node, self.ahead, along, self.points[:k]),
-            Piece(node, self.stop, along, self.back, self.points[k + 1 :]),
-        )
-
-    def at_extremes(self) -> Iterator[Piece]:
-        """Pieces with nodes where the points reach farthest left, right, up or down."""
-        for way in (1, -1, 1j, -1j) if len(self.points) > 2 else ():
-            reach = dot(self.points, way)
-            k = int(reach.argmax())
-            ends = max(dot(self.start, way), dot(self.stop, way))
-            if reach[k] > ends + BULGE and 0 < k < len(reach) - 1:
-                along = way * 1j * np.sign(cross(way, self.points[k + 1] - self.points[k - 1]))
-                for half in self.split(k, along):
-                    yield from half.at_extremes()
-                return
-        yield self
-
-
-def split(edges: Edges) -> list[list[Piece]]:
-    """The pieces of each contour."""
+def divide(edges: Edges) -> list[list[Piece]]:
+    """The pieces of each contour: lines, and the points that curves go through."""
     points, v = edges.points, merge(edges, polygon(edges))
     into, out = edges.tangents(v)
     corner = sharp(turning(into[1], out[1]), nearest(points, v, meet(into, out))[0])
@@ -316,38 +309,43 @@ def split(edges: Edges) -> list[list[Piece]]:
     low, high = edges.inner(v)
     half = (low + high) / 2
     bend = 2 * turning(edges.lines(low, half)[1], edges.lines(half, high)[1])
-    run = straight & (bend < UNBENT) & (high - low > np.where(level, LONG, LONGER))
+    run = straight & level & (bend < UNBENT) & (high - low > LONG)
     line = run | (straight & corner[:-1] & corner[1:])
     corner[1:-1] |= run[1:] & run[:-1]
     into, out = edges.tangents(v, line, lines)
-    place = meet(into, out)
-    cut, _ = nearest(points, v, place)
-    lost = (cut > LOST) & ~sharp(turning(into[1], out[1]), cut)
-    place = np.where(lost, points[v], place)
+    node = meet(into, out)
+    node = np.where(np.abs(node - points[v]) > LOST, points[v], node)
+    smooth = turning(into[1], out[1]) < SHARP
+    ahead = np.where(smooth, into[1] + out[1], 0) / np.abs(into[1] + out[1]).clip(1e-9)
 
-    contours = []
-    for first, last in zip(*edges.borders(v), strict=True):
+    contours, borders = [], edges.borders(v)
+    v, node, ahead, line, corner = (a.tolist() for a in (v, node, ahead, line, corner))
+    for first, last in zip(*borders, strict=True):
         pieces: list[Piece] = []
-        at, node, ahead, place[last] = v[first], place[first], 0, place[first]
+        node[last] = node[first]
+        at, start, way = v[first], node[first], ahead[first]
         for j in range(first, last):
-            begin, end, start, stop = v[j], v[j + 1], place[j], place[j + 1]
+            end, stop, turned = v[j + 1], node[j + 1], ahead[j + 1]
             if line[j]:
-                (middle, along), back = lines[:, j], 0
                 if not (corner[j] and corner[j + 1]):
-                    away = (points[begin:end] - middle) / along
-                    on = np.flatnonzero(np.abs(away.imag) < JOINED)
+                    # A curve begins where the points leave the line.
+                    middle, along = lines[:, j]
+                    away = (points[v[j] : end] - middle) / along
+                    beside = np.abs(away.imag)
+                    on = np.flatnonzero(beside <= max(JOINED, beside.min()))
+                    feet = middle + away[on].real * along
                     if not corner[j + 1]:
-                        end, back = begin + on[-1], along
-                        stop = middle + away[on[-1]].real * along
+                        end, stop, turned = v[j] + on[-1], feet[-1], along
                     if not corner[j]:
-                        begin += on[0]
-                        start = middle + away[on[0]].real * along
-                        pieces += curves(edges, at, begin, Piece(node, start, ahead, along))
+                        curve = Piece(start, feet[0], way, along)
+                        pieces += curves(edges, at, v[j] + on[0], curve)
+                        start = feet[0]
                 pieces.append(Piece(start, stop))
-                at, node, ahead = end, stop, back
             elif corner[j + 1]:
-                pieces += curves(edges, at, end, Piece(node, stop, ahead))
-                at, node, ahead = end, stop, 0
+                pieces += curves(edges, at, end, Piece(start, stop, way, turned))
+            else:
+                continue
+            at, start, way = end, stop, turned
         contours.append(pieces)
     return contours
 
@@ -359,82 +357,7 @@ def curves(edges: Edges, begin: int, end: int, piece: Piece) -> Iterator[Piece]:
     return piece.at_extremes()
 
 
-# ---- curves --------------------------------------------------------------------------------------
-
-
-def fit(pieces: list[Piece]) -> None:
-    """Fits curves, and splits those that lie too far from their points."""
-    pieces = [piece for piece in pieces if piece.points is not None]
-    for _ in range(ROUNDS):
-        if not pieces:
-            return
-        split = []
-        for piece, error in zip(pieces, bezier(pieces), strict=True):
-            count = len(piece.points)
-            if count >= 8 and error.max() > CLOSE:
-                k = min(max(int(error.argmax()) - 1, count // 3), 2 * count // 3)
-                chord = piece.points[k + 2] - piece.points[k - 2]
-                piece.halves = piece.split(k, chord / abs(chord))
-                split += piece.halves
-        pieces = split
-
-
-def bezier(pieces: list[Piece]) -> list[np.ndarray]:
-    """Fits a cubic curve to each piece, all at once; gives the distances of their points.
-
-    Schneider (1990), An Algorithm for Automatically Fitting Digitized Curves; handles at corners
-    are free.
-    """
-    points = np.concatenate([run for p in pieces for run in ([p.start], p.points, [p.stop])])
-    sizes = np.array([len(p.points) + 2 for p in pieces])
-    first = sizes.cumsum() - sizes
-    own = np.repeat(np.arange(len(pieces)), sizes)
-    steps = np.append(0, np.abs(np.diff(points)))
-    steps[first] = 0
-    total = np.add.reduceat(steps, first)
-    t = steps.cumsum()
-    t = (t - t[first][own]) / total[own].clip(1e-9)
-
-    start, stop = np.array([(p.start, p.stop) for p in pieces]).T
-    along = np.array([(p.ahead, -p.back) for p in pieces], complex)  # of the handles
-    chord = (stop - start)[:, None] * [1, -1]
-    thirds = np.where(along, along * total[:, None], chord) / 3
-    normal = pairs(1j * along)
-    tied = np.zeros((len(pieces), 2, 2, 2, 2))
-    for i in (0, 1):
-        tied[:, i, :, i] = TIED * normal[:, i, :, None] * normal[:, i, None] + STIFF * np.eye(2)
-    for _ in range(STEPS):
-        s = 1 - t
-        b0, b1, b2, b3 = s * s * s, 3 * s * s * t, 3 * s * t * t, t * t * t
-        rest = points - (b0 + b1) * start[own] - (b2 + b3) * stop[own]
-        b11, b12, b22 = np.add.reduceat([b1 * b1, b1 * b2, b2 * b2], first, axis=1)
-        squares = np.array([[b11, b12], [b12, b22]])
-        matrix = (tied + np.einsum("ijk,de->kidje", squares, np.eye(2))).reshape(-1, 4, 4)
-        right = np.add.reduceat([b1 * rest, b2 * rest], first, axis=1).T + STIFF * thirds
-        handles = np.linalg.solve(matrix, pairs(right).reshape(-1, 4, 1)).reshape(-1, 2, 2)
-        handles = handles[..., 0] + 1j * handles[..., 1]
-        long = np.maximum(dot(handles, along), LEAST * total[:, None])
-        handles = np.where(along, along * long, handles)
-        one, two = start + handles[:, 0], stop + handles[:, 1]
-        away = b0 * start[own] + b1 * one[own] + b2 * two[own] + b3 * stop[own] - points
-        slope = s * s * (one - start)[own] + 2 * s * t * (two - one)[own] + t * t * (stop - two)[own]
-        t = (t - dot(away, slope) / (3 * dot(slope, slope)).clip(1e-9)).clip(0, 1)
-    for piece, *controls in zip(pieces, one, two, strict=True):
-        piece.controls = controls
-    return np.split(np.abs(away), first[1:])
-
-
-# ---- geometry ------------------------------------------------------------------------------------
-
-
-def pairs(points: np.ndarray) -> np.ndarray:
-    """Complex numbers `(...,)` as real ones, `(..., 2)`."""
-    return np.stack([points.real, points.imag], axis=-1)
-
-
-def dot(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """The dot products of vectors."""
-    return (np.conj(a) * b).real
+# ---- geometry ----------------------------------------------------------------------------------
 
 
 def cross(a: np.ndarray, b: np.ndarray) -> np.ndarray:

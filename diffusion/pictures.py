@@ -44,6 +44,28 @@ def columns(count: int, blocks: int = 1) -> int:
     )
 
 
+def layout(
+    glyphs: int, blocks: int, size: tuple[int, int]
+) -> tuple[tuple[int, int], list[tuple[int, int]]]:
+    """Width and height of a sheet, and the upper left corners of its glyphs, as in `sheet`.
+
+    Raises ValueError for glyphs that do not divide into the blocks.
+    """
+    count, rest = divmod(glyphs, blocks)
+    if rest or not count:
+        raise ValueError(f"{glyphs} glyphs do not make {blocks} blocks of the same size")
+    across = columns(count, blocks)
+    down = ceil(count / across)
+    width, height = size[0] + MARGIN, size[1] + MARGIN  # of a cell
+    block_height = down * height + GAP
+    corners = []
+    for i in range(glyphs):
+        block, place = divmod(i, count)
+        row, column = divmod(place, across)
+        corners.append((MARGIN + column * width, MARGIN + block * block_height + row * height))
+    return (MARGIN + across * width, MARGIN + blocks * block_height - GAP), corners
+
+
 def sheet(images: Sequence[Image.Image], blocks: int = 1) -> Image.Image:
     """Glyphs of one size, mode "L", on one white sheet, in reading order.
 
@@ -53,21 +75,10 @@ def sheet(images: Sequence[Image.Image], blocks: int = 1) -> Image.Image:
 
     Raises ValueError for glyphs that do not divide into the blocks.
     """
-    count, rest = divmod(len(images), blocks)
-    if rest or not count:
-        raise ValueError(f"{len(images)} glyphs do not make {blocks} blocks of the same size")
-    across = columns(count, blocks)
-    down = ceil(count / across)
-    width, height = images[0].size
-    width, height = width + MARGIN, height + MARGIN  # of a cell
-    block_height = down * height + GAP
-    paper = Image.new("L", (MARGIN + across * width, MARGIN + blocks * block_height - GAP), PAPER)
-    for i, image in enumerate(images):
-        block, place = divmod(i, count)
-        row, column = divmod(place, across)
-        x = MARGIN + column * width
-        y = MARGIN + block * block_height + row * height
-        paper.paste(image, (x, y))
+    size, corners = layout(len(images), blocks, images[0].size if images else (0, 0))
+    paper = Image.new("L", size, PAPER)
+    for image, corner in zip(images, corners, strict=True):
+        paper.paste(image, corner)
     return paper
 
 
