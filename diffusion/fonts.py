@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from io import BytesIO
 from itertools import chain, count
 from pathlib import Path
@@ -113,6 +113,11 @@ class Character:
     code: int
     glyph: str
     alternates: tuple[str, ...]
+
+    @property
+    def escaped(self) -> str:
+        """The name in a feature file, where "include" is something else."""
+        return f"\\{self.glyph}"
 
     @property
     def letters(self) -> bool:
@@ -332,7 +337,7 @@ class Rules:
                     spelt = [(names[letter], mark) for letter, mark in marked(text)]
                     needed |= {pair for pair in spelt if pair[1]}
                     sequence = tuple(".".join(filter(None, pair)) for pair in spelt)
-                    words.setdefault(sequence, character.glyph)
+                    words.setdefault(sequence, character.escaped)
         starts = sorted({name for name, mark in needed if mark != "end"})
         ends = sorted({name for name, mark in needed if mark == "end"})
         boths = sorted({name for name, mark in needed if mark == "both"})
@@ -359,7 +364,7 @@ class Rules:
                 plain=_lines(marks.items()),
             ))  # fmt: skip
         for i in range(len(characters[0].alternates)):
-            subs = _lines((one.glyph, one.alternates[i]) for one in characters)
+            subs = _lines((one.escaped, one.alternates[i]) for one in characters)
             name = f'featureNames {{ name "Drawing {i + 2}"; }};'
             parts.append(f"feature ss{i + 1:02} {{\n    {name}\n{subs}\n}} ss{i + 1:02};\n")
         if latin.kerning:
@@ -374,20 +379,23 @@ def _lines(pairs: Iterable[tuple[str, str]]) -> str:
 
 
 def _words(words: Mapping[tuple[str, ...], str]) -> str:
-    """Lookups of words, one of a letter and longer ones, these in a subtable for each start.
+    """Lookups of words, of several words first.
 
-    One subtable of all words would be larger than the offsets in it.
+    Those of one word begin where a word begins, so that they never meet, and each letter can have a
+    lookup of its own; fontTools takes the square of the time for one of all.
     """
-    single = [(old[0], new) for old, new in words.items() if len(old) == 1]
-    parts = [f"  lookup one_letter {{\n{_lines(single)}\n  }} one_letter;\n"] if single else []
-    rules: dict[str, list[tuple[str, str]]] = {}
+    groups: dict[str, list[tuple[str, str]]] = {"": []}
     for old, new in words.items():
-        if len(old) > 1:
-            rules.setdefault(old[0], []).append((" ".join(old), new))
-    if rules:
-        subtables = "\n    subtable;\n".join(map(_lines, rules.values()))
-        parts.append(f"  lookup words useExtension {{\n{subtables}\n  }} words;\n")
-    return "".join(parts)
+        starts = [name for name in old if name.endswith((".start", ".both"))]
+        group = old[0] if starts == [old[0]] else ""
+        if len(old) == 1:
+            group = "letter"  # no ligature
+        groups.setdefault(group, []).append((" ".join(old), new))
+    lookups = (
+        f"  lookup words{i} useExtension {{\n{_lines(lines)}\n  }} words{i};\n"
+        for i, lines in enumerate(filter(None, groups.values()))
+    )
+    return "".join(lookups)
 
 
 _LIGATURES = """@word = [{word}];
@@ -446,14 +454,14 @@ class Font:
         outlines: Sequence[Outline],
         names: Sequence[str],
         family: str = "Tianshu",
-        latin: str | Path | None = None,
+        latin: Latin | str | Path | None = None,
     ) -> Font:
         """The font of outlines, as in `make_font`."""
         check_family(family)
         number, rest = divmod(len(outlines), max(len(names), 1))
         if rest:
             raise ValueError(f"{len(outlines)} outlines for {len(names)} words: as many for each")
-        letters = Latin.read(latin)
+        letters = latin if isinstance(latin, Latin) else Latin.read(latin)
         characters = characters_of(names, number, [".notdef", *letters.names.values()])
         rules = Rules.of(characters, letters)
         shapes = {".notdef": partial(_draw, _BOX, 0)}
@@ -463,7 +471,9 @@ class Font:
         for one in characters:
             for glyph, outline in zip((one.glyph, *one.alternates), drawn, strict=False):
                 if not outline:
-                    raise ValueError(f'the glyph of "{shortened(one.word)}" has no ink')
+                    raise ValueError(
+                        f'the glyph of "{shortened(one.word)}" has no ink: take another seed'
+                    )
                 shapes[glyph] = partial(_draw, outline, ASCENT - UNITS)
                 advances[glyph] = UNITS
         for mark, name in rules.marks.items():
@@ -480,17 +490,21 @@ class Font:
             with _atomic_folder(path) as part:
                 self.write_ufo(part)
             return
-        font = self.compile(cubic=ending == ".otf")
+        font = self.compile(cubic=True) if ending == ".otf" else self.quadratic
         font.flavor = "woff2" if ending == ".woff2" else None
         with atomic(path) as part:
             font.save(part)
 
     def woff2(self) -> bytes:
         """The font as a web page embeds it."""
-        font = self.compile()
-        font.flavor = "woff2"
-        font.save(file := BytesIO())
+        self.quadratic.flavor = "woff2"
+        self.quadratic.save(file := BytesIO())
         return file.getvalue()
+
+    @cached_property
+    def quadratic(self) -> TTFont:
+        """As nearly every program reads it."""
+        return self.compile()
 
     @property
     def cmap(self) -> dict[int, str]:

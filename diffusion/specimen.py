@@ -1,0 +1,199 @@
+"""A page that shows a font: a box to type in, all characters with their words, and a book of them.
+
+The book is set after Xu Bing's Book from the Sky: columns from right to left between thin lines,
+a frame of two lines around them, and a fold in the middle, where the leaf of a block book bends.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import shutil
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+from autoencoder.files import atomic
+from diffusion.fonts import ASCENT, UNITS, Character
+
+# Columns of half a leaf, and characters of a column. All have about the same proportions.
+LEAVES = ((2, 4), (3, 6), (4, 8), (5, 10), (7, 14), (9, 18))
+BROWSERS = (
+    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge",
+)  # fmt: skip
+SHOT = 1600, 1131  # pixels, of a leaf, in the proportions of A4
+FRAME = 80, 90, 1440, 950  # of the text on it: left, top, width, height
+FOLD, INK = 0.7, 0.9  # the fold, in columns; a character, in its place
+LONGEST = 120  # seconds for a picture
+
+
+def page(font: bytes, characters: Sequence[Character], family: str) -> str:
+    """A self-contained HTML page.
+
+    Args:
+        font: a WOFF2 file.
+        characters: those to show.
+        family: the name of the font.
+    """
+    typed = [escape(one.word) for one in characters if one.letters] or [""]
+    some = [typed[i * len(typed) // 5] for i in range(5)]
+    sentence = "Type {}, then {}; add ({}) or “{}”, {}.".format(*some)
+    cells = "\n".join(
+        f"<div><b>&#x{one.code:X};</b>{escape(one.word)}<small>U+{one.code:04X}</small></div>"
+        for one in characters
+    )
+    across, down = next(
+        (size for size in LEAVES if 2 * size[0] * size[1] >= len(characters)), LEAVES[-1]
+    )
+    size = 2 * across * down
+    leaves = (characters[i : i + size] for i in range(0, len(characters), size))
+    return _PAGE.format(
+        family=escape(family),
+        number=f"{len(characters):,}",
+        style=_STYLE.replace("FONT", base64.b64encode(font).decode()),
+        sentence=sentence,
+        cells=cells,
+        book="\n".join(_leaf(leaf, i, across, down) for i, leaf in enumerate(leaves, 1)),
+    )
+
+
+def _leaf(characters: Sequence[Character], number: int, across: int, down: int) -> str:
+    """A leaf of the book as SVG, with room for twice `across` columns of `down` characters."""
+    left, top, width, height = FRAME
+    column = width / (2 * across + FOLD)
+    pitch = height / down
+    size = INK * min(pitch, column)
+    fold = left + across * column  # its left side
+    rules = [left + i * column for i in range(1, across)]
+    rules += [fold, fold + FOLD * column]
+    rules += [rules[-1] + i * column for i in range(1, across)]
+    lines = "".join(f"M{x:.1f} {top}v{height}" for x in rules)
+    drop = pitch / 2 + (ASCENT / UNITS - 0.5) * size  # to the baseline
+    heights = [f"{top + i * pitch + drop:.1f}" for i in range(down)]
+    texts = []
+    for i in range(0, len(characters), down):
+        place = 2 * across - 1 - i // down  # from the left
+        x = left + (place + 0.5) * column + (place >= across) * FOLD * column
+        several = characters[i : i + down]
+        xs, ys = " ".join([f"{x:.1f}"] * len(several)), " ".join(heights[: len(several)])
+        letters = "".join(f"&#x{one.code:X};" for one in several)
+        texts.append(f'<text x="{xs}" y="{ys}">{letters}</text>')
+    middle, low = fold + FOLD * column / 2, top + height / 4
+    tail = (
+        f"M{fold:.1f} {low}h{FOLD * column:.1f}v{column:.1f}L{middle:.1f} {low + column * 0.6:.1f}"
+        f"L{fold:.1f} {low + column:.1f}z"
+    )
+    trunk = f"M{middle:.1f} {top}V{low}M{middle:.1f} {low + height / 2}V{top + height}"
+    return (
+        f'<svg class="leaf" id="leaf{number}" viewBox="0 0 {SHOT[0]} {SHOT[1]}" '
+        f'font-size="{size:.1f}" role="img" aria-label="Leaf {number} of the book">'
+        f'<rect x="{left - 14}" y="{top - 14}" width="{width + 28}" height="{height + 28}" '
+        f'stroke-width="8"/><rect x="{left}" y="{top}" width="{width}" height="{height}"/>'
+        f'<path d="{lines}"/><path d="{trunk}" stroke-width="{column / 20:.1f}"/>'
+        f'<path class="tail" d="{tail}"/>'
+        f'<text x="{middle:.1f}" y="{low + 1.8 * column:.1f}" font-size="{column / 3:.1f}">{number}'
+        f"</text>{''.join(texts)}</svg>"
+    )
+
+
+def browser() -> str | None:
+    """A browser that can make pictures of pages, where one is installed."""
+    return next(filter(None, map(shutil.which, BROWSERS)), None)
+
+
+def take_pictures(html: Path, png: Path, pdf: Path) -> bool:
+    """The first leaf of a page's book as a PNG, and all of them as a PDF; both whole or not at all.
+
+    Returns whether there is a browser that could make them. Warns of one that fails.
+    """
+    program = browser()
+    if program is None:
+        return False
+    address = html.resolve().as_uri()
+    wide, high = SHOT
+    with tempfile.TemporaryDirectory() as profile, atomic(png) as picture, atomic(pdf) as print_:
+        common = [program, "--headless", "--disable-gpu", f"--user-data-dir={profile}"]
+        if hasattr(os, "geteuid") and os.geteuid() == 0:
+            common.append("--no-sandbox")  # which does not work for root
+        shot = f"--screenshot={picture}", f"--window-size={wide},{high}", "--hide-scrollbars"
+        printed = f"--print-to-pdf={print_}", "--no-pdf-header-footer"
+        for options, target in ((shot, f"{address}#leaf1"), (printed, address)):
+            try:
+                command = [*common, *options, target]
+                subprocess.run(command, check=True, capture_output=True, timeout=LONGEST)
+            except (OSError, subprocess.SubprocessError) as error:
+                warnings.warn(f"no pictures of {html}: {program} failed ({error})", stacklevel=2)
+                for path in (picture, print_):
+                    path.touch()
+                return False
+    return True
+
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" \
+content="default-src 'none'; font-src data:; style-src 'unsafe-inline'">
+<title>{family}</title>
+<style>{style}</style>
+</head>
+<body>
+<header><h1>{family}</h1><p>{number} characters that nobody has written. Type their words.</p>
+</header>
+<textarea aria-label="Type English" spellcheck="false" autocomplete="off" autocapitalize="none" \
+autofocus>{sentence}</textarea>
+<main id="book">
+{book}
+</main>
+<section id="table">
+{cells}
+</section>
+</body>
+</html>
+"""
+
+_STYLE = """
+@font-face { font-family: Set; src: url(data:font/woff2;base64,FONT) format("woff2"); }
+:root { color-scheme: light dark; --paper: #f6f3ec; --ink: #1d1b18;
+  --quiet: #6d665b; --line: #e2dccf; --seal: #a8321f; }
+@media (prefers-color-scheme: dark) {
+  :root { --paper: #161513; --ink: #ece7dc; --quiet: #a39b8c; --line: #38342d; --seal: #e0735f; }
+}
+* { box-sizing: border-box; margin: 0; }
+body { padding: clamp(1rem, 4vw, 3.5rem); background: var(--paper); color: var(--ink);
+  font: 0.875rem/1.45 system-ui, "Noto Sans", sans-serif; }
+header { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 1rem; }
+header p { color: var(--quiet); }
+h1 { color: var(--seal); font: 2rem/1.3 Set, serif; }
+textarea { display: block; width: 100%; margin: 1.5rem 0; padding: 0.5em 0;
+  border: solid var(--line); border-width: 1px 0; background: none; color: inherit;
+  outline-color: var(--seal); font: clamp(1.75rem, 4vw, 3.25rem)/1.4 Set, sans-serif;
+  field-sizing: content; min-height: 3em; resize: vertical; }
+#table { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.5rem, 1fr));
+  gap: 1px; margin-top: 2rem; }
+#table div { display: flex; flex-direction: column; align-items: center; padding: 0.75rem 0.25rem;
+  overflow-wrap: anywhere; text-align: center; outline: 1px solid var(--line);
+  content-visibility: auto; contain-intrinsic-size: 6.5rem 7.5rem; }
+#table b { font: 3.25rem/1.2 Set; }
+small { color: var(--quiet); }
+.leaf { display: block; width: 100%; max-width: 75rem; margin: 1rem auto; background: #fbf7ea;
+  font-family: Set; text-anchor: middle; fill: none; stroke: #1d1b18; stroke-width: 1.5; }
+.leaf text, .leaf .tail { fill: #1d1b18; stroke: none; }
+@media print {
+  @page { size: A4 landscape; margin: 0; }
+  header, textarea, #table { display: none; }
+  body { padding: 0; background: #fbf7ea; print-color-adjust: exact; }
+  .leaf { max-width: none; margin: 0; break-after: page; }
+  .leaf:last-child { break-after: auto; }
+}
+:root:has(.leaf:target) {
+  header, textarea, #table, .leaf:not(:target) { display: none; }
+  body { padding: 0; background: #fbf7ea; }
+  .leaf { max-width: none; margin: 0; }
+}
+"""
