@@ -27,7 +27,7 @@ NEAR, FAR = 1.0, 6.0  # from a corner to the points that tell its tangents
 SHARP, TIGHT, SLACK = 25.0, 3.0, 0.12  # a corner turns by more, in a smaller radius, with an error
 LOST = 3.0  # what a corner lies beside its points at most
 LONG, UNBENT = 8.0, 2.0  # a straight run beside a curve is level, longer, and turns by less
-JOINED, WAVY = 0.12, 0.45  # what points lie beside it where it begins; beside level lines
+JOINED, WAVY = 0.06, 0.45  # what points lie beside it where it begins; beside level lines
 SLANT, STEEP, TILT = 0.5, 8.0, 0.7  # level lines rise by less and are less steep, or by this little
 
 Contour = list[np.ndarray]
@@ -221,7 +221,8 @@ class Edges:
         steep, tilt = np.sin(np.radians([STEEP, TILT]))
         level = (slant < tilt) | (slant < steep) & (slant * np.diff(self.length[v]) < SLANT)
         along = np.where(level, np.round(along), along)
-        size = np.diff(v)
+        worn = np.where(level, NEAR, 0).clip(0, (high - low) / 4)  # where a decoder rounds corners
+        low, high, size = low + worn, high - worn, np.diff(v)
         beside = self.points[:-1] - np.repeat(place, size)
         beside = np.abs(cross(np.repeat(along, size), beside))
         length = self.length[:-1]
