@@ -1,4 +1,4 @@
-"""The blocks of all networks over glyphs, and the trunk of the two that read them."""
+"""The blocks of all networks over glyphs, and the trunk of those that read them."""
 
 from __future__ import annotations
 

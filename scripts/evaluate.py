@@ -1,4 +1,4 @@
-"""Measure a model: reconstruction, samples as a set, adherence to words, copies, overfitting."""
+"""Measure a model: reconstruction, samples as a set, adherence to words and parts, copies."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def main(
     target = output_folder(out, "evaluation", overwrite)
     # Imported late: torch takes seconds, and --help needs none of it.
     from autoencoder.data.glyphs import GlyphDataset, load_more
-    from autoencoder.readers.reader import RadicalReader
+    from autoencoder.readers.reader import PartReader, RadicalReader
     from diffusion.evaluation.evaluator import COMMONEST, QUICK, Evaluator, Plan
     from diffusion.evaluation.report import markdown, plot
     from diffusion.evaluation.words import load_words
@@ -96,12 +96,13 @@ def main(
             f"sets to compare take at least {least} and {2 * least}"
         )
     plan = replace(QUICK if quick else Plan(), steps=steps, guidance_scale=guidance)
-    (ocr, lpips, layouts), skipped = extras()
+    (ocr, lpips, layouts, components), skipped = extras()
     # The longest captions are cut, as in training, and some say what is not there.
     warnings.filterwarnings("ignore", 'caption longer|"(no|without) ')
     evaluator = Evaluator(pipe, reader, training, held_out, plan, progress_bar, further)
     print(f"about {evaluator.expected_seconds() / 60:.0f} minutes on {pipe.device}", flush=True)
-    figures = evaluator.run(ocr, lpips, layouts)
+    judge = PartReader.from_pretrained()
+    figures = evaluator.run(ocr, lpips, layouts, judge, components)
 
     pictures = []
     blocks = {"radicals": COMMONEST, "words": len(load_words()), "layouts": COMMONEST}
@@ -122,12 +123,13 @@ def main(
 
 
 def extras() -> tuple[list, dict[str, str]]:
-    """An OCR engine, LPIPS, and the layouts of characters; None where one is unavailable, and why.
+    """An OCR engine, LPIPS, layouts and components of characters; None where one is unavailable.
 
     The reasons go by the names of the columns that are skipped.
     """
     from autoencoder.loss import lpips_distance
     from autoencoder.similarity import character_reader
+    from conditioning.sources.components import load_components
     from conditioning.sources.dictionaries import load_layouts
 
     def lpips() -> Callable:
@@ -138,7 +140,12 @@ def extras() -> tuple[list, dict[str, str]]:
             raise ImportError(f"its weights are unavailable ({error})") from None
 
     found, skipped = [], {}
-    sources = {"characters read by OCR": character_reader, "LPIPS": lpips, "layouts": load_layouts}
+    sources = {
+        "characters read by OCR": character_reader,
+        "LPIPS": lpips,
+        "layouts": load_layouts,
+        "how right the judge of parts is": load_components,
+    }
     for name, load in sources.items():
         try:
             found.append(load())

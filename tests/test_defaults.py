@@ -11,19 +11,20 @@ import autoencoder
 import conditioning
 import diffusion
 from autoencoder.model import AutoencoderConfig
-from autoencoder.readers.reader import ReaderConfig
+from autoencoder.readers.reader import PartReaderConfig, ReaderConfig
 from autoencoder.readers.recognizer import RecognizerConfig
 from diffusion.networks.unet import UNetConfig
 from diffusion.prior import PriorConfig
 from diffusion.training.captions import CaptionMix
 
 # What a training measures, or reads from the encoders that it is given.
-FOUND = {"latent_mean", "latent_std", "threshold", "autoencoder", "text_encoder"}
+FOUND = {"latent_mean", "latent_std", "threshold", "parts", "autoencoder", "text_encoder"}
 WEIGHTS = {
     kind: Path(package.__file__).parent / "weights" / folder / "config.json"
     for kind, package, folder in (
         (AutoencoderConfig, autoencoder, ""),
         (ReaderConfig, autoencoder, "reader"),
+        (PartReaderConfig, autoencoder, "part_reader"),
         (RecognizerConfig, autoencoder, "recognizer"),
         (UNetConfig, diffusion, ""),
         (PriorConfig, diffusion, "prior"),

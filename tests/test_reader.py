@@ -1,4 +1,4 @@
-"""The reader of radicals: its interface, and what the one that ships can read."""
+"""The readers of radicals and of parts: their interface, and what those that ship can read."""
 
 import pytest
 import torch
@@ -6,8 +6,14 @@ from conftest import shake
 
 from autoencoder.data.glyphs import held_out
 from autoencoder.pretrained import WeightsError
-from autoencoder.readers.reader import RadicalReader, ReaderConfig
+from autoencoder.readers.reader import (
+    PartReader,
+    PartReaderConfig,
+    RadicalReader,
+    ReaderConfig,
+)
 from conditioning.captions import load_entries
+from conditioning.parts import compositions
 from diffusion.exploration.plots import radicals_seen
 
 TINY = ReaderConfig(widths=(8, 12), blocks=(1, 1), features=6, dropout=0.5)
@@ -73,7 +79,32 @@ def test_settings_that_make_no_reader_are_refused(settings, message):
         ReaderConfig(**settings)
 
 
-# ---- the one that ships --------------------------------------------------------------------------
+def test_parts_are_read_from_the_threshold_on_and_found_by_any_form(noise, tmp_path, seeded):
+    settings = {"widths": (8, 12), "blocks": (1, 1), "features": 6}
+    config = PartReaderConfig(**settings, parts="水氵氺 里 木", threshold=0.51)
+    reader = shake(PartReader(config)).eval()
+    probabilities = reader(noise).sigmoid()
+    assert probabilities.shape == (5, 3)
+    assert reader.read(noise, batch_size=2).equal(probabilities >= 0.51)
+    assert [reader.place(one) for one in "水氺里木金"] == [0, 0, 1, 2, None]
+    again = PartReader.from_pretrained(reader.save_pretrained(tmp_path))
+    assert again.read(noise).equal(reader.read(noise)) and again.place("氵") == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"parts": " "}, "at least one"),
+        ({"parts": "水氵 氵"}, "no form in two"),
+        ({"threshold": 1.0}, "threshold of 1.0"),
+    ],
+)
+def test_parts_that_make_no_reader_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        PartReaderConfig(**settings)
+
+
+# ---- those that ship --------------------------------------------------------------------------
 
 
 def test_the_reader_that_ships_is_small_and_knows_both_scripts(draw):
@@ -97,3 +128,19 @@ def test_what_is_written_under_a_glyph_is_what_the_reader_sees(draw):
     _, sure, _ = RadicalReader.from_pretrained().read(glyphs)
     water, gold = radicals_seen(glyphs)
     assert (water, gold) == (f"water {sure[0]:.0%}", f"gold {sure[1]:.0%}")
+
+
+def test_the_reader_of_parts_that_ships_is_small_and_reads_what_it_never_learnt_from(draw):
+    """The table in its README is over the whole held-out split, and so are all characters here."""
+    reader = PartReader.from_pretrained()
+    assert sum(weight.numel() for weight in reader.parameters()) <= 2_000_000
+    held = {entry.character for entry in load_entries() if held_out(entry.caption)}
+    ones = [one for one in compositions().values() if one.character in held and one.kind in "ad"]
+    places = [tuple(map(reader.place, (one.first, one.second))) for one in ones]
+    known = [
+        (one.character, both) for one, both in zip(ones, places, strict=True) if None not in both
+    ]
+    known = known[::6]
+    read = reader.read(draw("".join(character for character, _ in known)))
+    right = [bool(row[a] and row[b]) for row, (_, (a, b)) in zip(read, known, strict=True)]
+    assert len(right) > 50 and sum(right) > 0.75 * len(right)

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from itertools import groupby
 
 import torch
 from torch import Tensor
 
 from autoencoder.data.glyphs import GlyphDataset
 from autoencoder.loss import Perceptual
-from autoencoder.readers.reader import RadicalReader
+from autoencoder.readers.reader import PartReader, RadicalReader
 from autoencoder.readers.recognizer import KnownCharacters
 from autoencoder.similarity import nearest_by_strokes, peak_signal_to_noise
 from conditioning.distillation.probe import probe
+from conditioning.parts import existing, parts_of_sound, uses, usual_parts
 from conditioning.prompts import LAYOUTS, Prompt
-from conditioning.radicals import radical
+from conditioning.radicals import forms, radical
 from diffusion.evaluation.measures import (
     TIMES,
     Advance,
@@ -29,13 +31,17 @@ from diffusion.evaluation.measures import (
     losses_by_time,
     novelty,
     pooled,
+    precision_and_recall,
+    presence,
     radicals_of,
     reconstruct,
     reconstruction,
     share,
     spread,
 )
+from diffusion.evaluation.parts import load_conjunctions, load_pairs, load_sounds
 from diffusion.evaluation.words import load_words
+from diffusion.inventions import Invention, ways
 from diffusion.pipeline import GlyphOutput, GlyphPipeline
 from diffusion.request import Request
 
@@ -55,6 +61,9 @@ class Plan:
         per_radical: glyphs of each of the 36 commonest radicals.
         per_word: glyphs of each of the sixty everyday words.
         per_layout: glyphs of each of the radicals with each of the layouts.
+        pairs: radicals with a part to draw a glyph of each.
+        per_sound: radicals that each of the fifty sounds is drawn under.
+        per_conjunction: glyphs of each of the thirty pairs around `AND`.
         sweep: glyphs of each radical for each guidance scale and number of steps in the plots.
         refined: held-out glyphs whose latents are also refined by gradient descent.
         read: held-out glyphs shown to the OCR engine.
@@ -68,6 +77,9 @@ class Plan:
     per_radical: int = 16
     per_word: int = 8
     per_layout: int = 4
+    pairs: int = 300
+    per_sound: int = 8
+    per_conjunction: int = 16
     sweep: int = 4
     refined: int = ALL
     read: int = ALL
@@ -81,7 +93,10 @@ class Plan:
     def glyph_steps(self, held_out: int) -> int:
         """Glyphs times steps of all that is drawn, for so many held-out glyphs."""
         named = COMMONEST * self.per_radical + len(load_words()) * self.per_word
-        drawn = min(self.captions, held_out) + named + len(LAYOUTS) * COMMONEST * self.per_layout
+        drawn = (
+            min(self.captions, held_out) + named + 2 * len(LAYOUTS) * COMMONEST * self.per_layout
+        )
+        drawn += self.pairs + 50 * self.per_sound + 30 * self.per_conjunction
         steps = self.steps * len(self.guidance_scales) + sum(self.step_counts)
         return drawn * self.steps + COMMONEST * self.sweep * steps
 
@@ -90,6 +105,9 @@ QUICK = Plan(
     captions=320,
     per_word=4,
     per_layout=2,
+    pairs=100,
+    per_sound=2,
+    per_conjunction=4,
     sweep=2,
     refined=100,
     read=200,
@@ -144,18 +162,24 @@ class Evaluator:
         ocr: OCR | None = None,
         lpips: Perceptual | None = None,
         layouts: Mapping[str, str] | None = None,
+        judge: PartReader | None = None,
+        components: Mapping[str, Set[str]] | None = None,
     ) -> dict:
-        """Every section by its name; `layouts` are those of characters.
+        """Every section by its name.
+
+        `layouts` and `components`, at any depth, are those of characters; `judge` reads parts.
 
         Raises ValueError where the plan or the data have too few glyphs for a metric.
         """
         parts = {"denoiser": self.pipe.denoiser, **self.pipe.parts, "reader": self.reader}
+        parts |= {"judge": judge} if judge else {}
         return {
             "plan": asdict(self.plan) | {"captions": len(self.captions)},
             "models": {name: part.fingerprint for name, part in parts.items()},
             "reconstruction": self.reconstruction(ocr, lpips),
             "distribution": self.distribution(),
             "adherence": self.adherence(),
+            "parts": self.parts(judge, components) if judge else {},
             "layouts": self.layouts(layouts),
             "novelty": self.novelty(),
             "overfitting": self.overfitting(),
@@ -171,7 +195,12 @@ class Evaluator:
         return 1.5 * seconds / (2 * len(texts)) * self.plan.glyph_steps(len(self.held_out))
 
     def draw(
-        self, texts: list[str], what: str, scale: float | None = None, steps: int | None = None
+        self,
+        texts: list[str],
+        what: str,
+        scale: float | None = None,
+        steps: int | None = None,
+        **settings: str,
     ) -> GlyphOutput:
         """One glyph a text, with the plan's guidance scale and steps by default."""
         steps = self.plan.steps if steps is None else steps
@@ -183,6 +212,7 @@ class Evaluator:
                 seed=self.plan.seed,
                 output_type="pt",
                 progress=advance,
+                **settings,
             )
 
     def read(self, glyphs: Tensor) -> Tensor:
@@ -303,10 +333,65 @@ class Evaluator:
                 sets += [pooled(self.pipe.text_encoder, captions, advance), radicals_of(records)]
         return probe(*sets).top1
 
-    def layouts(self, of_character: Mapping[str, str] | None) -> dict:
-        """Whether names of radicals are drawn with the layout asked for, and still the radical.
+    def parts(self, judge: PartReader, components: Mapping[str, Set[str]] | None = None) -> dict:
+        """Whether the judge of parts finds the radical and the part that are asked for.
 
-        A sample has the layout of the character that is nearest to it, by the recogniser. What
+        The ceiling is how often it finds those of held-out characters. A part that a sound draws
+        counts where the judge knows it. Where `components` say what each character has, the judge
+        is itself judged by the held-out glyphs.
+        """
+        plan, pairs, sounds = self.plan, load_pairs(), load_sounds()
+        pairs = [pairs[i] for i in spread(len(pairs), plan.pairs).tolist()]
+        drawn, _ = self.beside([(one.radical, f"part {one.part}") for one in pairs], "pairs")
+        self.pictures["pairs"] = drawn
+        radicals, parts = [forms(one.radical) for one in pairs], [one.part for one in pairs]
+        figures = {"pairs": presence(judge, drawn, radicals, parts)}
+
+        asked = sorted((n, sound) for sound in sounds for n in sounds[sound][: plan.per_sound])
+        drawn, inventions = self.beside([(n, f"sound {s}") for n, s in asked], "sounds")
+        self.pictures["sounds"] = drawn
+        known = [i for i, one in enumerate(inventions) if judge.place(one.part) is not None]
+        radicals = [forms(asked[i][0]) for i in known]
+        parts = [inventions[i].part for i in known]
+        parts = [p * (p in parts_of_sound(asked[i][1])) for i, p in zip(known, parts, strict=True)]
+        figures["sounds"] = presence(judge, drawn[known], radicals, parts)
+
+        both = [pair for pair in load_conjunctions() for _ in range(plan.per_conjunction)]
+        texts = [" AND ".join(radical(n).names[0] for n in pair) for pair in both]
+        self.pictures["conjunctions"] = drawn = self.draw(texts, "AND").images
+        radicals, parts = zip(*[map(forms, pair) for pair in both], strict=True)
+        figures["conjunctions"] = presence(judge, drawn, radicals, parts)
+
+        of = {use.composition.character: use for use in uses() if "/" not in use.composition.kind}
+        real = [(i, of[one.character]) for i, one in enumerate(self.records) if one.character in of]
+        real = [(i, u) for i, u in real if None not in (judge.place(u.form), judge.place(u.part))]
+        glyphs = self.real[[i for i, _ in real]]
+        radicals, parts = [use.form for _, use in real], [use.part for _, use in real]
+        figures["ceiling"] = presence(judge, glyphs, radicals, parts)
+        if components is None:
+            return figures
+        found = judge.read(self.real)
+        truth = torch.zeros_like(found)
+        for row, record in zip(truth, self.records, strict=True):
+            has = map(judge.place, components.get(record.character, {record.character}))
+            row[[place for place in has if place is not None]] = True
+        return figures | {"judge": precision_and_recall(found, truth)}
+
+    def beside(self, asked: Sequence[tuple[int, str]], what: str) -> tuple[Tensor, list[Invention]]:
+        """A glyph of each radical, by its number and in order, with "part 里" or "sound li"."""
+        images, inventions = [], []
+        for number, group in groupby(asked, lambda one: one[0]):
+            texts = [f"{radical(number).names[0]}; {text}" for _, text in group]
+            output = self.draw(texts, what, radical=str(number))
+            images.append(output.images)
+            inventions += output.inventions
+        return torch.cat(images), inventions
+
+    def layouts(self, of_character: Mapping[str, str] | None) -> dict:
+        """Whether glyphs have the layout asked for, and still the radical.
+
+        Asked for are names of radicals alone, and with some of the parts that usually stand so. A
+        sample has the layout of the character that is nearest to it, by the recogniser. What
         ignores the layout comes to a third. Empty without a recogniser, or without layouts.
         """
         if self.pipe.recognizer is None or not of_character:
@@ -321,14 +406,27 @@ class Evaluator:
             return torch.tensor([a == b for a, b in zip(found, layouts, strict=True)])
 
         right = have(glyphs, LAYOUTS * len(numbers)).view(-1, len(LAYOUTS))
-        placed = [i for i, one in enumerate(self.records) if one.character in of_character]
-        truth = [of_character[self.records[i].character] for i in placed]
+        able = torch.tensor([[bool(usual_parts(n, layout)) for layout in LAYOUTS] for n in numbers])
+        asked = [
+            (number, part, layout)
+            for number in sorted(self.frequent[:COMMONEST])
+            for layout in LAYOUTS
+            for part in new_parts(number, layout)[: self.plan.per_layout]
+        ]
+        drawn, _ = self.beside([(n, f"part {part}; {layout}") for n, part, layout in asked], "both")
+        placed = torch.tensor([LAYOUTS.index(layout) for *_, layout in asked])
+        beside = have(drawn, [layout for *_, layout in asked])
+        shown = [i for i, one in enumerate(self.records) if one.character in of_character]
+        truth = [of_character[self.records[i].character] for i in shown]
         read = self.read(glyphs).view(-1, len(LAYOUTS))
+        columns = list(enumerate(LAYOUTS))
         return {
             "samples": share(right),
             "floor": 1 / len(LAYOUTS),
-            "ceiling": share(have(self.real[placed], truth)),
+            "ceiling": share(have(self.real[shown], truth)),
             "each": dict(zip(LAYOUTS, map(share, right.T), strict=True)),
+            "able": {layout: share(right[able[:, i], i]) for i, layout in columns},
+            "with a part": {layout: share(beside[placed == i]) for i, layout in columns},
             "radicals": share(read == torch.tensor(numbers)[:, None]),
         }
 
@@ -372,3 +470,9 @@ class Evaluator:
             with self.progress(f"denoising: {name}", len(glyphs)) as advance:
                 figures[name] = losses_by_time(self.pipe, glyphs, captions, advance)
         return figures
+
+
+def new_parts(number: int, layout: str) -> list[str]:
+    """Parts that usually stand so beside a radical, usual ones first, but make no character."""
+    parts = usual_parts(number, layout)
+    return [part for part in parts if ways(number, part, layout) and not existing(number, part)]

@@ -16,6 +16,10 @@ for; for an everyday word, any of those in `words.tsv`. The floor always names o
 ceiling is the reader's accuracy on real glyphs, and for captions that of a linear probe on the
 words. A sample's layout is that of the real character nearest to it, by the recogniser.
 
+Parts: the share of samples in which the `PartReader`, which has never learnt from anything drawn,
+finds the part that was asked for, the radical, and both. The ceiling is what it finds in held-out
+characters of a radical and a part.
+
 Novelty: a sample exists where the recogniser takes it for a training glyph; for held-out glyphs,
 that is its error. It is a near copy where its stroke IoU with a training glyph, at the best of all
 shifts of up to 4 pixels, is 0.8 or more. Real characters are often that near to each other.
@@ -38,6 +42,7 @@ from torch import Tensor
 from autoencoder.data.glyphs import GlyphDataset, GlyphRecord
 from autoencoder.loss import Perceptual
 from autoencoder.model import Autoencoder
+from autoencoder.readers.reader import PartReader
 from autoencoder.similarity import peak_signal_to_noise, stroke_iou, structural_similarity
 from conditioning.encoder import TextEncoder
 from diffusion.pipeline import GlyphPipeline
@@ -218,6 +223,42 @@ def radicals_of(records: Sequence[GlyphRecord]) -> Tensor:
 def commonest(radicals: Tensor, count: int) -> list[int]:
     """The radicals that occur most often, the commonest first."""
     return radicals.bincount(minlength=215).argsort(descending=True, stable=True)[:count].tolist()
+
+
+def presence(
+    judge: PartReader,
+    glyphs: Tensor,
+    radicals: Sequence[Sequence[str]],
+    parts: Sequence[Sequence[str]],
+) -> dict[str, float]:
+    """In how many glyphs the judge finds the radical, the part, and both, each in any of its forms.
+
+    What it does not know, it does not find.
+    """
+
+    def finds(row: list[bool], forms: Sequence[str]) -> bool:
+        return any(row[place] for form in forms if (place := judge.place(form)) is not None)
+
+    if not len(glyphs):
+        return {"glyphs": 0}
+    rows = zip(judge.read(glyphs).tolist(), radicals, parts, strict=True)
+    seen = torch.tensor([(finds(row, radical), finds(row, part)) for row, radical, part in rows])
+    radical, part = map(share, seen.T)
+    return {"glyphs": len(glyphs), "radical": radical, "part": part, "both": share(seen.all(dim=1))}
+
+
+def precision_and_recall(found: Tensor, truth: Tensor) -> dict[str, float]:
+    """Of labels `(N, L)` bool: over all of them at once, and the means over labels ("macro").
+
+    A label that was never found has no precision, one that no glyph has no recall.
+    """
+    right, found, truth = (found & truth).sum(dim=0), found.sum(dim=0), truth.sum(dim=0)
+    return {
+        "precision": float(right.sum() / found.sum()),
+        "recall": float(right.sum() / truth.sum()),
+        "macro precision": float((right / found)[found > 0].mean()),
+        "macro recall": float((right / truth)[truth > 0].mean()),
+    }
 
 
 @torch.inference_mode()

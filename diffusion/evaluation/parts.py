@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,7 +34,7 @@ RADICALS = 60  # the commonest, which pairs are made of
 EACH = 8  # pairs of a radical at most, and radicals of a sound
 FEWEST = 10  # characters with a part beside their radical
 LAST = "鿿"  # of the characters that every font and keyboard has
-KNOWN = 0.8  # of the characters of a sound, those with a part that the reader knows
+KNOWN = 0.8  # of the uses of the parts of a sound, those of parts that the reader knows
 
 
 class Pair(NamedTuple):
@@ -115,23 +115,29 @@ def make_pairs(reader: PartReader, count: int = 300, seed: int = 0) -> list[Pair
 
 
 def make_sounds(reader: PartReader, count: int = 50, seed: int = 0) -> dict[str, list[int]]:
-    """Syllables whose parts the reader knows, common and rare ones, with common radicals.
+    """Syllables, common and rare ones, each with common radicals that leave something to invent.
 
-    Each radical leaves a part of that sound with which it makes no character.
+    The reader knows most of the parts of that sound with which the radical makes no character.
     """
     radicals = Counter(use.composition.radical for use in uses())
     common = [number for number, _ in radicals.most_common(3 * EACH)]
-    free: dict[str, list[int]] = {}
-    for sound in sounds():
-        parts = parts_of_sound(sound)
-        known = {part: n for part, n in parts.items() if reader.place(part) is not None}
-        if sum(parts.values()) >= FEWEST and sum(known.values()) >= KNOWN * sum(parts.values()):
-            free[sound] = [n for n in common if not all(existing(n, part) for part in known)]
-    able = [sound for sound in free if len(free[sound]) >= EACH]
-    able.sort(key=lambda sound: (-sum(parts_of_sound(sound).values()), sound))
+
+    def free(number: int, parts: Mapping[str, int]) -> bool:
+        new = {part: n for part, n in parts.items() if not existing(number, part)}
+        known = sum(n for part, n in new.items() if reader.place(part) is not None)
+        return bool(new) and known >= KNOWN * sum(new.values())
+
+    written = {sound: parts_of_sound(sound) for sound in sounds()}
+    able = {
+        sound: [number for number in common if free(number, parts)]
+        for sound, parts in written.items()
+        if sum(parts.values()) >= FEWEST
+    }
+    ranked = [sound for sound, numbers in able.items() if len(numbers) >= EACH]
+    ranked.sort(key=lambda sound: (-sum(written[sound].values()), sound))
     chooser = random.Random(seed)
-    evenly = able[:: len(able) // count][:count]
-    return {sound: sorted(chooser.sample(free[sound], EACH)) for sound in evenly}
+    evenly = ranked[:: len(ranked) // count][:count]
+    return {sound: sorted(chooser.sample(able[sound], EACH)) for sound in evenly}
 
 
 def main() -> None:

@@ -48,6 +48,7 @@ def markdown(figures: Mapping, skipped: Mapping[str, str], pictures: Sequence[st
         *_reconstruction(figures["reconstruction"]),
         *_distribution(figures["distribution"]),
         *_adherence(figures["adherence"]),
+        *_parts(figures["parts"]),
         *_layouts(figures["layouts"]),
         *_novelty(figures["novelty"]),
         *_overfitting(figures["overfitting"]),
@@ -115,15 +116,38 @@ def _weakest(figures: Mapping, count: int = 6) -> str:
     return ", ".join(f"{name} {cell(share)}" for name, share in each[:count])
 
 
+def _parts(figures: Mapping) -> list[str]:
+    if not figures:
+        return []
+    kinds = {
+        "radical and part that make no character": "pairs",
+        "radical and sound": "sounds",
+        "pairs of radicals around AND": "conjunctions",
+        "held-out characters (ceiling)": "ceiling",
+    }
+    columns = ("glyphs", "radical", "part", "both")
+    rows = [[kind, *map(figures[key].get, columns)] for kind, key in kinds.items()]
+    page = ["## The part asked for", table(["found by the judge of parts", *columns], rows)]
+    if judge := figures.get("judge"):
+        each = ", ".join(f"{name} {cell(value)}" for name, value in judge.items())
+        page.append(f"The judge of parts, over held-out glyphs: {each}.")
+    return page
+
+
 def _layouts(figures: Mapping) -> list[str]:
     if not figures:
         return []
-    each = ", ".join(f"{name} {cell(share)}" for name, share in figures["each"].items())
+    rows = [
+        ["names of radicals", *figures["each"].values()],
+        ["names of radicals that usually stand so", *figures["able"].values()],
+        ["these, with a part", *figures["with a part"].values()],
+    ]
     kind = "names of the 36 radicals, each with three layouts"
     return [
         "## The layout asked for",
         table(["prompts", *THREE], [[kind, *map(figures.get, THREE)]]),
-        f"By layout: {each}. With the radical asked for: {cell(figures['radicals'])}.",
+        table(["prompts", *figures["each"]], rows),
+        f"With the radical asked for: {cell(figures['radicals'])}.",
     ]
 
 
