@@ -12,6 +12,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
+import numpy as np
 from _cli import (
     LARGEST_GRID,
     Device,
@@ -127,7 +128,7 @@ def main(
         Option(
             "--out",
             "-o",
-            help="grid.png for one picture, or glyphs/ for a file a glyph.",
+            help="grid.png or grid.svg for one picture, or glyphs/ for a file a glyph.",
             show_default="a grid named after the prompt and the seed, or a folder after the file",
         ),
     ] = None,
@@ -241,7 +242,7 @@ def main(
         target = output_folder(named, name, overwrite or rank > 0)
     else:
         another = f"-{seed}" if seed else ""  # so that it stands beside what others drew
-        target = output_file(out, f"{stem}{another}.png", (".png",), overwrite)
+        target = output_file(out, f"{stem}{another}.png", (".png", ".svg"), overwrite)
 
     pipe = load_pipeline(model, device)
     if attention != "sdpa":
@@ -398,7 +399,7 @@ def write_index(folder: Path, names: list[str], count: int) -> None:
 
 
 def write_sheet(glyphs: Iterable[Drawn], path: Path, request: Request, about: dict) -> list[Drawn]:
-    """All glyphs in one PNG, prompt after prompt; returns them."""
+    """All glyphs in one PNG or SVG, prompt after prompt; returns them."""
     drawn = list(glyphs)
     own = {
         "prompt": "\n".join(request.prompts),
@@ -408,8 +409,14 @@ def write_sheet(glyphs: Iterable[Drawn], path: Path, request: Request, about: di
         "num_images_per_prompt": request.num_images_per_prompt,
         "seed": request.seed,
     }
-    picture = sheet([glyph.image for glyph in drawn], blocks=len(request.prompts))
-    write_png(picture, path, own | about)
+    images, blocks = [glyph.image for glyph in drawn], len(request.prompts)
+    if path.suffix.lower() == ".svg":
+        from diffusion.outlines import to_svg, trace  # no other file needs them
+
+        outlines = [trace(1 - np.asarray(image) / 255) for image in images]
+        write_text(path, to_svg(outlines, blocks, own | about))
+    else:
+        write_png(sheet(images, blocks), path, own | about)
     return drawn
 
 

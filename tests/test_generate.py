@@ -7,6 +7,7 @@ import shutil
 from dataclasses import asdict
 from itertools import product
 from pathlib import Path
+from xml.etree import ElementTree
 
 import lightning.pytorch  # noqa: F401  here, for it logs to what is stderr when first imported
 import numpy as np
@@ -18,6 +19,7 @@ from autoencoder.readers.recognizer import Match, Recognizer
 from diffusion import GlyphPipeline
 from diffusion.inventions import COMPOSED, SKETCHED
 from diffusion.networks.dit import DiT
+from diffusion.outlines import path_data, trace
 from diffusion.pictures import GAP, LABEL, MARGIN
 from diffusion.request import Request
 
@@ -280,6 +282,19 @@ def test_an_animation_shows_the_glyphs_that_were_drawn_last(generate, existing):
         animation.seek(2)
         last = np.asarray(animation.convert("L"), int)
     assert abs(last - picture).max() <= 1
+
+
+def test_a_sheet_of_outlines_holds_the_same_glyphs(script):
+    options = "--count", 2, "--steps", 2, "--device", "cpu"
+    assert script("generate.py", "gold", *options, "--out", "two.svg").code == 0
+    assert script("generate.py", "gold", *options, "--out", "two.png").code == 0
+    page = ElementTree.parse("two.svg").getroot()
+    tag = "{http://www.w3.org/2000/svg}"
+    about = json.loads(page.find(f"{tag}metadata").text)
+    assert (about["prompt"], about["num_inference_steps"]) == ("gold", 2)
+    glyphs = 1 - pixels("two.png") / 255
+    traced = [trace(glyphs[8:136, x : x + 128]) for x in (8, 144)]
+    assert [path.get("d") for path in page.iter(f"{tag}path")] == list(map(path_data, traced))
 
 
 def test_another_seed_has_a_file_of_its_own(generate):
