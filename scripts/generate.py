@@ -12,7 +12,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
-import numpy as np
 from _cli import (
     LARGEST_GRID,
     Device,
@@ -411,7 +410,9 @@ def write_sheet(glyphs: Iterable[Drawn], path: Path, request: Request, about: di
     }
     images, blocks = [glyph.image for glyph in drawn], len(request.prompts)
     if path.suffix.lower() == ".svg":
-        from diffusion.outlines import to_svg, trace  # no other file needs them
+        import numpy as np  # no other file needs these
+
+        from diffusion.outlines import to_svg, trace
 
         outlines = [trace(1 - np.asarray(image) / 255) for image in images]
         write_text(path, to_svg(outlines, blocks, own | about))
