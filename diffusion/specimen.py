@@ -26,7 +26,8 @@ BROWSERS = (
 )  # fmt: skip
 SHOT = 1600, 1131  # pixels, of a leaf, in the proportions of A4
 FRAME = 80, 90, 1440, 950  # of the text on it: left, top, width, height
-FOLD, INK = 0.7, 0.9  # the fold, in columns; a character, in its place
+FOLD = 56  # its width
+INK = 0.9  # of a character's place, its em box
 LONGEST = 120  # seconds for a picture
 
 
@@ -40,7 +41,6 @@ def page(font: bytes, characters: Sequence[Character], family: str) -> str:
     """
     typed = [escape(one.word) for one in characters if one.letters] or [""]
     some = [typed[i * len(typed) // 5] for i in range(5)]
-    sentence = "Type {}, then {}; add ({}) or “{}”, {}.".format(*some)
     cells = "\n".join(
         f"<div><b>&#x{one.code:X};</b>{escape(one.word)}<small>U+{one.code:04X}</small></div>"
         for one in characters
@@ -54,7 +54,8 @@ def page(font: bytes, characters: Sequence[Character], family: str) -> str:
         family=escape(family),
         number=f"{len(characters):,}",
         style=_STYLE.replace("FONT", base64.b64encode(font).decode()),
-        sentence=sentence,
+        sentence="Type {}, then {}; add ({}) or “{}”, {}.".format(*some),
+        words=", ".join(dict.fromkeys(some)),
         cells=cells,
         book="\n".join(_leaf(leaf, i, across, down) for i, leaf in enumerate(leaves, 1)),
     )
@@ -63,39 +64,35 @@ def page(font: bytes, characters: Sequence[Character], family: str) -> str:
 def _leaf(characters: Sequence[Character], number: int, across: int, down: int) -> str:
     """A leaf of the book as SVG, with room for twice `across` columns of `down` characters."""
     left, top, width, height = FRAME
-    column = width / (2 * across + FOLD)
+    column = (width - FOLD) / (2 * across)
     pitch = height / down
     size = INK * min(pitch, column)
     fold = left + across * column  # its left side
-    rules = [left + i * column for i in range(1, across)]
-    rules += [fold, fold + FOLD * column]
-    rules += [rules[-1] + i * column for i in range(1, across)]
+    rules = [x + i * column for x in (left, fold + FOLD) for i in range(across)]
+    rules[0] = fold  # in place of the frame's own line
     lines = "".join(f"M{x:.1f} {top}v{height}" for x in rules)
     drop = pitch / 2 + (ASCENT / UNITS - 0.5) * size  # to the baseline
     heights = [f"{top + i * pitch + drop:.1f}" for i in range(down)]
     texts = []
     for i in range(0, len(characters), down):
         place = 2 * across - 1 - i // down  # from the left
-        x = left + (place + 0.5) * column + (place >= across) * FOLD * column
+        x = left + (place + 0.5) * column + FOLD * (place >= across)
         several = characters[i : i + down]
         xs, ys = " ".join([f"{x:.1f}"] * len(several)), " ".join(heights[: len(several)])
         letters = "".join(f"&#x{one.code:X};" for one in several)
         texts.append(f'<text x="{xs}" y="{ys}">{letters}</text>')
-    middle, low = fold + FOLD * column / 2, top + height / 4
-    tail = (
-        f"M{fold:.1f} {low}h{FOLD * column:.1f}v{column:.1f}L{middle:.1f} {low + column * 0.6:.1f}"
-        f"L{fold:.1f} {low + column:.1f}z"
-    )
-    trunk = f"M{middle:.1f} {top}V{low}M{middle:.1f} {low + height / 2}V{top + height}"
+    low, half = top + height / 4, FOLD / 2
+    tail = f"M{fold:.1f} {low}h{FOLD}v{FOLD}l{-half} {-half}l{-half} {half}z"  # of a fish
+    trunks = f"M{fold + half:.1f} {top}V{low}m0 {height / 2}V{top + height}"
     return (
         f'<svg class="leaf" id="leaf{number}" viewBox="0 0 {SHOT[0]} {SHOT[1]}" '
         f'font-size="{size:.1f}" role="img" aria-label="Leaf {number} of the book">'
         f'<rect x="{left - 14}" y="{top - 14}" width="{width + 28}" height="{height + 28}" '
         f'stroke-width="8"/><rect x="{left}" y="{top}" width="{width}" height="{height}"/>'
-        f'<path d="{lines}"/><path d="{trunk}" stroke-width="{column / 20:.1f}"/>'
+        f'<path d="{lines}"/><path d="{trunks}" stroke-width="6"/>'
         f'<path class="tail" d="{tail}"/>'
-        f'<text x="{middle:.1f}" y="{low + 1.8 * column:.1f}" font-size="{column / 3:.1f}">{number}'
-        f"</text>{''.join(texts)}</svg>"
+        f'<text x="{fold + half:.1f}" y="{low + 2 * FOLD}" font-size="{half}">{number}</text>'
+        f"{''.join(texts)}</svg>"
     )
 
 
@@ -143,8 +140,8 @@ content="default-src 'none'; font-src data:; style-src 'unsafe-inline'">
 <style>{style}</style>
 </head>
 <body>
-<header><h1>{family}</h1><p>{number} characters that nobody has written. Type their words.</p>
-</header>
+<header><h1>{family}</h1>\
+<p>Characters that nobody has written, {number} of them. Type their words: {words}.</p></header>
 <textarea aria-label="Type English" spellcheck="false" autocomplete="off" autocapitalize="none" \
 autofocus>{sentence}</textarea>
 <main id="book">
@@ -170,10 +167,10 @@ body { padding: clamp(1rem, 4vw, 3.5rem); background: var(--paper); color: var(-
 header { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 1rem; }
 header p { color: var(--quiet); }
 h1 { color: var(--seal); font: 2rem/1.3 Set, serif; }
-textarea { display: block; width: 100%; margin: 1.5rem 0; padding: 0.5em 0;
-  border: solid var(--line); border-width: 1px 0; background: none; color: inherit;
-  outline-color: var(--seal); font: clamp(1.75rem, 4vw, 3.25rem)/1.4 Set, sans-serif;
-  field-sizing: content; min-height: 3em; resize: vertical; }
+textarea { display: block; width: 100%; margin: 1.5rem 0; padding: 0.5em;
+  border: 1px solid var(--line); background: none; color: inherit; outline-color: var(--seal);
+  font: clamp(1.75rem, 4vw, 3.25rem)/1.4 Set, sans-serif;
+  field-sizing: content; min-height: 2.4em; resize: vertical; }
 #table { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.5rem, 1fr));
   gap: 1px; margin-top: 2rem; }
 #table div { display: flex; flex-direction: column; align-items: center; padding: 0.75rem 0.25rem;

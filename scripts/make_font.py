@@ -149,7 +149,7 @@ def main(
     sets = f", {count} glyphs each" if count > 1 else ""
     print(f"wrote {target}: {number}{sets}, in {seconds:.1f} s")
     print(f"beside it {', '.join(path.name for path in (*beside, *pictures))}")
-    print(f"{parts[0].parent}/ holds what was drawn, for the next run")
+    print(f"glyphs for the next run are in {parts[0].parent}/")
     if untyped:
         shown = shortened(", ".join(untyped), 80)
         print(f"no ligature without Latin letters, only a code point, for {shown}")
@@ -159,7 +159,7 @@ def check_installed() -> None:
     """Raises ValueError, in one line, without what fonts are made with."""
     missing = [name for name in ("fontTools", "brotli") if find_spec(name) is None]
     if missing:
-        raise ValueError(f"no {missing[0]}: pip install fonttools brotli, or .[fonts] from here")
+        raise ValueError(f"no {missing[0]}: pip install fonttools brotli pylopdf-fonts-zh-cn")
 
 
 def common(words: str) -> dict[int, str]:
@@ -170,7 +170,7 @@ def common(words: str) -> dict[int, str]:
     found = re.fullmatch(r"common(?::(\d{1,5}))?", words.strip().lower())
     if not found or not (number := int(found[1] or COMMON)):
         raise ValueError(f'no words "{shortened(words)}": write common, or common:500')
-    from diffusion.words import content_words
+    from conditioning.words import content_words
 
     return dict(enumerate(content_words(number), 1))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-# What holds sentences together: it has no character of its own in a font that reads English.
+# What holds sentences together has no character of its own; nor have curses.
 FUNCTION = """
     able about above across after again against ago all almost along already also although always
     among and another any anybody anyone anything anyway are around away because been before behind
@@ -20,6 +20,7 @@ FUNCTION = """
     upon very via wanna was way well went were what whatever when whenever where wherever whether
     which whichever while who whoever whole whom whose why will with within without would yeah yes
     yet you your yours yourself
+    ass bitch bitches bullshit cock damn dick fuck fucked fucking nigga nigger pussy shit slut whore
 """
 
 
