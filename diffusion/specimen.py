@@ -17,6 +17,7 @@ from html import escape
 from pathlib import Path
 
 from autoencoder.files import atomic
+from conditioning.prompts import shortened
 from diffusion.fonts import ASCENT, UNITS, Character
 
 # Columns of half a leaf, and characters of a column. All have about the same proportions.
@@ -111,21 +112,24 @@ def take_pictures(html: Path, png: Path, pdf: Path) -> bool:
         return False
     address = html.resolve().as_uri()
     wide, high = SHOT
-    with tempfile.TemporaryDirectory() as profile, atomic(png) as picture, atomic(pdf) as print_:
-        common = [program, "--headless", "--disable-gpu", f"--user-data-dir={profile}"]
+    with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "page.png", Path(folder) / "page.pdf"
+        common = [program, "--headless", "--disable-gpu", f"--user-data-dir={folder}/profile"]
         if hasattr(os, "geteuid") and os.geteuid() == 0:
             common.append("--no-sandbox")  # which does not work for root
-        shot = f"--screenshot={picture}", f"--window-size={wide},{high}", "--hide-scrollbars"
-        printed = f"--print-to-pdf={print_}", "--no-pdf-header-footer"
-        for options, target in ((shot, f"{address}#leaf1"), (printed, address)):
-            try:
+        shot = f"--screenshot={made[0]}", f"--window-size={wide},{high}", "--hide-scrollbars"
+        printed = f"--print-to-pdf={made[1]}", "--no-pdf-header-footer"
+        try:
+            for options, target in ((shot, f"{address}#leaf1"), (printed, address)):
                 command = [*common, *options, target]
                 subprocess.run(command, check=True, capture_output=True, timeout=LONGEST)
-            except (OSError, subprocess.SubprocessError) as error:
-                warnings.warn(f"no pictures of {html}: {program} failed ({error})", stacklevel=2)
-                for path in (picture, print_):
-                    path.touch()
-                return False
+            for source, path in zip(made, (png, pdf), strict=True):
+                with atomic(path) as part:
+                    shutil.copyfile(source, part)
+        except (OSError, subprocess.SubprocessError) as error:
+            reason = shortened(" ".join(str(error).split()))
+            warnings.warn(f"no pictures of {html}, as {program} failed: {reason}", stacklevel=2)
+            return False
     return True
 
 

@@ -18,7 +18,7 @@ from autoencoder.data.fonts import EM, default_font, draw_glyph, load_font
 from conditioning.words import content_words
 from diffusion.fonts import Font, characters_of, make_font
 from diffusion.outlines import trace
-from diffusion.specimen import page
+from diffusion.specimen import SHOT, browser, page, take_pictures
 
 hb = pytest.importorskip("uharfbuzz")
 ots = pytest.importorskip("ots")
@@ -219,6 +219,25 @@ def test_the_page_is_whole_and_shows_words_as_they_are(made):
     assert text.count("<text ") == 3 + 1  # columns of six, and a leaf's number
     for one in characters:
         assert text.count(f"&#x{one.code:X};") == 2
+
+
+def test_pictures_are_made_whole_or_not_at_all(made, tmp_path, monkeypatch):
+    html = tmp_path / "page.html"
+    html.write_text(page(made.woff2(), made.characters, made.family), "utf-8")
+    pictures = tmp_path / "page.png", tmp_path / "page.pdf"
+    if browser():
+        assert take_pictures(html, *pictures)
+        ink = 255 - np.asarray(Image.open(pictures[0]).convert("L"))
+        assert ink.shape == (SHOT[1], SHOT[0])
+        columns = (ink[110:1020] > 128).mean(axis=0)  # the first character is at the right
+        assert columns[1200:1440].mean() > 0.1 > columns[120:360].mean()
+        assert pictures[1].read_bytes().startswith(b"%PDF")
+    for path in pictures:
+        path.unlink(missing_ok=True)
+    monkeypatch.setattr("diffusion.specimen.BROWSERS", ("false",))  # a program that fails
+    with pytest.warns(UserWarning, match="no pictures of"):
+        assert not take_pictures(html, *pictures)
+    assert list(tmp_path.iterdir()) == [html]
 
 
 def test_common_words_mean_something():
