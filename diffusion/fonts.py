@@ -26,6 +26,7 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.misc.timeTools import timestampFromString
 from fontTools.pens.cu2quPen import Cu2QuPen
 from fontTools.pens.pointPen import SegmentToPointPen
+from fontTools.pens.recordingPen import DecomposingRecordingPen
 from fontTools.pens.reverseContourPen import ReverseContourPen
 from fontTools.pens.t2CharStringPen import T2CharStringPen
 from fontTools.pens.transformPen import TransformPen
@@ -219,8 +220,10 @@ class Latin:
         flipped = "glyf" in font  # TrueType fills at the right
 
         def draw(name: str, pen: AbstractPen) -> None:
+            whole = DecomposingRecordingPen(glyphs)
+            glyphs[name].draw(whole)
             pen = TransformPen(pen, (scale, 0, 0, scale, 0, 0))
-            glyphs[name].draw(ReverseContourPen(pen) if flipped else pen)
+            whole.replay(ReverseContourPen(pen) if flipped else pen)
 
         ours: dict[str, list[str]] = {}
         for name, their in theirs.items():

@@ -12,7 +12,7 @@ import pytest
 from conftest import SCRIPTS, files, process
 from fontTools.ttLib import TTFont
 from fontTools.ufoLib import UFOReader
-from PIL import Image
+from PIL import Image, ImageFont
 
 from autoencoder.data.fonts import EM, default_font, draw_glyph, load_font
 from conditioning.words import content_words
@@ -188,6 +188,23 @@ def test_names_are_those_of_words_and_never_twice():
 def test_code_points_go_on_in_plane_15():
     characters = characters_of([f"word{i}" for i in range(6401)], 2)
     assert [hex(characters[i].code) for i in (0, 6399, 6400)] == ["0xe000", "0xf8ff", "0xf0000"]
+
+
+def test_letters_of_another_font(glyphs, tmp_path):
+    """A TrueType font of 2048 units with accents as components, and its licence."""
+    pytest.importorskip("matplotlib")
+    from matplotlib import get_data_path
+
+    path = Path(get_data_path()) / "fonts/ttf/DejaVuSans.ttf"
+    make_font([trace(glyphs[0])], ["café"], tmp_path / "mine.ttf", family="Mine", latin=path)
+    assert "Bitstream" in TTFont(tmp_path / "mine.ttf")["name"].getDebugName(13)
+    assert shaper(tmp_path / "mine.ttf")("Café, caf") == ["cafe", "comma", "space", *"caf"]
+    mine, real = (ImageFont.truetype(one, 500) for one in (tmp_path / "mine.ttf", path))
+    for letter in "Aéß":
+        assert abs(mine.getlength(letter) - real.getlength(letter)) < 2
+        assert np.abs(np.subtract(mine.getbbox(letter), real.getbbox(letter))[::2]).max() < 3
+        ink = [np.asarray(one.getmask(letter), float).sum() for one in (mine, real)]
+        assert abs(ink[0] / ink[1] - 1) < 0.02
 
 
 @pytest.mark.parametrize(
