@@ -94,22 +94,3 @@ def wobble(
     places = F.affine_grid(still, list(glyphs.shape), align_corners=False)
     places = places + rearrange(moves, "b xy h w -> b h w xy")
     return F.grid_sample(glyphs, places, align_corners=False)
-
-
-def squeeze(first: Tensor, second: Tensor, generator: torch.Generator | None = None) -> Tensor:
-    """Two glyphs in one square, `(B, 1, H, W)`: left and right, or one above the other.
-
-    The first has 0.3 to 0.7 of the width or height; two in three are left and right.
-    """
-    count = len(first)
-    part = uniform(0.3, 0.7, count, generator=generator)
-    across = torch.rand(count, generator=generator) < 2 / 3
-    glyphs = torch.zeros_like(first)
-    for glyph, size, middle in ((first, part, part - 1), (second, 1 - part, part)):
-        matrix = torch.eye(2, 3).repeat(count, 1, 1)  # from the square, 2 wide, to the glyph
-        for chosen, axis in ((across, 0), (~across, 1)):
-            matrix[chosen, axis, axis] = (1 / size)[chosen]
-            matrix[chosen, axis, 2] = (-middle / size)[chosen]
-        places = F.affine_grid(matrix.to(glyph), list(glyph.shape), align_corners=False)
-        glyphs = glyphs.maximum(F.grid_sample(glyph, places, align_corners=False))
-    return glyphs

@@ -19,7 +19,7 @@ from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 from autoencoder.batches import Draw, SeededBatches, generator_of, is_exporter
 from autoencoder.blocks import TrunkConfig
 from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, load_splits
-from autoencoder.data.variations import squeeze, vary, wobble
+from autoencoder.data.variations import vary, wobble
 from autoencoder.optim import muon_for
 from autoencoder.pretrained import Pretrained
 from autoencoder.readers.reader import (
@@ -207,8 +207,6 @@ class PartReaderModule(TrainingModule):
         adam_learning_rate: of AdamW, for the rest.
         weight_decay: of the matrices.
         focus: how much less an absence weighs that is plain to see.
-        pairs: share of the glyphs that are two of them in one square, so that a part is known by
-            itself and not by the company that it keeps.
         warmup_steps: steps until the peak.
         reader: start from the trunk of the reader of radicals that ships, and leave its finest
             grid as it is, which takes a third less time.
@@ -224,7 +222,6 @@ class PartReaderModule(TrainingModule):
         adam_learning_rate: float = 2e-3,
         weight_decay: float = 0.02,
         focus: float = 2.0,
-        pairs: float = 0.5,
         warmup_steps: int = 100,
         reader: bool = True,
         compile: bool = False,
@@ -251,14 +248,8 @@ class PartReaderModule(TrainingModule):
 
     def training_step(self, batch: tuple[Tensor, Tensor], batch_idx: int) -> Tensor:
         glyphs, labels = batch
-        generator = self.generator(batch_idx)
-        pairs = torch.rand(len(glyphs), 1, generator=generator) < self.hparams.pairs
-        pairs = pairs.to(glyphs.device)
-        both = squeeze(glyphs, glyphs.roll(1, 0), generator)
-        glyphs = torch.where(pairs[..., None, None], both, glyphs)
-        labels = torch.where(pairs, labels.maximum(labels.roll(1, 0)), labels)
-        varied = vary(wobble(glyphs, generator=generator), generator)
-        loss = focused(self.network(varied).float(), labels, self.hparams.focus)
+        logits = self.network(vary(glyphs, self.generator(batch_idx))).float()
+        loss = focused(logits, labels, self.hparams.focus)
         self.log("train/loss", loss, prog_bar=True)
         return loss
 
