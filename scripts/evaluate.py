@@ -78,6 +78,7 @@ def main(
     from autoencoder.data.glyphs import GlyphDataset, load_more
     from autoencoder.readers.reader import PartReader, RadicalReader
     from diffusion.evaluation.evaluator import COMMONEST, QUICK, Evaluator, Plan
+    from diffusion.evaluation.parts import load_conjunctions
     from diffusion.evaluation.report import markdown, plot
     from diffusion.evaluation.words import load_words
     from diffusion.pictures import sheet, write_png
@@ -106,6 +107,8 @@ def main(
 
     pictures = []
     blocks = {"radicals": COMMONEST, "words": len(load_words()), "layouts": COMMONEST}
+    blocks |= {name: len(evaluator.pictures.get(name, ())) for name in ("pairs", "sounds")}
+    blocks["conjunctions"] = len(load_conjunctions())
     for name, glyphs in evaluator.pictures.items():
         pictures.append(f"{name}.png")
         picture = sheet(to_pil(glyphs), blocks.get(name, 4))
