@@ -26,7 +26,7 @@ from autoencoder.files import atomic
 
 TABLE = Path(__file__).with_name("outlines.tsv.xz")
 UNITS = 1000  # of the em, in the table
-EM = 122 / 128  # the em box as a part of the image
+EM = 122 / 128  # the em box as a part of the image: some strokes reach a little out of the box
 SMOOTH = 4  # samples along a pixel's side
 ACROSS, DOWN, ALONE = "a", "d", ""  # of two parts; all other kinds are one inside the other
 LIGHTER = 0.2  # the power of a part's size that the width of its strokes goes by

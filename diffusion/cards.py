@@ -170,7 +170,8 @@ def page(cards: Sequence[Card], images: Sequence[Image.Image], about: str) -> st
         about: a line of plain text above them.
     """
     shown = "\n".join(map(_article, cards, images))
-    return _PAGE.format(style=_STYLE, about=escape(about), cards=shown)
+    header = f'<header><h1 lang="zh">天書</h1><p>{escape(about)}</p></header>'
+    return document(about, _STYLE, f"{header}\n<main>\n{shown}\n</main>", "img-src data:")
 
 
 def _article(card: Card, image: Image.Image) -> str:
@@ -218,42 +219,53 @@ def _data_uri(image: Image.Image) -> str:
     return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
+def document(title: str, style: str, body: str, sources: str) -> str:
+    """An HTML page that loads nothing but its own style and, as data, what `sources` allow.
+
+    Args:
+        title: plain text.
+        style, body: as they stand on the page.
+        sources: a directive of a content security policy, "img-src data:".
+    """
+    return _PAGE.format(title=escape(title), style=PALETTE + style, body=body, sources=sources)
+
+
 _PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta http-equiv="Content-Security-Policy" \
-content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{about}</title>
+content="default-src 'none'; {sources}; style-src 'unsafe-inline'">
+<title>{title}</title>
 <style>{style}</style>
 </head>
 <body>
-<header><h1 lang="zh">天書</h1><p>{about}</p></header>
-<main>
-{cards}
-</main>
+{body}
 </body>
 </html>
 """
 
-_STYLE = """
+PALETTE = """
 :root { color-scheme: light dark; --paper: #f6f3ec; --card: #fffdf8; --ink: #1d1b18;
   --quiet: #6d665b; --line: #e2dccf; --seal: #a8321f; }
 @media (prefers-color-scheme: dark) {
   :root { --paper: #161513; --card: #1f1d1a; --ink: #ece7dc; --quiet: #a39b8c; --line: #38342d;
     --seal: #e0735f; }
-  img { filter: invert(1); }
 }
 * { box-sizing: border-box; margin: 0; }
 body { padding: clamp(1rem, 4vw, 3.5rem); background: var(--paper); color: var(--ink);
   font: 0.875rem/1.45 system-ui, "Noto Sans", sans-serif; }
+header { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 1rem; }
+header p { color: var(--quiet); }
+"""
+
+_STYLE = """
+@media (prefers-color-scheme: dark) { img { filter: invert(1); } }
 [lang="zh"] { font-family: "Noto Sans SC", "Noto Sans CJK SC", "PingFang SC", "Microsoft YaHei",
   sans-serif; font-weight: 400; }
-header { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 1rem;
-  margin-bottom: clamp(1rem, 3vw, 2rem); }
+header { margin-bottom: clamp(1rem, 3vw, 2rem); }
 h1 { color: var(--seal); font-size: 1.75rem; letter-spacing: 0.1em; }
-header p { color: var(--quiet); }
 main { display: grid; gap: clamp(0.75rem, 2vw, 1.5rem);
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 15rem), 1fr)); }
 article { display: flex; flex-direction: column; gap: 0.75rem; padding: 1rem;

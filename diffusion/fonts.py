@@ -36,6 +36,7 @@ from fontTools.ttLib.tables.ttProgram import Program
 
 from autoencoder.files import atomic
 from conditioning.prompts import shortened
+from diffusion.outlines import UNITS
 
 if TYPE_CHECKING:
     from fontTools.pens.basePen import AbstractPen
@@ -45,7 +46,6 @@ if TYPE_CHECKING:
     Shape = Callable[[AbstractPen], object]  # draws a glyph, filled at the left of its contours
 
 ENDINGS = (".ttf", ".otf", ".woff2", ".ufo")
-UNITS = 1000  # of the em, as in outlines
 ASCENT = 880  # of the em box above the baseline, as in Noto
 ERROR = 0.5  # units that a quadratic curve may lie beside a cubic one
 PRIVATE = (range(0xE000, 0xF900), range(0xF0000, 0xFFFFE))  # the BMP's private use area, plane 15

@@ -106,20 +106,19 @@ def place(
 ) -> tuple[str, Arrangement] | None:
     """One of some parts for a radical, and how both stand; None where no part can.
 
-    Of several that the seed draws, it is the first whose strokes have room.
+    Of several that the seed draws, it is the first whose strokes have room, or else the last.
     """
+    found = None
     for turn in range(CHOICES if parts else 0):
         part = choose(parts, seed, PART, turn)
         if fitting := ways(radical, part, layout):
-            way = choose(fitting, seed, ARRANGEMENT, turn)
-            if len(parts) == 1 or sketcher().room(*way[:3]) >= ROOMY:
+            found = part, choose(fitting, seed, ARRANGEMENT, turn)
+            if len(parts) == 1 or sketcher().room(*found[1][:3]) >= ROOMY:
                 break
-    else:
-        return None
-    return part, way
+    return found
 
 
-def check_part(text: str, radical: str = "auto", layout: str = NONE) -> str:
+def check_part(text: str, radical: str = AUTO, layout: str = NONE) -> str:
     """The part that a text names.
 
     Raises ValueError, in one line, for one without an outline, or that never stands beside a given
@@ -128,15 +127,15 @@ def check_part(text: str, radical: str = "auto", layout: str = NONE) -> str:
     part = find_part(text)
     if not sketcher().knows(part):
         raise ValueError(f"there is no outline of {part}: name another part, such as 里")
-    if radical != "auto" and not ways(find_radical(radical).number, part, layout):
+    if radical != AUTO and not ways(find_radical(radical).number, part, layout):
         raise ValueError(cannot_stand(find_radical(radical), part, layout))
     return part
 
 
-def check_sound(sound: str, radical: str = "auto", layout: str = NONE) -> None:
+def check_sound(sound: str, radical: str = AUTO, layout: str = NONE) -> None:
     """Raises ValueError, in one line, for a sound that no part beside a given radical writes."""
     parts_of_sound(sound)
-    if radical != "auto" and not fitting_parts(find_radical(radical).number, sound, layout):
+    if radical != AUTO and not fitting_parts(find_radical(radical).number, sound, layout):
         raise ValueError(cannot_stand(find_radical(radical), f"a part read {sound}", layout))
 
 

@@ -128,7 +128,8 @@ class GlyphPipeline:
             sample = partial(sample, eta=request.eta)
         drawing = self.drawing(request.sketch)
         latest = list(seeds)  # of each glyph's last attempt
-        inventions = self.invent(request, latest)
+        texts, inventor = request.texts, Inventor(request, self.chooser())
+        inventions = list(map(inventor, texts, seeds))
         redrawn = [0] * len(seeds)
         glyphs: dict[int, Tensor] = {}
         matches: dict[int, Match] = {}
@@ -168,8 +169,8 @@ class GlyphPipeline:
             ]
             for row in existing:
                 latest[row] = successor(latest[row])
+                inventions[row] = inventor(texts[row], seeds[row], latest[row])
                 redrawn[row] += 1
-            inventions = self.invent(request, latest)
             draw(existing, lambda glyphs: None)
         images = torch.stack([glyphs[row] for row in range(len(seeds))])
         return GlyphOutput(
@@ -187,17 +188,9 @@ class GlyphPipeline:
         size = self.autoencoder.config.image_size
         return torch.from_numpy(read_drawing(sketch, size))[None].to(self.device)
 
-    def invent(self, request: Request, attempts: Sequence[int] | None = None) -> list[Invention]:
-        """What each glyph of a request is made of.
-
-        Args:
-            request: what is asked for.
-            attempts: a seed for each, which draws its part where that is not given; by default its
-                own, which always draws its radical.
-        """
-        inventor = Inventor(request, self.chooser())
-        seeds = request.seeds
-        return list(map(inventor, request.texts, seeds, attempts or seeds))
+    def invent(self, request: Request) -> list[Invention]:
+        """What each glyph of a request is made of at its first attempt."""
+        return list(map(Inventor(request, self.chooser()), request.texts, request.seeds))
 
     def chooser(self) -> Callable[[str, int], Radical] | None:
         """What chooses a radical for words and a seed: the prior, if there is one."""

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from autoencoder.files import atomic
 from conditioning.prompts import shortened
+from diffusion.cards import document
 from diffusion.fonts import ASCENT, UNITS, Character
 
 # Columns of half a leaf, and characters of a column. All have about the same proportions.
@@ -51,15 +52,16 @@ def page(font: bytes, characters: Sequence[Character], family: str) -> str:
     )
     size = 2 * across * down
     leaves = (characters[i : i + size] for i in range(0, len(characters), size))
-    return _PAGE.format(
+    body = _BODY.format(
         family=escape(family),
         number=f"{len(characters):,}",
-        style=_STYLE.replace("FONT", base64.b64encode(font).decode()),
         sentence="Type {}, then {}; add ({}) or “{}”, {}.".format(*some),
         words=", ".join(dict.fromkeys(some)),
         cells=cells,
         book="\n".join(_leaf(leaf, i, across, down) for i, leaf in enumerate(leaves, 1)),
     )
+    style = _STYLE.replace("FONT", base64.b64encode(font).decode())
+    return document(family, style, body, "font-src data:")
 
 
 def _leaf(characters: Sequence[Character], number: int, across: int, down: int) -> str:
@@ -133,18 +135,7 @@ def take_pictures(html: Path, png: Path, pdf: Path) -> bool:
     return True
 
 
-_PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" \
-content="default-src 'none'; font-src data:; style-src 'unsafe-inline'">
-<title>{family}</title>
-<style>{style}</style>
-</head>
-<body>
-<header><h1>{family}</h1>\
+_BODY = """<header><h1>{family}</h1>\
 <p>Characters that nobody has written, {number} of them. Type their words: {words}.</p></header>
 <textarea aria-label="Type English" spellcheck="false" autocomplete="off" autocapitalize="none" \
 autofocus>{sentence}</textarea>
@@ -153,23 +144,10 @@ autofocus>{sentence}</textarea>
 </main>
 <section id="table">
 {cells}
-</section>
-</body>
-</html>
-"""
+</section>"""
 
 _STYLE = """
 @font-face { font-family: Set; src: url(data:font/woff2;base64,FONT) format("woff2"); }
-:root { color-scheme: light dark; --paper: #f6f3ec; --ink: #1d1b18;
-  --quiet: #6d665b; --line: #e2dccf; --seal: #a8321f; }
-@media (prefers-color-scheme: dark) {
-  :root { --paper: #161513; --ink: #ece7dc; --quiet: #a39b8c; --line: #38342d; --seal: #e0735f; }
-}
-* { box-sizing: border-box; margin: 0; }
-body { padding: clamp(1rem, 4vw, 3.5rem); background: var(--paper); color: var(--ink);
-  font: 0.875rem/1.45 system-ui, "Noto Sans", sans-serif; }
-header { display: flex; flex-wrap: wrap; align-items: baseline; gap: 0 1rem; }
-header p { color: var(--quiet); }
 h1 { color: var(--seal); font: 2rem/1.3 Set, serif; }
 textarea { display: block; width: 100%; margin: 1.5rem 0; padding: 0.5em;
   border: 1px solid var(--line); background: none; color: inherit; outline-color: var(--seal);

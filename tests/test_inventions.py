@@ -9,8 +9,8 @@ import torch
 from conditioning.parts import compositions, existing, parts_of_sound
 from conditioning.prompts import asked
 from conditioning.radicals import find_radical
-from diffusion import GlyphPipeline
-from diffusion.inventions import choose, composed, fitting_parts, sketcher, ways
+from diffusion import GlyphPipeline, inventions
+from diffusion.inventions import choose, composed, fitting_parts, place, sketcher, ways
 from diffusion.request import Request
 
 FEW = {"num_inference_steps": 5, "output_type": "pt"}
@@ -46,6 +46,18 @@ def test_parts_of_a_sound_make_no_character_that_exists():
     parts = fitting_parts(number, "luo")
     assert parts and parts.keys() <= parts_of_sound("luo").keys()
     assert not any(existing(number, part) for part in parts)
+
+
+def test_a_seed_draws_parts_with_room_or_crowded_ones_where_there_are_no_others(monkeypatch):
+    number = find_radical("horse").number
+
+    def drawn(parts):
+        return {place(number, parts, "top-bottom", seed)[0] for seed in range(12)}
+
+    assert drawn({"聶": 1, "工": 1}) == {"工"}
+    monkeypatch.setattr(inventions, "ROOMY", 2.0)
+    assert drawn({"聶": 1, "工": 1}) == {"聶", "工"}
+    assert place(number, {}, "top-bottom", 0) is None
 
 
 def test_roles_of_two_radicals_follow_real_characters():

@@ -22,9 +22,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from autoencoder.data.glyphs import GlyphError, GlyphRecord, write_folder
+from autoencoder.sketches import EM
 
 SIZE = 128  # pixels
-EM = 122 / 128  # the em box as a part of the image: some strokes reach a little out of the box
 REGULAR = 400  # the OpenType weight called Regular
 HAN = range(0x4E00, 0xA000)  # code points of CJK Unified Ideographs
 ASTRAY = 0.03  # of the em: ink whose centre is farther from that of the em box is moved there

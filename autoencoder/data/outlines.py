@@ -9,7 +9,7 @@ no character has them.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import ceil
 from pathlib import Path
 from typing import TypeVar
@@ -20,7 +20,7 @@ from fontTools.ttLib import TTFont
 from rich.progress import track
 from scipy.ndimage import maximum_filter
 
-from autoencoder.data.composites import WHITE, Parts, cut_glyphs
+from autoencoder.data.composites import WHITE, Cut, Parts, cut_glyphs
 from autoencoder.data.fonts import REGULAR, Font
 from autoencoder.data.glyphs import GlyphRecord
 from autoencoder.sketches import (
@@ -105,22 +105,6 @@ def collect_pieces(
         images, records, parts, forms: as for `cut_glyphs`, of this font.
         outlines: of the same font.
     """
-    groups = defaultdict(list)
-    for cut in cut_glyphs(images, records, parts, forms):
-        ink = images[cut.row] > 255 * WHITE
-        if (ink & cut.pixels).any() and (ink & ~cut.pixels).any():
-            groups[cut.kind.partition("/")[0], cut.radical, cut.first].append(cut)
-    places = defaultdict(list)
-    for (kind, radical, first), cuts in groups.items():
-        inks = [(images[cut.row] > 255 * WHITE, cut.pixels) for cut in cuts]
-        mine = np.array([box(ink & pixels) for ink, pixels in inks])
-        its = np.array([box(ink & ~pixels) for ink, pixels in inks])
-        inner = Frame(*with_margin(np.median(its if first else mine, axis=0)).tolist())
-        for cut, one, other in zip(cuts, mine, its, strict=True):
-            before, after = frames_of(kind, *((one, other) if first else (other, one)), inner)
-            one, other = (before, after) if first else (after, before)
-            places[radical, kind, first].append((cut, one))
-            places[cut.other, kind, not first].append((cut, other))
     known = {form for number in range(1, 215) for form in forms(number)}
     alone = {record.character for record in records}
     used = {part for _, *both in parts.values() for part in both}
@@ -129,6 +113,7 @@ def collect_pieces(
         for one in sorted(used & alone)
     }
     pieces = []
+    places = cuts_by_place(images, cut_glyphs(images, records, parts, forms))
     for (part, kind, first), members in track(places.items(), "cutting", transient=True):
         found = []
         for cut, frame in spaced(members, PEERS):
@@ -137,17 +122,49 @@ def collect_pieces(
             half = halves[0 if cut.first == first and cut.radical == part else 1]
             if all(halves):
                 found.append(Piece(part, kind, first, source, frame, path_of(half)))
-        # A cut that went wrong leaves strokes behind, or takes some of the other part along.
-        if part in whole:
-            own = contours(whole[part])
-            found = [one for one in found if abs(contours(one) - own) <= max(1, UNLIKE * own)]
-        counts = [contours(one) for one in found]
-        found = [one for one in found if contours(one) == max(counts, key=counts.count)]
-        found.sort(key=lambda piece: area_of(piece.frame))
+        found = well_cut(found, whole.get(part))
         wide = found and area_of(found[-1].frame) - area_of(found[0].frame) > WIDER
         most = VARIANTS_OF_RADICAL if part in known else VARIANTS
         pieces += spaced(found, most if wide else 1)
     return [*pieces, *whole.values()]
+
+
+def cuts_by_place(
+    images: np.ndarray, cuts: Iterable[Cut]
+) -> dict[tuple[str, str, bool], list[tuple[Cut, Frame]]]:
+    """By a part and its place, the cuts that have it there, each with the frame that it fills."""
+    groups = defaultdict(list)
+    for cut in cuts:
+        ink = images[cut.row] > 255 * WHITE
+        if (ink & cut.pixels).any() and (ink & ~cut.pixels).any():
+            groups[cut.kind.partition("/")[0], cut.radical, cut.first].append(cut)
+    places = defaultdict(list)
+    for (kind, radical, first), alike in groups.items():
+        inks = [(images[cut.row] > 255 * WHITE, cut.pixels) for cut in alike]
+        mine = np.array([box(ink & pixels) for ink, pixels in inks])
+        its = np.array([box(ink & ~pixels) for ink, pixels in inks])
+        inner = Frame(*with_margin(np.median(its if first else mine, axis=0)).tolist())
+        for cut, one, other in zip(alike, mine, its, strict=True):
+            before, after = frames_of(kind, *((one, other) if first else (other, one)), inner)
+            one, other = (before, after) if first else (after, before)
+            places[radical, kind, first].append((cut, one))
+            places[cut.other, kind, not first].append((cut, other))
+    return places
+
+
+def well_cut(pieces: Sequence[Piece], whole: Piece | None) -> list[Piece]:
+    """Pieces of one part in one place without those that were cut badly, from narrow to wide.
+
+    A cut that went wrong leaves strokes behind, or takes some of the other part along. `whole` is
+    the part alone, if it is a character.
+    """
+    if whole:
+        own = contours(whole)
+        pieces = [one for one in pieces if abs(contours(one) - own) <= max(1, UNLIKE * own)]
+    counts = [contours(one) for one in pieces]
+    usual = max(counts, key=counts.count, default=0)
+    same = [one for one in pieces if contours(one) == usual]
+    return sorted(same, key=lambda piece: area_of(piece.frame))
 
 
 def divide(outline: Outline, image: np.ndarray, pixels: np.ndarray) -> tuple[Outline, Outline]:

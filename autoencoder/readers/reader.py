@@ -87,9 +87,8 @@ class Reader(Pretrained):
     月 at the left is flesh more often than moon.
     """
 
-    def __init__(self, config: HeadConfig | None, classes: int) -> None:
+    def __init__(self, config: HeadConfig, classes: int) -> None:
         super().__init__(config)
-        config = self.config
         self.layers = trunk(config)
         self.gather = nn.Linear(config.cells, config.features)
         self.decide = nn.Linear(config.features, classes)
