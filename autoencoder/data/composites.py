@@ -19,6 +19,7 @@ import numpy as np
 import torch
 from scipy.ndimage import label
 from torch.nn.functional import max_pool2d
+from torch.utils.data import Dataset
 
 from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, write_folder
 from autoencoder.readers.recognizer import Recognizer
@@ -48,8 +49,10 @@ Parts = Mapping[str, tuple[str, str, str]]  # of a character: its kind, first an
 
 
 @dataclass(frozen=True)
-class Composites:
+class Composites(Dataset):
     """Pairs of cut glyphs: of each the first gives its radical, the second its other part.
+
+    As a dataset, the glyphs that they make, `(1, size, size)`, float32 in [0, 1].
 
     Attributes:
         images: of all training glyphs, uint8 `(count, size, size)`, 255 = ink.
@@ -60,6 +63,12 @@ class Composites:
     images: np.ndarray
     records: list[GlyphRecord]
     pairs: list[tuple[Cut, Cut]]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, i: int) -> torch.Tensor:
+        return torch.from_numpy(compose(self.images, [self.pairs[i]])).float() / 255
 
     def save(self, folder: str | Path) -> None:
         """Writes them as glyphs, each under the record of the one that gave its radical."""
@@ -76,24 +85,27 @@ def make_composites(
     sources: Sequence[GlyphDataset],
     parts: Parts,
     forms: Callable[[int], Sequence[str]],
-    recognizer: Recognizer,
+    recognizer: Recognizer | None,
     count: int,
     seed: int = 0,
     advance: Callable[[int], object] = lambda found: None,
 ) -> Composites:
     """Composites of the training glyphs of some folders, as in `cut_glyphs` and `pair_cuts`.
 
-    Held-out glyphs are not cut, and what the recogniser takes for a character is left out. Raises
-    GlyphError for glyphs of another size than it reads.
+    Held-out glyphs are not cut, and what the recogniser, if any, takes for a character is left out.
+    Raises GlyphError for glyphs of another size than it reads.
     """
 
     def new(composites: np.ndarray) -> list[bool]:
+        if not recognizer:
+            return [True] * len(composites)
         glyphs = torch.from_numpy(composites)[:, None].float() / 255
         return [not match.exists for match in recognizer.match(recognizer.embed(glyphs))]
 
     images, records = [], []
     for source in sources:
-        source.check_size(recognizer.config.image_size)
+        if recognizer:
+            source.check_size(recognizer.config.image_size)
         rows = [row for row, one in enumerate(source.records) if one.split == "train"]
         images.append((source.images(rows)[:, 0] * 255).round().byte().numpy())
         records += [source.records[row] for row in rows]

@@ -12,13 +12,14 @@ from typing import NamedTuple
 import torch
 import torch.nn.functional as F
 from lightning.pytorch import LightningDataModule, LightningModule
-from rich.progress import track
+from rich.progress import Progress, track
 from torch import Tensor, nn
 from torch.utils.data import ConcatDataset, DataLoader, Dataset, Subset
 
 from autoencoder.batches import Draw, SeededBatches, generator_of, is_exporter
 from autoencoder.blocks import TrunkConfig
-from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, load_splits
+from autoencoder.data.composites import Parts, make_composites
+from autoencoder.data.glyphs import GlyphDataset, load_splits
 from autoencoder.data.variations import vary, wobble
 from autoencoder.optim import muon_for
 from autoencoder.pretrained import Pretrained
@@ -95,7 +96,10 @@ class ReaderData(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         sources, test = load_for(self)
-        self.train, self.test = Labelled(sources, radical_of), Labelled([test], radical_of)
+        self.train, self.test = (
+            Labelled(some, [one.radical - 1 for glyphs in some for one in glyphs.records])
+            for some in (sources, [test])
+        )
 
     def train_dataloader(self) -> DataLoader:
         own = self.hparams
@@ -106,19 +110,11 @@ class ReaderData(LightningDataModule):
         return DataLoader(self.test, 128)
 
 
-def radical_of(record: GlyphRecord) -> int:
-    """The class of a glyph: its radical, from 0 on."""
-    return record.radical - 1
-
-
 class Labelled(Dataset):
-    """Glyphs of several folders, each with its label, by a draw or a row."""
+    """Glyphs of several datasets, each with its label, by a draw or a row."""
 
-    def __init__(
-        self, sources: Sequence[GlyphDataset], label: Callable[[GlyphRecord], int | Tensor]
-    ) -> None:
-        self.glyphs = ConcatDataset(sources)
-        self.labels = [label(record) for source in sources for record in source.records]
+    def __init__(self, sources: Sequence[Dataset], labels: Sequence[int | Tensor]) -> None:
+        self.glyphs, self.labels = ConcatDataset(sources), labels
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -180,20 +176,55 @@ class PartReaderData(ReaderData):
     """Glyphs `(B, 1, 128, 128)`, and which parts each has, `(B, parts)` in {0, 1}.
 
     A subclass gives `common_parts`, which takes the characters to learn from and returns the parts
-    to look for, each a string of the forms that count as it, with all characters that have it.
+    to look for, each a string of the forms that count as it, with all characters that have it; and
+    for composites `load_parts` and `forms`, what `cut_glyphs` takes by the names of parts and forms.
+
+    Args:
+        folder, more, batch_size, seed: as for `ReaderData`.
+        composites: glyphs to learn from that were put together from two real ones, in whose company
+            no part tells of another.
     """
 
     common_parts: Callable[[Set[str]], Mapping[str, Set[str]]]
+    load_parts: Callable[[], Parts]
+    forms: Callable[[int], Sequence[str]]
+
+    def __init__(
+        self,
+        folder: Path = Path(".data"),
+        more: tuple[Path, ...] | Path = (),
+        batch_size: int = 128,
+        seed: int = 0,
+        composites: int = 0,
+    ) -> None:
+        super().__init__(folder, more, batch_size, seed)
+        self.save_hyperparameters()
 
     def setup(self, stage: str) -> None:
         sources, test = load_for(self)
         learnt = {record.character for source in sources for record in source.records}
         self.having = self.common_parts(learnt)
 
-        def parts_of(record: GlyphRecord) -> Tensor:
-            return torch.tensor([float(record.character in own) for own in self.having.values()])
+        def parts_of(*shapes: str) -> Tensor:
+            return torch.tensor([float(not own.isdisjoint(shapes)) for own in self.having.values()])
 
-        self.train, self.test = Labelled(sources, parts_of), Labelled([test], parts_of)
+        self.test = Labelled([test], [parts_of(one.character) for one in test.records])
+        labels = [parts_of(one.character) for source in sources for one in source.records]
+        if count := self.hparams.composites:
+            with Progress(transient=True) as bar:
+                task = bar.add_task("composing", total=count)
+                made = make_composites(
+                    sources,
+                    self.load_parts(),
+                    self.forms,
+                    None,
+                    count,
+                    self.hparams.seed,
+                    lambda found: bar.advance(task, found),
+                )
+            labels += [parts_of(a.radical, b.other) for a, b in made.pairs]
+            sources = [*sources, made]
+        self.train = Labelled(sources, labels)
 
 
 class PartReaderModule(TrainingModule):
