@@ -62,7 +62,7 @@ class Pretrained(nn.Module):
         with atomic(folder / WEIGHTS) as weights, atomic(folder / CONFIG) as config:
             # save_file would make a file that only its owner may read.
             weights.write_bytes(save(tensors, {FINGERPRINT: fingerprint(self.config, self)}))
-            config.write_text(json.dumps(asdict(self.config), indent=2) + "\n", "utf-8")
+            config.write_text(json.dumps(settings(self.config), indent=2) + "\n", "utf-8")
         return folder
 
     @classmethod
@@ -133,7 +133,8 @@ def read_config(folder: str | Path, *config_classes: type) -> object:
         values = json.loads(path.read_text("utf-8"))
         for config_class in config_classes:
             defaults = asdict(config_class())
-            if isinstance(values, dict) and set(values) == set(defaults):
+            before = set(defaults) - set(getattr(config_class, "later", ()))
+            if isinstance(values, dict) and before <= set(values) <= set(defaults):
                 break
         else:
             names = " or ".join(config_class.__name__ for config_class in config_classes)
@@ -165,9 +166,19 @@ def check_bounds(config: object) -> None:
                 raise ValueError(f"{name} is beyond {LARGEST}: no model is so large")
 
 
+def settings(config: object) -> dict[str, object]:
+    """The settings of a dataclass, without those of its `later` ones that are as they were before.
+
+    So networks from before a setting came keep their fingerprint.
+    """
+    before = asdict(type(config)())
+    later = getattr(config, "later", ())
+    return {k: v for k, v in asdict(config).items() if k not in later or v != before[k]}
+
+
 def fingerprint(config: object, module: nn.Module) -> str:
     """SHA-256 of settings and weights in hex: what caches are keyed by."""
-    digest = hashlib.sha256(json.dumps(asdict(config), sort_keys=True).encode())
+    digest = hashlib.sha256(json.dumps(settings(config), sort_keys=True).encode())
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().cpu().to(torch.float16).contiguous().numpy().tobytes())

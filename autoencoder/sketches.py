@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from PIL import Image, ImageDraw, ImageOps
 
 from autoencoder.files import atomic
@@ -123,19 +122,38 @@ class Sketcher:
     ) -> np.ndarray:
         """Two parts in their places, as a glyph `(size, size)` in [0, 1], 1 = ink.
 
+        All is as for `inks`.
+        """
+        return np.maximum(*self.inks(kind, first, second, generator, size))
+
+    def inks(
+        self,
+        kind: str,
+        first: str,
+        second: str,
+        generator: np.random.Generator | None = None,
+        size: int = 128,
+        loose: float = 1.0,
+        without: str = "",
+    ) -> list[np.ndarray]:
+        """Two parts in their places, each by itself, `(size, size)` in [0, 1], 1 = ink.
+
         Args:
             kind: as of a `Piece`, but "a" or "d" or one inside the other.
             first, second: the left, upper or outer part, and the other one.
             generator: draws proportions and weight, which differ as between fonts; None is the
                 usual ones.
             size: pixels on a side.
+            loose: factor of what the generator changes.
+            without: a character that no piece is to come from, where there are others.
 
         Raises ValueError, in one line, for parts without an outline for this place.
         """
         move, heavier = 0.0, 1.0
-        pair = self.pair(kind, first, second, generator)
+        pair = self.pair(kind, first, second, generator, loose, without)
         if generator is not None:
-            move, heavier = generator.normal(0, MOVE), generator.normal(1, HEAVIER)
+            move = loose * generator.normal(0, MOVE)
+            heavier = 1 + loose * generator.normal(0, HEAVIER)
         for gap in np.arange(0, WIDEST, 0.01):
             places = frames(*pair, kind, move, gap)
             inks = [
@@ -144,7 +162,7 @@ class Sketcher:
             ]
             if apart(*inks):
                 break
-        return np.maximum(*inks)
+        return inks
 
     def room(self, kind: str, first: str, second: str) -> float:
         """What strokes keep of their width where they keep least, as a part of it."""
@@ -158,9 +176,12 @@ class Sketcher:
         first: str,
         second: str,
         generator: np.random.Generator | None = None,
+        loose: float = 1.0,
+        without: str = "",
     ) -> tuple[Piece, Piece]:
         """The pieces of two parts whose frames fit each other best, or one of such pairs."""
-        lists = self.find(first, kind, True), self.find(second, kind, False)
+        lists = [self.find(first, kind, True), self.find(second, kind, False)]
+        lists = [[piece for piece in each if piece.source != without] or each for each in lists]
         for part, found in zip((first, second), lists, strict=True):
             if not found:
                 raise ValueError(f"there is no outline of {part} for such a place")
@@ -169,7 +190,7 @@ class Sketcher:
         usual = [each[len(each) // 2] for each in cut]
         strain = np.array([mismatch(*pair, *usual) for pair in pairs])
         if generator is not None:
-            strain += CHOICE * generator.random(len(pairs))
+            strain += loose * CHOICE * generator.random(len(pairs))
         return pairs[int(strain.argmin())]
 
 
@@ -253,7 +274,7 @@ def density(outline: Outline) -> float:
 def area(contour: np.ndarray) -> float:
     """The signed area of a polygon `(N, 2)`, positive where it turns clockwise as y points down."""
     x, y = contour.T
-    return float((x * np.roll(y, -1) - y * np.roll(x, -1)).sum() / 2)
+    return float((x[:-1] @ y[1:] - y[:-1] @ x[1:] + x[-1] * y[0] - y[-1] * x[0]) / 2)
 
 
 def thicken(contour: np.ndarray, by: np.ndarray) -> np.ndarray:
@@ -280,18 +301,24 @@ def rasterise(outline: Outline, size: int = 128) -> np.ndarray:
         if len(contour) < 3:
             continue
         points = ((1 - EM) / 2 + contour * EM) * side - 0.5
-        image = Image.new("1", (side, side))
-        ImageDraw.Draw(image).polygon([tuple(p) for p in points.tolist()], fill=1)
-        winding += np.asarray(image).astype(np.int8) * (1 if area(contour) > 0 else -1)
-    ink = (winding != 0).astype(np.float32)
-    return ink.reshape(size, SMOOTH, size, SMOOTH).mean(axis=(1, 3))
+        low = np.floor(points.min(axis=0)).clip(0, side - 1).astype(int)
+        high = np.ceil(points.max(axis=0)).clip(0, side - 1).astype(int) + 1
+        image = Image.new("1", tuple((high - low).tolist()))
+        ImageDraw.Draw(image).polygon([tuple(p) for p in (points - low).tolist()], fill=1)
+        turns = np.asarray(image).astype(np.int8) * (1 if area(contour) > 0 else -1)
+        winding[low[1] : high[1], low[0] : high[0]] += turns
+    ink, steps = winding != 0, range(SMOOTH)
+    samples = sum(ink[y::SMOOTH, x::SMOOTH].astype(np.float32) for y in steps for x in steps)
+    return samples / SMOOTH**2
 
 
 def apart(first: np.ndarray, second: np.ndarray) -> bool:
     """Whether there are `GAP` white pixels between two inks of one size."""
-    around = np.pad(first > WHITE, GAP)
-    wide = sliding_window_view(around, (2 * GAP + 1, 2 * GAP + 1)).any(axis=(2, 3))
-    return not (wide & (second > WHITE)).any()
+    wide = np.pad(first > WHITE, GAP)  # so that nothing reaches round the border
+    for _ in range(GAP):
+        wide = wide | np.roll(wide, 1, axis=0) | np.roll(wide, -1, axis=0)
+        wide = wide | np.roll(wide, 1, axis=1) | np.roll(wide, -1, axis=1)
+    return not (wide[GAP:-GAP, GAP:-GAP] & (second > WHITE)).any()
 
 
 def read_drawing(drawing: Any, size: int = 128) -> np.ndarray:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from diffusion.condition import Condition
 from diffusion.process import Network, column
 from diffusion.samplers import Denoise
 
 ROUNDING = 1e-6  # of times in float32
-Words = tuple[Tensor, Tensor]  # embedding (B, N, D) and mask (B, N)
 
 
-def conditional(predict: Network, words: Words) -> Denoise:
+def conditional(predict: Network, condition: Condition) -> Denoise:
     """`denoise(x_t, t) -> x_0` of the plain conditional model."""
-    return lambda x_t, t: predict(x_t, t, *words)
+    return lambda x_t, t: predict(x_t, t, condition)
 
 
 def classifier_free(
     predict: Network,
-    words: Words,
-    negative: Words,
+    positive: Condition,
+    negative: Condition,
     scale: float,
     owner: list[int] | None = None,
     weights: list[float] | None = None,
@@ -37,26 +37,26 @@ def classifier_free(
 
     Args:
         predict: predicts `x_0` (`diffusion.process.x_0_predictor`).
-        words: what is asked for, one caption a row.
-        negative: what to keep away from, a row for each sample, padded to the same length.
+        positive: what is asked for, one caption a row.
+        negative: what to keep away from, a row for each sample.
         scale: of the guidance.
-        owner: the sample that each row of `words` is for; None is one row for each.
-        weights: of each row of `words`; None is 1 for each. Weights that share out a 1 go from one
-            caption over to another.
+        owner: the sample that each row of `positive` is for; None is one row for each.
+        weights: of each row of `positive`; None is 1 for each. Weights that share out a 1 go from
+            one caption over to another.
         interval: times between which there is guidance; outside, the scale is 1 (Kynkäänniemi et
             al. 2024, arXiv:2404.07724).
     """
     if owner is None:
-        owner = list(range(len(words[0])))
+        owner = list(range(len(positive.mask)))
     if weights is None:
         weights = [1.0] * len(owner)
-    alone = owner == list(range(len(negative[0]))) and set(weights) == {1.0}
-    rows = torch.tensor(owner, device=words[0].device)
+    alone = owner == list(range(len(negative.mask))) and set(weights) == {1.0}
+    rows = torch.tensor(owner, device=positive.mask.device)
     nth = [owner[:row].count(sample) for row, sample in enumerate(owner)]  # of its sample's rows
     turns = [(torch.tensor(nth) == n).nonzero()[:, 0].to(rows.device) for n in sorted(set(nth))]
-    shares = words[0].new_tensor(weights)
-    plain, away = conditional(predict, words), conditional(predict, negative)
-    both = conditional(predict, tuple(map(torch.cat, zip(words, negative, strict=True))))
+    shares = positive.embedding.new_tensor(weights)
+    plain, away = conditional(predict, positive), conditional(predict, negative)
+    both = conditional(predict, positive.joined(negative))
 
     def denoise(x_t: Tensor, t: Tensor) -> Tensor:
         low, high = interval
@@ -66,7 +66,7 @@ def classifier_free(
         if now == 1 and alone:
             return plain(x_t, t)
         x_0 = both(torch.cat([x_t[rows], x_t]), torch.cat([t[rows], t]))
-        positive, nothing = x_0.split([len(rows), len(x_t)])
+        asked, nothing = x_0.split([len(rows), len(x_t)])
         # A weighted sum, so that a weight of 0 or 1 leaves each prediction as it is. In turns, so
         # that the sum of each sample has one order, with threads and on a GPU too.
         parts, total = column(now * shares, x_t), torch.zeros_like(column(t, x_t))
@@ -74,7 +74,7 @@ def classifier_free(
             total[rows[turn]] += parts[turn]
         x_0 = (1 - total) * nothing
         for turn in turns:
-            x_0[rows[turn]] += parts[turn] * positive[turn]
+            x_0[rows[turn]] += parts[turn] * asked[turn]
         return x_0
 
     return denoise

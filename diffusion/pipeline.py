@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from itertools import groupby
 from math import ceil
 from pathlib import Path
@@ -25,11 +25,13 @@ from autoencoder.sketches import read_drawing
 from conditioning.encoder import TextEncoder
 from conditioning.prompts import Prompt, shortened
 from conditioning.radicals import RADICALS, Radical
-from diffusion.guidance import Words, classifier_free
+from diffusion.condition import Condition, as_sketch
+from diffusion.guidance import classifier_free
 from diffusion.inventions import SKETCH, Invention, Inventor, sketcher
 from diffusion.networks.base import Denoiser, in_batches, row_by_row
 from diffusion.networks.dit import DiT
 from diffusion.networks.unet import UNet
+from diffusion.outlines import Outline, trace
 from diffusion.prior import RadicalPrior
 from diffusion.process import PROCESSES, Process, x_0_predictor
 from diffusion.request import AUTO, BUNDLED, NONE, Request, conjuncts, whole
@@ -64,6 +66,13 @@ class GlyphOutput:
     def captions(self) -> list[str]:
         """What the denoiser was conditioned on: "speech; gossip"."""
         return [invention.caption for invention in self.inventions]
+
+    @cached_property
+    def outlines(self) -> list[Outline]:
+        """The outline of each image, as `diffusion.outlines.trace` gives it."""
+        if isinstance(self.images, Tensor):
+            return [trace(image) for image in self.images[:, 0].cpu().numpy()]
+        return list(map(trace, self.images))
 
 
 class GlyphPipeline:
@@ -136,21 +145,19 @@ class GlyphPipeline:
 
         def draw(rows: Sequence[int], progress: Callable[[int], object]) -> None:
             for batch in by_time(rows, inventions, batch_size):
-                time = inventions[batch[0]].time
+                time, own = inventions[batch[0]].time, [latest[row] for row in batch]
+                sketch = self.sketches([inventions[row] for row in batch], own, drawing)
                 denoise = self.denoise(
                     [inventions[row].caption for row in batch],
                     request.negative_prompt,
                     request.guidance_scale,
                     request.guidance_interval,
+                    sketch=sketch if self.denoiser.config.sketch else None,
                 )
-                randn = self.randn([latest[row] for row in batch])
+                randn = self.randn(own)
                 latents = start = randn()
-                if time < 1:
-                    sketches = [
-                        self.sketch(inventions[row], latest[row]) if drawing is None else drawing
-                        for row in batch
-                    ]
-                    clean = in_batches(self.autoencoder.encode, torch.stack(sketches), self.rows)
+                if time < 1:  # all of them have a sketch
+                    clean = sketch[:, :-1]
                     latents = start = self.process.add_noise(clean, start, at(time, start))
                 times = time_steps(ceil(steps * time), time)
                 for t, latents, x_0 in sample(denoise, start, self.process, times, randn):
@@ -203,6 +210,27 @@ class GlyphPipeline:
 
         return lambda words, seed: RADICALS[self.prior.choose(pooled(words), seed) - 1]
 
+    def sketches(
+        self, inventions: Sequence[Invention], seeds: Sequence[int], drawing: Tensor | None
+    ) -> Tensor | None:
+        """What a `Condition` has of the sketches of some glyphs, or None where none has any."""
+        if drawing is None:
+            has = [invention.arrangement is not None for invention in inventions]
+        else:
+            has = [True] * len(inventions)
+        if not any(has):
+            return None
+        glyphs = [
+            self.sketch(invention, seed) if drawing is None else drawing
+            for invention, seed, own in zip(inventions, seeds, has, strict=True)
+            if own
+        ]
+        latents = in_batches(self.autoencoder.encode, torch.stack(glyphs), self.rows)
+        shown = torch.tensor(has, device=self.device)
+        sketch = latents.new_zeros(len(has), latents.shape[1] + 1, *latents.shape[2:])
+        sketch[shown] = as_sketch(latents)
+        return sketch
+
     def sketch(self, invention: Invention, seed: int) -> Tensor:
         """Radical and part put together, `(1, 128, 128)`, in proportions that the seed decides."""
         way, size = invention.arrangement, self.autoencoder.config.image_size
@@ -222,7 +250,7 @@ class GlyphPipeline:
         inventor = Inventor(Request(texts, radical=radical, layout=layout), self.chooser())
         return list(map(inventor.caption, texts, seeds))
 
-    def embed(self, prompts: Sequence[Sequence[str]]) -> Words:
+    def embed(self, prompts: Sequence[Sequence[str]]) -> Condition:
         """Embedding `(B, N, D)` and mask `(B, N)` of prompts, each made of one or several texts.
 
         The tokens of one text follow those of another. Every text is embedded once and alone, so
@@ -234,7 +262,8 @@ class GlyphPipeline:
         rows = [torch.cat([tokens[text] for text in prompt]) for prompt in prompts]
         lengths = torch.tensor([len(row) for row in rows], device=mask.device)
         padded = pad_sequence(rows, batch_first=True)
-        return padded, torch.arange(padded.shape[1], device=mask.device) < lengths[:, None]
+        filled = torch.arange(padded.shape[1], device=mask.device) < lengths[:, None]
+        return Condition(padded, filled)
 
     def denoise(
         self,
@@ -243,25 +272,28 @@ class GlyphPipeline:
         guidance_scale: float = Request.guidance_scale,
         guidance_interval: tuple[float, float] = Request.guidance_interval,
         weights: list[list[float]] | None = None,
+        sketch: Tensor | None = None,
     ) -> Denoise:
         """Captions to embeddings, and those to the guided `denoise(x_t, t) -> x_0` of samplers.
 
         One caption for each of the latents that it will be called with. `weights` are those of a
-        caption's parts around `AND`, 1 each by default. The rest is as in a `Request`.
+        caption's parts around `AND`, 1 each by default. `sketch` is that of a `Condition`, with a
+        row for each caption. The rest is as in a `Request`.
         """
         negative = NULL_CAPTION if negative_prompt is None else negative_prompt
         parts = [(part, i) for i, caption in enumerate(captions) for part in conjuncts(caption)]
         prompts = [Prompt.parse(part).texts for part in (*(part for part, _ in parts), negative)]
         self.warn_of_unknown(text for texts in prompts for text in texts)
-        embedding, mask = self.embed(prompts)
-        last = [-1] * len(captions)
+        words, owner = self.embed(prompts), [i for _, i in parts]
+        away = words.rows([-1] * len(captions))._replace(sketch=sketch)
+        asked = words.rows(slice(-1))._replace(sketch=None if sketch is None else sketch[owner])
         network = row_by_row(self.denoiser, self.rows)
         return classifier_free(
             x_0_predictor(network, self.process, self.denoiser.config.prediction),
-            (embedding[:-1], mask[:-1]),
-            (embedding[last], mask[last]),
+            asked,
+            away,
             guidance_scale,
-            [i for _, i in parts],
+            owner,
             weights and [weight for each in weights for weight in each],
             guidance_interval,
         )

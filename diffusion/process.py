@@ -11,7 +11,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-Network = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]  # of x_t, t, embedding and mask
+from diffusion.condition import Condition
+
+Network = Callable[[Tensor, Tensor, Condition], Tensor]  # of x_t, t and what is asked for
 
 
 class Process:
@@ -148,8 +150,8 @@ def x_0_predictor(model: Network, process: Process, prediction: str) -> Network:
     errors: so it is kept within `LARGEST`, as Ho et al. kept theirs within the range of pixels.
     """
 
-    def predict(x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
-        x_0, _ = ends(process, prediction, model(x_t, t, embedding, mask), x_t, t)
+    def predict(x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        x_0, _ = ends(process, prediction, model(x_t, t, condition), x_t, t)
         return x_0.clamp(-LARGEST, LARGEST) if prediction == "noise" else x_0
 
     return predict

@@ -36,6 +36,7 @@ from torch.utils.benchmark import Measurement, Timer
 
 from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss
 from autoencoder.optim import Muon, pointwise
+from diffusion.condition import Condition
 from diffusion.networks.unet import GROUPS, UNet, UNetConfig
 from diffusion.pipeline import GlyphPipeline
 from diffusion.process import PROCESSES
@@ -274,24 +275,27 @@ def training(pipe: GlyphPipeline, turns: int, others: bool) -> list[Row]:
 
 def inputs(
     batch: int, shape: tuple[int, ...], width: int, tokens: int, device: torch.device
-) -> list[Tensor]:
-    """Latents or pixels, times, embedding and mask, as a denoiser is called with them."""
-    given = torch.randn(batch, *shape), torch.rand(batch), torch.randn(batch, tokens, width)
-    return [each.to(device) for each in (*given, torch.ones(batch, tokens).bool())]
+) -> tuple[Tensor, Tensor, Condition]:
+    """Latents or pixels, times and words, as a denoiser is called with them."""
+    words = torch.randn(batch, tokens, width), torch.ones(batch, tokens).bool()
+    x_t, t = torch.randn(batch, *shape).to(device), torch.rand(batch).to(device)
+    return x_t, t, Condition(*(each.to(device) for each in words))
 
 
 def step(
-    network: nn.Module, given: list[Tensor], optimizer: torch.optim.Optimizer | None = None
+    network: nn.Module,
+    given: tuple[Tensor, Tensor, Condition],
+    optimizer: torch.optim.Optimizer | None = None,
 ) -> Callable[[], object]:
     """A step of a denoiser's training; by default with AdamW."""
-    x_0, t, embedding, mask = given
+    x_0, t, condition = given
     noise, process = torch.randn_like(x_0), PROCESSES["flow"]
     network.train()
     optimizer = optimizer or torch.optim.AdamW(network.parameters())
 
     def call() -> None:
         optimizer.zero_grad()
-        loss = denoising_loss(network, process, "velocity", x_0, embedding, mask, t, noise)
+        loss = denoising_loss(network, process, "velocity", x_0, condition, t, noise)
         loss.mean().backward()
         optimizer.step()
 
@@ -324,8 +328,9 @@ class DiffusersUNet(nn.Module):
         super().__init__()
         self.network = UNet2DConditionModel(**settings)
 
-    def forward(self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
-        return self.network(x_t, 1000 * t, embedding, encoder_attention_mask=mask).sample
+    def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        words, mask, _ = condition
+        return self.network(x_t, 1000 * t, words, encoder_attention_mask=mask).sample
 
 
 def like_ours(config: UNetConfig) -> DiffusersUNet:

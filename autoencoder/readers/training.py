@@ -177,7 +177,7 @@ class PartReaderData(ReaderData):
 
     A subclass gives `common_parts`, which takes the characters to learn from and returns the parts
     to look for, each a string of the forms that count as it, with all characters that have it; and
-    for composites `load_parts` and `forms`, what `cut_glyphs` takes by the names of parts and forms.
+    for composites `load_parts` and `forms`, what `cut_glyphs` takes as `parts` and `forms`.
 
     Args:
         folder, more, batch_size, seed: as for `ReaderData`.

@@ -45,6 +45,7 @@ from autoencoder.model import Autoencoder
 from autoencoder.readers.reader import PartReader
 from autoencoder.similarity import peak_signal_to_noise, stroke_iou, structural_similarity
 from conditioning.encoder import TextEncoder
+from diffusion.condition import Condition
 from diffusion.pipeline import GlyphPipeline
 from diffusion.training.loss import denoising_loss
 
@@ -298,10 +299,10 @@ def losses_by_time(
     totals = torch.zeros(len(TIMES), dtype=torch.float64)
     for start in range(0, len(glyphs), 64):
         latents = pipe.autoencoder.encode(glyphs[start : start + 64].to(pipe.device))
-        words = pipe.text_encoder(list(captions[start : start + 64]))
+        words = Condition(*pipe.text_encoder(list(captions[start : start + 64])))
         noise = torch.randn(latents.shape, generator=generator).to(latents)
         for i, value in enumerate(TIMES):
             t = latents.new_full((len(latents),), value)
-            totals[i] += denoising_loss(*model, latents, *words, t, noise).cpu().sum()
+            totals[i] += denoising_loss(*model, latents, words, t, noise).cpu().sum()
         advance(len(latents))
     return (totals / len(glyphs)).tolist()

@@ -50,6 +50,11 @@ def load_pairs() -> list[Pair]:
     return [Pair(find_radical(one).number, part, layout) for one, part, layout in _rows(PAIRS)]
 
 
+def hidden_parts(count: int = 40, seed: int = 0) -> frozenset[str]:
+    """Parts of these pairs that no sketch shows in training."""
+    return frozenset(random.Random(seed).sample([pair.part for pair in load_pairs()], count))
+
+
 def load_sounds() -> dict[str, list[int]]:
     """Fifty syllables, each with eight radicals."""
     return {sound: [find_radical(one).number for one in ones] for sound, ones in _rows(SOUNDS)}

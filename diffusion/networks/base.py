@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from autoencoder.pretrained import Pretrained, check_bounds
+from diffusion.condition import Condition
 from diffusion.process import PREDICTIONS, PROCESSES, Network, known
 
 TOKENS = 8  # words are padded to a multiple of this many
@@ -26,7 +26,10 @@ class DenoiserConfig:
         process: how noise was added in training: flow, linear or cosine.
         prediction: what the output is: noise, x_0, v or velocity.
         autoencoder, text_encoder: fingerprints of those it was trained with; empty where unknown.
+        sketch: whether it takes sketches.
     """
+
+    later: ClassVar[tuple[str, ...]] = ("sketch",)  # which networks before had not
 
     latent_channels: int = 8
     latent_size: int = 8
@@ -35,6 +38,7 @@ class DenoiserConfig:
     prediction: str = "velocity"
     autoencoder: str = ""
     text_encoder: str = ""
+    sketch: bool = False
 
     def __post_init__(self) -> None:
         """Raises ValueError, in one line, for settings that make no denoiser."""
@@ -46,10 +50,10 @@ class DenoiserConfig:
 
 
 class Denoiser(Pretrained):
-    """`model(x_t, t, embedding, mask)` is a prediction of the shape of `x_t`.
+    """`model(x_t, t, condition)` is a prediction of the shape of `x_t`.
 
-    Shapes: `x_t` `(B, 8, 8, 8)`, `t` `(B,)` in [0, 1], `embedding` `(B, N, text_width)`, `mask`
-    `(B, N)` bool, True = a real token, at least one a row. The config says what is predicted.
+    Shapes: `x_t` `(B, 8, 8, 8)`, `t` `(B,)` in [0, 1], and a `Condition` of B rows, whose sketch is
+    None unless the config says that it takes sketches. The config says what is predicted.
 
     Attributes:
         edges: names of the layers at its two ends, for each subclass to define.
@@ -58,7 +62,7 @@ class Denoiser(Pretrained):
     config_class: ClassVar[type[DenoiserConfig]]
     edges: ClassVar[tuple[str, ...]]
 
-    def forward(self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         raise NotImplementedError
 
     def hidden_matrices(self) -> list[Tensor]:
@@ -83,16 +87,14 @@ def row_by_row(network: Network, size: int) -> Network:
     That is the multiple of eight tokens that the mask of a row needs.
     """
 
-    def predict(x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
-        lengths = TOKENS * ((mask.sum(dim=1) + TOKENS - 1) // TOKENS).clamp_min(1)
-        missing = max(0, int(lengths.max()) - mask.shape[1])
-        embedding, mask = F.pad(embedding, (0, 0, 0, missing)), F.pad(mask, (0, missing))
+    def predict(x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        lengths = TOKENS * ((condition.mask.sum(dim=1) + TOKENS - 1) // TOKENS).clamp_min(1)
         out = torch.empty_like(x_t)
         for length in lengths.unique().tolist():
             of_length = (lengths == length).nonzero().flatten()
             for rows, filled in _batches(of_length, size):
-                words = embedding[filled, :length], mask[filled, :length]
-                out[rows] = network(x_t[filled], t[filled], *words)[: len(rows)].to(out)
+                own = condition.rows(filled).of_length(length)
+                out[rows] = network(x_t[filled], t[filled], own)[: len(rows)].to(out)
         return out
 
     return predict

@@ -15,6 +15,7 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from autoencoder.blocks import Down, Up
+from diffusion.condition import Condition
 from diffusion.networks.base import Denoiser, DenoiserConfig
 from diffusion.networks.layers import Attention, TimeEmbedding, mean_word
 
@@ -98,13 +99,16 @@ class UNet(Denoiser):
     """The denoiser that ships: 8×8 cells, then 4×4, and back."""
 
     config_class = UNetConfig
-    edges = ("conv_in", "time", "meaning_in", "conv_out")
+    edges = ("conv_in", "sketch_in", "time", "meaning_in", "conv_out")
 
     def __init__(self, config: UNetConfig | None = None) -> None:
         super().__init__(config)
         config = self.config
         widths, features = config.widths, config.features
         self.conv_in = nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)
+        if config.sketch:
+            sketched = config.latent_channels + 1
+            self.sketch_in = nn.Conv2d(sketched, widths[0], 3, padding=1, bias=False)
         self.time = TimeEmbedding(features)
         self.meaning_in = nn.Linear(config.text_width, features)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
@@ -136,10 +140,15 @@ class UNet(Denoiser):
             elif isinstance(module, Attention):
                 nn.init.zeros_(module.out.weight)
         nn.init.zeros_(self.conv_out.weight)
+        if self.config.sketch:
+            nn.init.zeros_(self.sketch_in.weight)
 
-    def forward(self, x_t: Tensor, t: Tensor, embedding: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
+        embedding, mask, sketch = condition
         words = F.silu(self.time(t) + self.meaning_in(mean_word(embedding, mask))), embedding, mask
         x = self.conv_in(x_t.contiguous(memory_format=torch.channels_last))  # (B, 128, 8, 8)
+        if sketch is not None:
+            x = x + self.sketch_in(sketch.contiguous(memory_format=torch.channels_last))
         seen = []
         for blocks, shrink in zip(self.down, [*self.shrink, nn.Identity()], strict=True):
             for block in blocks:

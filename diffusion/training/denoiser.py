@@ -18,6 +18,7 @@ from autoencoder.model import Autoencoder
 from autoencoder.optim import Muon, muon_dtype, scheduled, trapezoid
 from autoencoder.pretrained import read_model
 from conditioning.encoder import TextEncoder
+from diffusion.condition import Condition
 from diffusion.networks.base import Denoiser
 from diffusion.networks.dit import DiT, DiTConfig
 from diffusion.networks.unet import UNet, UNetConfig
@@ -37,6 +38,15 @@ def average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None
         torch._foreach_lerp_(averages, weights, 1 - min(decay, (1 + n) / (10 + n)))
 
     return update
+
+
+def with_sketches(denoiser: Denoiser, sketch: bool = True) -> Denoiser:
+    """The same denoiser, made to take sketches, which say nothing to it yet, or as it is."""
+    if denoiser.config.sketch or not sketch:
+        return denoiser
+    taught = type(denoiser)(replace(denoiser.config, sketch=True))
+    taught.load_state_dict(denoiser.state_dict(), strict=False)
+    return taught
 
 
 class EMA(WeightAveraging):
@@ -74,6 +84,7 @@ class DiffusionModule(LightningModule):
         warmup_steps: steps until both rates have risen to their peak.
         cooldown: share of the steps, at the end, over which both fall to zero.
         start: folder of a denoiser to start from, whose kind and settings then count.
+        sketch: whether it takes sketches; one to start from learns to.
         compile: train with torch.compile, which takes a minute or two at the start.
         seed: of the times and the noise.
         out: folder for the finished pipeline.
@@ -91,6 +102,7 @@ class DiffusionModule(LightningModule):
         warmup_steps: int = 50,
         cooldown: float = 0.6,
         start: Path | None = None,
+        sketch: bool = True,
         compile: bool = True,
         seed: int = 0,
         out: Path = Path(".runs/diffusion/export"),
@@ -105,9 +117,10 @@ class DiffusionModule(LightningModule):
             known(kind, name, names)
         self.times = TIMES[times]
         if start:
-            self.denoiser = read_model(start, *DENOISERS.values()).train()
+            self.denoiser = with_sketches(read_model(start, *DENOISERS.values()), sketch).train()
         else:
-            self.denoiser = DENOISERS[denoiser]({"dit": dit, "unet": unet}[denoiser])
+            config = replace({"dit": dit, "unet": unet}[denoiser], sketch=sketch)
+            self.denoiser = DENOISERS[denoiser](config)
 
     def on_fit_start(self) -> None:
         data = self.trainer.datamodule
@@ -137,7 +150,7 @@ class DiffusionModule(LightningModule):
                     f"the denoiser has a {name} of {mine} and its encoder makes {made}: {advice}"
                 )
 
-    def training_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Condition], batch_idx: int) -> Tensor:
         x_0, trainer = batch[0], self.trainer
         generator = step_generator(trainer, self.hparams.seed, batch_idx)
         t = draw_for(trainer, len(x_0), partial(self.times, generator=generator))
@@ -146,28 +159,31 @@ class DiffusionModule(LightningModule):
         self.log("train/loss", loss, prog_bar=True, sync_dist=True)
         return loss
 
-    def validation_step(self, batch: tuple[Tensor, ...], batch_idx: int) -> None:
+    def validation_step(
+        self, batch: tuple[Tensor, Condition], batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
         x_0 = batch[0]
         generator = torch.Generator().manual_seed(batch_idx)  # the same noise every time
         t = self.times(len(x_0), generator)
         noise = torch.randn(x_0.shape, generator=generator)
         loss = self.loss(self.denoiser, batch, t, noise, "uniform")
-        self.log("val/loss", loss, prog_bar=True, batch_size=len(x_0), sync_dist=True)
+        name, own = ("val/loss", "val/sketched")[dataloader_idx], {"batch_size": len(x_0)}
+        self.log(name, loss, prog_bar=True, sync_dist=True, add_dataloader_idx=False, **own)
 
     def loss(
         self,
         network: Network,
-        batch: tuple[Tensor, ...],
+        batch: tuple[Tensor, Condition],
         t: Tensor,
         noise: Tensor,
         weighting: str,
     ) -> Tensor:
-        """The mean loss of a network over latents with their words, at these times and noise."""
-        x_0, *words = batch
+        """The mean loss of a network over latents and conditions, at these times and noise."""
+        x_0, condition = batch
         t, noise, config = t.to(x_0), noise.to(x_0), self.denoiser.config
         process = PROCESSES[config.process]
         return denoising_loss(
-            network, process, config.prediction, x_0, *words, t, noise, weighting
+            network, process, config.prediction, x_0, condition, t, noise, weighting
         ).mean()
 
     def on_validation_epoch_start(self) -> None:

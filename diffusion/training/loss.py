@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from diffusion.condition import Condition
 from diffusion.process import PREDICTIONS, TINY, Network, Process, target
 
 
@@ -49,8 +50,7 @@ def denoising_loss(
     process: Process,
     prediction: str,
     x_0: Tensor,
-    embedding: Tensor,
-    mask: Tensor,
+    condition: Condition,
     t: Tensor,
     noise: Tensor,
     weighting: str = "uniform",
@@ -58,9 +58,9 @@ def denoising_loss(
     """Weighted mean squared error of the prediction for each sample, `(B,)`.
 
     Equation 14 of Ho et al. 2020 for the noise, that of Lipman et al. 2023 for the velocity under
-    rectified flow. Shapes: latents and noise `(B, C, H, W)`, times `(B,)`, embedding `(B, N, D)`,
-    mask `(B, N)`.
+    rectified flow. Shapes: latents and noise `(B, C, H, W)`, times `(B,)`, a condition of B
+    rows.
     """
-    output = model(process.add_noise(x_0, noise, t), t, embedding, mask)
+    output = model(process.add_noise(x_0, noise, t), t, condition)
     error = (output - target(process, prediction, x_0, noise, t)).square().mean(dim=(1, 2, 3))
     return WEIGHTINGS[weighting](process, prediction, t) * error

@@ -1,0 +1,49 @@
+"""What a denoiser is told besides the time."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class Condition(NamedTuple):
+    """Words, and perhaps a sketch, for each of B latents.
+
+    Attributes:
+        embedding: of the words, `(B, N, D)`.
+        mask: `(B, N)` bool, True = a real token, at least one a row.
+        sketch: `(B, 9, 8, 8)`, the latents of a crude drawing of the glyph and a channel of ones;
+            all zeros in rows without one. None is none for any.
+    """
+
+    embedding: Tensor
+    mask: Tensor
+    sketch: Tensor | None = None
+
+    def rows(self, rows: Tensor | list[int] | slice) -> Condition:
+        """That of some of the latents."""
+        return Condition(*(None if each is None else each[rows] for each in self))
+
+    def of_length(self, tokens: int) -> Condition:
+        """The same with `tokens` places for words, padded, or cut where there is only padding."""
+        missing = max(0, tokens - self.mask.shape[1])
+        embedding = F.pad(self.embedding, (0, 0, 0, missing))[:, :tokens]
+        return self._replace(embedding=embedding, mask=F.pad(self.mask, (0, missing))[:, :tokens])
+
+    def joined(self, other: Condition) -> Condition:
+        """That of these latents and of others, padded to one length, both with sketches or none."""
+        tokens = max(self.mask.shape[1], other.mask.shape[1])
+        both = zip(self.of_length(tokens), other.of_length(tokens), strict=True)
+        return Condition(*(None if a is None else torch.cat([a, b]) for a, b in both))
+
+
+def as_sketch(latents: Tensor, shown: Tensor | None = None) -> Tensor:
+    """Latents `(B, 8, 8, 8)` as a `Condition` takes them, `(B, 9, 8, 8)`.
+
+    `shown` `(B,)` bool says which rows have a sketch; None is all.
+    """
+    sketch = F.pad(latents, (0, 0, 0, 0, 0, 1), value=1.0)
+    return sketch if shown is None else sketch * shown[:, None, None, None]
