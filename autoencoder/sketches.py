@@ -33,6 +33,7 @@ DENSEST = 0.65  # share of ink up to which strokes are thickened, so that dense 
 SHARPEST = 0.5  # bounds how far a corner moves out, where an edge turns back
 WHITE = 0.1  # of ink, in [0, 1]
 GAP, WIDEST = 2, 0.08  # white pixels between two parts, and what frames give up for them at most
+LARGEST = 4096  # pixels on a side of a drawing
 FAINT, FILLED = 0.1, 0.9  # of a drawing: the least contrast, and how much of the square it fills
 HALF = 0.45  # of the em, for the first of two parts that nothing is known of
 FREE_STANDING = 0.1  # what it counts, as a mismatch, that a part is not cut from such a place
@@ -336,6 +337,9 @@ def read_drawing(drawing: Any, size: int = 128) -> np.ndarray:
     if isinstance(drawing, str | Path):
         try:
             with Image.open(drawing) as image:
+                if max(image.size) > LARGEST:
+                    wide = f"{image.width}×{image.height} pixels"
+                    raise ValueError(f"{drawing} has {wide}: at most {LARGEST} on a side")
                 drawing = ImageOps.exif_transpose(image)
         except (OSError, SyntaxError, Image.DecompressionBombError) as error:
             if getattr(error, "strerror", None):  # of the system, not of Pillow

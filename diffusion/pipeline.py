@@ -137,7 +137,7 @@ class GlyphPipeline:
             sample = partial(sample, eta=request.eta)
         drawing = self.drawing(request.sketch)
         latest = list(seeds)  # of each glyph's last attempt
-        texts, inventor = request.texts, Inventor(request, self.chooser())
+        texts, inventor = request.texts, self.inventor(request)
         inventions = list(map(inventor, texts, seeds))
         redrawn = [0] * len(seeds)
         glyphs: dict[int, Tensor] = {}
@@ -197,7 +197,11 @@ class GlyphPipeline:
 
     def invent(self, request: Request) -> list[Invention]:
         """What each glyph of a request is made of at its first attempt."""
-        return list(map(Inventor(request, self.chooser()), request.texts, request.seeds))
+        return list(map(self.inventor(request), request.texts, request.seeds))
+
+    def inventor(self, request: Request) -> Inventor:
+        """What decides what the glyphs of a request are made of."""
+        return Inventor(request, self.chooser(), shown=self.denoiser.config.sketch)
 
     def chooser(self) -> Callable[[str, int], Radical] | None:
         """What chooses a radical for words and a seed: the prior, if there is one."""
@@ -247,7 +251,7 @@ class GlyphPipeline:
         In each part around `AND`, the name of a radical comes first and a layout last, as in a
         `Request`. Without a prior, the radical "auto" leaves texts as they are.
         """
-        inventor = Inventor(Request(texts, radical=radical, layout=layout), self.chooser())
+        inventor = self.inventor(Request(texts, radical=radical, layout=layout))
         return list(map(inventor.caption, texts, seeds))
 
     def embed(self, prompts: Sequence[Sequence[str]]) -> Condition:
