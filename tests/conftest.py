@@ -28,6 +28,7 @@ from autoencoder.data.glyphs import held_out, record
 from conditioning import TextEncoder, captions
 from conditioning.t5 import T5Config, T5Encoder
 from diffusion import GlyphPipeline
+from diffusion.condition import Condition
 from diffusion.networks.base import Denoiser, DenoiserConfig
 from diffusion.networks.dit import DiT, DiTConfig
 from diffusion.networks.unet import UNet, UNetConfig
@@ -247,14 +248,14 @@ def tiny_denoiser() -> DiT:
 
 
 @pytest.fixture
-def inputs() -> tuple[torch.Tensor, ...]:
-    """Noisy latents, times, embedding and mask of three samples, as a denoiser is called."""
+def inputs() -> tuple[torch.Tensor, torch.Tensor, Condition]:
+    """Noisy latents, times and words of three samples, as a denoiser is called."""
     generator = torch.Generator().manual_seed(1)
     x_t = torch.randn(3, 4, 8, 8, generator=generator)
     t = torch.tensor([0.1, 0.5, 0.9])
     embedding = torch.randn(3, 5, 16, generator=generator)
     mask = torch.tensor([[1, 0, 0, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 1, 1]]).bool()
-    return x_t, t, embedding, mask
+    return x_t, t, Condition(embedding, mask)
 
 
 @pytest.fixture

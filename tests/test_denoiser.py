@@ -1,17 +1,21 @@
 """What holds for every denoiser: how it starts, what words may do and padding not, its files."""
 
+import hashlib
+import json
 from dataclasses import replace
 
 import pytest
 import torch
-from conftest import DENOISER, UNET, make_denoiser
+from conftest import DENOISER, UNET, make_denoiser, shake
 from torch.nn.functional import mse_loss
 
 from autoencoder.pretrained import WeightsError, read_config, read_model
+from diffusion.condition import Condition, as_sketch
 from diffusion.networks.base import DenoiserConfig
 from diffusion.networks.dit import DiT
 from diffusion.networks.unet import UNet, UNetConfig
 from diffusion.request import BUNDLED
+from diffusion.training.denoiser import with_sketches
 
 CONFIGS = {"dit": DENOISER, "unet": UNET}
 
@@ -27,56 +31,66 @@ def denoiser(config):
     return make_denoiser(config=config)
 
 
+@pytest.fixture
+def sketch():
+    """Those of the first and the last of three samples."""
+    latents = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(2))
+    return as_sketch(latents, torch.tensor([True, False, True]))
+
+
 def test_a_new_one_predicts_nothing_yet(config, inputs):
     assert not (UNet if config is UNET else DiT)(config)(*inputs).any()
 
 
-def test_every_weight_is_reached_by_the_gradient(denoiser, inputs):
-    denoiser(*inputs).square().sum().backward()
-    parameters = denoiser.named_parameters()
+def test_every_weight_is_reached_by_the_gradient(denoiser, inputs, sketch):
+    taught, (x_t, t, words) = with_sketches(denoiser), inputs
+    taught(x_t, t, words._replace(sketch=sketch)).square().sum().backward()
+    parameters = taught.named_parameters()
     assert [n for n, p in parameters if p.grad is None or not p.grad.any()] == []
 
 
 @torch.no_grad()
 def test_masked_words_never_matter(denoiser, inputs):
-    x_t, t, embedding, mask = inputs
-    before = denoiser(x_t, t, embedding, mask)
+    x_t, t, words = inputs
+    embedding, mask, _ = words
+    before = denoiser(x_t, t, words)
     noisy = torch.where(mask[:, :, None], embedding, torch.full_like(embedding, 50.0))
-    after = denoiser(x_t, t, noisy, mask)
-    short = denoiser(x_t[:1], t[:1], embedding[:1, :1], mask[:1, :1])
+    after = denoiser(x_t, t, Condition(noisy, mask))
+    short = denoiser(x_t[:1], t[:1], words.rows([0]).of_length(1))
     torch.testing.assert_close(after, before, atol=1e-5, rtol=0)
     torch.testing.assert_close(short, before[:1], atol=1e-5, rtol=0)
 
 
 @torch.no_grad()
 def test_each_word_matters_and_not_only_their_mean(denoiser, inputs):
-    x_t, t, embedding, mask = inputs
-    before = denoiser(x_t, t, embedding, mask)
-    moved = embedding.clone()
+    x_t, t, words = inputs
+    before = denoiser(x_t, t, words)
+    moved = words.embedding.clone()
     moved[:, 0] += 1
     moved[1:, 1] -= 1  # the mean of the others is as it was
-    after = denoiser(x_t, t, moved, mask)
+    after = denoiser(x_t, t, words._replace(embedding=moved))
     assert all((after - before).abs().amax((1, 2, 3)) > 1e-3)
-    mean = torch.stack([e[m].mean(0) for e, m in zip(embedding, mask, strict=True)])[:, None]
-    pooled = denoiser(x_t, t, mean, torch.ones(3, 1, dtype=torch.bool))
+    mean = torch.stack([e[m].mean(0) for e, m, _ in map(words.rows, range(3))])[:, None]
+    pooled = denoiser(x_t, t, Condition(mean, torch.ones(3, 1, dtype=torch.bool)))
     assert (pooled - before)[1:].abs().max() > 1e-3
 
 
 @torch.no_grad()
 def test_time_and_place_matter_and_samples_do_not_mix(denoiser, inputs):
-    x_t, t, embedding, mask = inputs
-    before = denoiser(x_t, t, embedding, mask)
-    assert (denoiser(x_t, t + 0.01, embedding, mask) - before).abs().max() > 1e-3
-    shifted = denoiser(x_t.roll(1, -1), t, embedding, mask).roll(-1, -1)
+    x_t, t, words = inputs
+    before = denoiser(x_t, t, words)
+    assert (denoiser(x_t, t + 0.01, words) - before).abs().max() > 1e-3
+    shifted = denoiser(x_t.roll(1, -1), t, words).roll(-1, -1)
     assert (shifted - before).abs().max() > 1e-3
-    alone = denoiser(x_t[1:2], t[1:2], embedding[1:2], mask[1:2])
+    alone = denoiser(x_t[1:2], t[1:2], words.rows([1]))
     torch.testing.assert_close(alone, before[1:2], atol=1e-5, rtol=0)
 
 
 def test_words_matter_after_a_few_steps(config, inputs):
     """Two targets that differ in their words alone: learnt only by a network that hears them."""
-    x_t, t, embedding, mask = (x[2:].repeat(2, *[1] * (x.ndim - 1)) for x in inputs)
-    embedding = torch.stack([embedding[0], -embedding[0]])
+    x_t, t = (x[2:].repeat(2, *[1] * (x.ndim - 1)) for x in inputs[:2])
+    word, mask, _ = inputs[2].rows([2])
+    words = Condition(torch.cat([word, -word]), torch.cat([mask, mask]))
     # Not 1 and -1: at the start, where words do nothing yet, their gradients would cancel out.
     target = torch.stack([torch.full_like(x_t[0], 2), torch.zeros_like(x_t[0])])
     with torch.random.fork_rng(devices=[]):
@@ -84,7 +98,7 @@ def test_words_matter_after_a_few_steps(config, inputs):
         model = (UNet if config is UNET else DiT)(config)
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     for _ in range(60):
-        loss = mse_loss(model(x_t, t, embedding, mask), target)
+        loss = mse_loss(model(x_t, t, words), target)
         if loss < 0.1:
             break
         optimizer.zero_grad()
@@ -94,6 +108,7 @@ def test_words_matter_after_a_few_steps(config, inputs):
 
 
 def test_hidden_matrices_are_those_between_the_edges(denoiser):
+    denoiser = with_sketches(denoiser)
     names = {id(p): name for name, p in denoiser.named_parameters()}
     hidden = {names[id(p)] for p in denoiser.hidden_matrices()}
     assert all(p.ndim in (2, 4) for p in denoiser.hidden_matrices())
@@ -113,6 +128,76 @@ def test_saving_and_loading_keeps_every_prediction(denoiser, config, inputs, tmp
     assert loaded.config == denoiser.config == config
     assert loaded.fingerprint == denoiser.fingerprint
     assert not loaded.training
+
+
+@torch.no_grad()
+def test_one_that_has_just_learnt_to_take_sketches_predicts_as_before_to_the_last_bit(
+    denoiser, inputs, sketch
+):
+    taught, (x_t, t, words) = with_sketches(denoiser), inputs
+    assert taught.config == replace(denoiser.config, sketch=True)
+    before = denoiser(*inputs)
+    assert taught(*inputs).equal(before)
+    assert taught(x_t, t, words._replace(sketch=sketch)).equal(before)
+    assert with_sketches(taught) is taught and with_sketches(denoiser, False) is denoiser
+
+
+@torch.no_grad()
+def test_a_sketch_changes_its_own_sample_alone_and_zeros_are_none(denoiser, inputs, sketch):
+    taught, (x_t, t, words) = shake(with_sketches(denoiser), 3), inputs
+
+    def predict(sketch):
+        return taught(x_t, t, words._replace(sketch=sketch))
+
+    plain, found = predict(None), predict(sketch)
+    assert [a.equal(b) for a, b in zip(found, plain, strict=True)] == [False, True, False]
+    assert predict(torch.zeros_like(sketch)).equal(plain)
+    blank = sketch.clone()
+    blank[0, :-1] = 0  # latents of zeros are a sketch too
+    assert [a.equal(b) for a, b in zip(predict(blank), found, strict=True)] == [False, True, True]
+    assert not predict(blank)[0].equal(plain[0])
+
+
+@torch.no_grad()
+def test_one_that_takes_sketches_is_loaded_again(denoiser, inputs, sketch, tmp_path):
+    taught, (x_t, t, words) = shake(with_sketches(denoiser), 3), inputs
+    loaded = read_model(taught.save_pretrained(tmp_path), DiT, UNet)
+    assert loaded.config == taught.config and loaded.config.sketch
+    assert loaded.fingerprint == taught.fingerprint != denoiser.fingerprint
+    words = words._replace(sketch=sketch)
+    assert loaded(x_t, t, words).equal(taught(x_t, t, words))
+
+
+def test_weights_from_before_sketches_are_those_without(denoiser, tmp_path):
+    path = denoiser.save_pretrained(tmp_path) / "config.json"
+    before = json.loads(path.read_text())
+    assert "sketch" not in before
+    digest = hashlib.sha256(json.dumps(before, sort_keys=True).encode())
+    for name, tensor in sorted(denoiser.state_dict().items()):
+        digest.update(name.encode() + tensor.half().numpy().tobytes())
+    assert read_model(tmp_path, DiT, UNet).fingerprint == digest.hexdigest()
+    path.write_text(json.dumps(before | {"sketch": False}))
+    assert read_model(tmp_path, DiT, UNet).fingerprint == digest.hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"colour": True}, "those of DiTConfig or UNetConfig"),
+        ({"sketch": 1}, "sketch is 1, where bool is expected"),
+        ({"sketch": True}, "another architecture"),
+        ({"process": None}, "those of DiTConfig or UNetConfig"),  # left out
+    ],
+)
+def test_settings_that_the_weights_do_not_have_are_refused_in_one_line(
+    denoiser, changes, message, tmp_path
+):
+    path = denoiser.save_pretrained(tmp_path) / "config.json"
+    values = json.loads(path.read_text()) | changes
+    path.write_text(json.dumps({k: v for k, v in values.items() if v is not None}))
+    with pytest.raises(WeightsError, match=message) as error:
+        read_model(tmp_path, DiT, UNet)
+    assert "\n" not in str(error.value)
 
 
 def test_weights_of_another_size_are_refused_in_one_line(denoiser, config, tmp_path):
@@ -143,4 +228,4 @@ def test_settings_that_make_none_say_why(config, settings, message):
 
 def test_the_defaults_are_what_ships():
     shipped = read_config(BUNDLED, UNetConfig)
-    assert replace(shipped, autoencoder="", text_encoder="") == UNetConfig()
+    assert replace(shipped, autoencoder="", text_encoder="", sketch=False) == UNetConfig()

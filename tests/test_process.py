@@ -4,6 +4,7 @@ import pytest
 import torch
 from diffusers import DDPMScheduler
 
+from diffusion.condition import Condition
 from diffusion.process import (
     LARGEST,
     PREDICTIONS,
@@ -148,7 +149,7 @@ def test_at_both_ends_of_time_every_prediction_is_finite(process, prediction, la
         x_t = process.add_noise(x_0, noise, t)
         output = target(process, prediction, x_0, noise, t) + 0.1
         predict = x_0_predictor(lambda *_, output=output: output, process, prediction)
-        found = predict(x_t, t, None, None)
+        found = predict(x_t, t, None)
         assert found.isfinite().all()
         assert all(x.isfinite().all() for x in ends(process, prediction, output, x_t, t))
         if prediction == "noise":
@@ -193,17 +194,14 @@ def test_min_snr_weights_are_those_of_the_paper():
 @EVERY
 def test_under_min_snr_every_prediction_is_weighted_as_its_error_in_x_0(process, latents):
     x_0, noise = latents
-    words = torch.zeros(5, 1, 2), torch.ones(5, 1, dtype=torch.bool)
 
     def loss(prediction):
-        def model(x_t, t, embedding, mask):  # errs in x_0 by 0.3
+        def model(x_t, t, words):  # errs in x_0 by 0.3
             wrong = x_0 + 0.3
             alpha, sigma = (f(t)[:, None, None, None] for f in (process.alpha, process.sigma))
             return target(process, prediction, wrong, (x_t - alpha * wrong) / sigma, t)
 
-        return denoising_loss(
-            model, process, prediction, x_0, *words, MIDDLE, noise, weighting="min_snr"
-        )
+        return denoising_loss(model, process, prediction, x_0, None, MIDDLE, noise, "min_snr")
 
     truth = 0.09 * process.log_snr(MIDDLE).exp().clamp_max(5)
     for prediction in PREDICTIONS:
@@ -217,13 +215,12 @@ def test_the_loss_is_zero_for_the_truth_and_finite_for_the_rest(
     process, prediction, weighting, latents
 ):
     x_0, noise = latents
-    words = torch.zeros(5, 1, 2), torch.ones(5, 1, dtype=torch.bool)
     t = torch.linspace(0, 1, 5, dtype=torch.float64)
     truth = target(process, prediction, x_0, noise, t)
 
     def loss(output):
         return denoising_loss(
-            lambda *_: output, process, prediction, x_0, *words, t, noise, weighting
+            lambda *_: output, process, prediction, x_0, None, t, noise, weighting
         )
 
     assert loss(truth).tolist() == [0.0] * 5
@@ -235,7 +232,7 @@ def test_the_loss_is_zero_for_the_truth_and_finite_for_the_rest(
 
 def test_the_loss_hands_the_model_noisy_latents_their_time_and_the_words(latents):
     x_0, noise = latents
-    embedding, mask = torch.randn(5, 2, 3), torch.ones(5, 2, dtype=torch.bool)
+    words = Condition(torch.randn(5, 2, 3), torch.ones(5, 2, dtype=torch.bool))
     seen = []
 
     def model(*inputs):
@@ -243,11 +240,10 @@ def test_the_loss_hands_the_model_noisy_latents_their_time_and_the_words(latents
         return torch.zeros_like(inputs[0])
 
     process = PROCESSES["linear"]
-    denoising_loss(model, process, "v", x_0, embedding, mask, MIDDLE, noise)
+    denoising_loss(model, process, "v", x_0, words, MIDDLE, noise)
     assert seen[0].equal(process.add_noise(x_0, noise, MIDDLE))
     assert seen[1] is MIDDLE
-    assert seen[2] is embedding
-    assert seen[3] is mask
+    assert seen[2] is words
 
 
 def test_the_optimal_loss_of_a_gaussian_is_reached_by_its_exact_velocity():
@@ -257,8 +253,8 @@ def test_the_optimal_loss_of_a_gaussian_is_reached_by_its_exact_velocity():
     x_0, noise = torch.randn(2, 4000, 1, 4, 4, generator=generator)
     variance = 0.7**2 * s**2 + 0.3**2
 
-    def model(x_t, t, embedding, mask):
+    def model(x_t, t, words):
         return (0.3 - 0.7 * s**2) / variance * x_t  # cov(noise - x_0, x_t) / var(x_t)
 
-    loss = denoising_loss(model, FLOW, "velocity", s * x_0, None, None, t, noise).mean()
+    loss = denoising_loss(model, FLOW, "velocity", s * x_0, None, t, noise).mean()
     assert loss == pytest.approx(s**2 / variance, rel=0.02)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from conftest import UNET, make_denoiser
 
+from diffusion.condition import Condition
 from diffusion.networks.unet import UNet
 
 
@@ -14,22 +15,24 @@ def inputs():
     generator = torch.Generator().manual_seed(1)
     x_t = torch.randn(2, 4, 8, 8, generator=generator)
     embedding = torch.randn(2, 5, 16, generator=generator)
-    return x_t, torch.tensor([0.1, 0.9]), embedding, torch.ones(2, 5, dtype=torch.bool)
+    words = Condition(embedding, torch.ones(2, 5, dtype=torch.bool))
+    return x_t, torch.tensor([0.1, 0.9]), words
 
 
 def test_what_starts_at_zero_is_what_was_meant_to():
     """A later initialisation that overwrites an earlier one is found here."""
-    weights = {n: p for n, p in UNet(UNET).named_parameters() if not n.endswith("bias")}
+    network = UNet(replace(UNET, sketch=True))
+    weights = {n: p for n, p in network.named_parameters() if not n.endswith("bias")}
     for name, weight in weights.items():
         zero = name.endswith(("modulation.weight", "conv_2.weight", "attention.out.weight"))
-        if zero or name == "conv_out.weight":
+        if zero or name in ("conv_out.weight", "sketch_in.weight"):
             assert not weight.any(), name
         elif weight.ndim > 1:
             assert weight.std().item() == pytest.approx(weight[0].numel() ** -0.5, rel=0.2), name
 
 
 def test_a_block_starts_as_the_identity(inputs):
-    _, _, embedding, mask = inputs
+    _, _, (embedding, mask, _) = inputs
     model = UNet(UNET)
     x = torch.randn(2, 32, 4, 4)
     assert model.middle(x, torch.randn(2, 32), embedding, mask).equal(x)
@@ -54,11 +57,11 @@ def test_what_was_seen_on_the_way_down_comes_in_again(inputs, level):
 @torch.no_grad()
 def test_the_coarse_grid_carries_what_is_far_across(inputs):
     """A change in one corner reaches the other, through 4×4 cells and attention."""
-    x_t, t, embedding, mask = inputs
+    x_t, t, words = inputs
     model = make_denoiser(config=UNET)
     moved = x_t.clone()
     moved[:, :, 0, 0] += 1
-    change = (model(moved, t, embedding, mask) - model(x_t, t, embedding, mask)).abs()
+    change = (model(moved, t, words) - model(x_t, t, words)).abs()
     assert change[:, :, -1, -1].max() > 1e-4
 
 
