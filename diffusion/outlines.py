@@ -7,16 +7,20 @@ then straight runs, and curves fill what is left.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
-from html import escape
+from html import escape, unescape
 
 import numpy as np
+from PIL import Image
 
-from autoencoder.sketches import EM
+from autoencoder.sketches import EM, rasterise
 from diffusion.curves import CLOSE, Piece, dot, fit, pairs
 from diffusion.pictures import layout
 
 UNITS = 1000  # of the em
+FRAME = UNITS / EM  # of a glyph's picture, with the em box in its middle
+STEPS = 8  # of a curve that becomes lines
 
 # All else is in pixels of a glyph of 128 and in degrees, and points are complex numbers, x + iy.
 DEEP = 3  # how far from an edge its grey reaches
@@ -34,15 +38,20 @@ Contour = list[np.ndarray]
 Outline = list[Contour]
 
 
-def trace(glyph: np.ndarray) -> Outline:
-    """The outline of a glyph, `(128, 128)` in [0, 1], 1 = ink; empty where there is none.
+def trace(glyph: np.ndarray | Image.Image) -> Outline:
+    """The outline of a glyph; empty where it has no ink.
 
     A contour is a list of segments, each `(1, 2)`, the end of a line, or `(3, 2)`, the two controls
     and the end of a cubic curve; the first one starts where the last one ends. Points are x and y
     in `UNITS` of the em, from the lower left corner of the em box; y points up. Outer contours go
     counter-clockwise and holes clockwise, as in PostScript. They are the edges of one level of
     grey, so that none overlap.
+
+    Args:
+        glyph: `(128, 128)` in [0, 1], 1 = ink, or a picture, mode "L", black ink on white.
     """
+    if isinstance(glyph, Image.Image):
+        glyph = 1 - np.asarray(glyph) / 255
     loops = [loop for loop in edges(np.asarray(glyph, np.float64)) if abs(area(loop)) > SPECK]
     if not loops:
         return []
@@ -55,16 +64,40 @@ def trace(glyph: np.ndarray) -> Outline:
     ]
 
 
+def flat(contour: Contour) -> np.ndarray:
+    """A contour as a polygon `(N, 2)` in parts of the em; y points down."""
+    t = np.linspace(0, 1, STEPS + 1)[1:, None]
+    start, lines = contour[-1][-1], []
+    for segment in contour:
+        if len(segment) == 3:
+            one, two, stop = segment
+            curve = (1 - t) ** 3 * start + 3 * t * (1 - t) ** 2 * one
+            segment = curve + 3 * t**2 * (1 - t) * two + t**3 * stop
+        lines.append(segment)
+        start = segment[-1]
+    return np.concatenate(lines) * [1, -1] / UNITS + [0, 1]
+
+
+def picture(outline: Outline, size: int = 128) -> Image.Image:
+    """An outline as a picture like that it was traced from, mode "L", black ink on white."""
+    ink = rasterise([flat(contour) for contour in outline], size)
+    return Image.fromarray(np.uint8(np.round(255 * (1 - ink))))
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+
 def path_data(outline: Outline) -> str:
-    """An outline as path data of SVG, in `UNITS` from the upper left corner; y points down."""
+    """An outline as path data of SVG, from the upper left corner of the em box; y points down.
+
+    Points are in whole `UNITS`, which are all that fonts have, so that both show the same.
+    """
     words = []
     for contour in outline:
         for letter, segment in [("M", contour[-1][-1:]), *(("LC"[len(s) > 1], s) for s in contour)]:
-            x, y = segment.T
-            words += [
-                letter,
-                *(f"{n:.1f}".removesuffix(".0") for n in np.ravel([x, UNITS - y], "F")),
-            ]
+            words.append(letter)
+            for x, y in segment.tolist():
+                words += [str(round(x)), str(UNITS - round(y))]
         words.append("Z")
     return " ".join(words)
 
@@ -82,19 +115,43 @@ def to_svg(
     size = 128
     (width, height), corners = layout(len(outlines), blocks, (size, size))
     scale, edge = EM * size / UNITS, (1 - EM) / 2 * size
+    paths = (
+        f'<path transform="translate({x + edge:g} {y + edge:g}) scale({scale:g})" '
+        f'd="{path_data(outline)}"/>'
+        for outline, (x, y) in zip(outlines, corners, strict=True)
+    )
+    paper = f'<rect width="{width}" height="{height}" fill="#fff"/>'
+    return _svg(f"0 0 {width} {height}", about, paper, *paths)
+
+
+def glyph_to_svg(outline: Outline, about: Mapping[str, object] | None = None) -> str:
+    """A glyph alone, on no paper and framed as its picture, as an SVG in `UNITS` of the em."""
+    edge = (UNITS - FRAME) / 2
+    box = f"{edge:.2f} {edge:.2f} {FRAME:.2f} {FRAME:.2f}"
+    return _svg(box, about, f'<path d="{path_data(outline)}"/>')
+
+
+def _svg(box: str, about: Mapping[str, object] | None, *shapes: str) -> str:
     known = json.dumps(dict(about or {}), ensure_ascii=False, default=str)
-    lines = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}">',
-        f"<metadata>{escape(known)}</metadata>",
-        f'<rect width="{width}" height="{height}" fill="#fff"/>',
-        *(
-            f'<path transform="translate({x + edge:g} {y + edge:g}) scale({scale:g})" '
-            f'd="{path_data(outline)}"/>'
-            for outline, (x, y) in zip(outlines, corners, strict=True)
-        ),
-        "</svg>\n",
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}">'
+    return "\n".join([head, f"<metadata>{escape(known)}</metadata>", *shapes, "</svg>\n"])
+
+
+def read_svg(text: str) -> tuple[dict[str, object], Outline]:
+    """What `glyph_to_svg` wrote: what is known of a glyph, and its outline in whole `UNITS`.
+
+    Raises ValueError for any other SVG.
+    """
+    found = re.search(r'<metadata>({.*})</metadata>\n<path d="([MLCZ0-9 -]*)"/>', text)
+    if not found:
+        raise ValueError("no SVG of one glyph that generate.py wrote")
+    return json.loads(unescape(found[1])), [
+        [
+            np.array(numbers.split(), float).reshape(-1, 2) * [1, -1] + [0, UNITS]
+            for numbers in re.split("[LCZ]", contour)[1:-1]
+        ]
+        for contour in found[2].split("M")[1:]
     ]
-    return "\n".join(lines)
 
 
 # ---- points along edges --------------------------------------------------------------------------

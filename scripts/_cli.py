@@ -204,7 +204,7 @@ def output_folder(out: str | None, name: str, overwrite: bool) -> Path:
     def taken(path: Path) -> bool:
         if not path.is_dir():
             return path.exists()
-        return any(one.suffix.lower() in (".png", ".json") for one in path.iterdir())
+        return any(one.suffix.lower() in (".png", ".svg", ".json") for one in path.iterdir())
 
     if overwrite and (target / "glyphs.npy").exists():  # whose glyphs.json would be replaced
         raise FileExistsError(f"{target} holds training data: name another folder with --out")

@@ -6,6 +6,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from math import ceil
 from pathlib import Path
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
 
 LARGEST_ANIMATION = 64  # glyphs
 LARGEST_CONTACT = 400
+FORMATS = (".png", ".svg")  # of the files in a folder
 
 
 def main(
@@ -131,6 +133,12 @@ def main(
             show_default="a grid named after the prompt and the seed, or a folder after the file",
         ),
     ] = None,
+    formats: Annotated[
+        str | None,
+        Option(
+            "--format", help="Of the files in a folder: png, svg or png,svg.", show_default="png"
+        ),
+    ] = None,
     animate: Annotated[
         str | None,
         Option(help="Also write the way out of noise: .webp, .gif or .mp4.", show_default=False),
@@ -175,11 +183,16 @@ def main(
 
         python scripts/generate.py --prompts-file words.txt --count 4 --out glyphs/
 
-    The same from four processes, which share the glyphs:
+    As outlines too, for a designer's program:
+
+        python scripts/generate.py "gold" --out glyphs/ --format png,svg
+
+    The list from four processes, which share the glyphs:
 
         torchrun --nproc-per-node 4 scripts/generate.py --prompts-file words.txt --out glyphs/
 
-    The same seed draws the same glyph. Each file says in its text chunks what drew it.
+    The same seed draws the same glyph. Each file says in its text chunks, or in an SVG in its
+    metadata, what drew it.
     """
     start = perf_counter()
     if prompts and prompts_file:
@@ -216,6 +229,9 @@ def main(
     single_files = bool(prompts_file) if not out else in_files(out)
     if total > LARGEST_GRID and not single_files:
         raise ValueError(f"{total:,} glyphs in one picture: name a folder, --out glyphs/")
+    endings = endings_of(FORMATS[0] if formats is None else formats)
+    if formats is not None and not single_files:
+        raise ValueError("--format is for a folder, --out glyphs/; for a picture, --out gold.svg")
     rank, processes = process()
     if processes > 1 and (animate or not single_files):
         raise ValueError("one picture from several processes: name a folder, --out glyphs/")
@@ -259,8 +275,8 @@ def main(
         about = settings(request, pipe)
         if single_files:
             names = file_names(lines, count, seed)
-            drawn = write_files(glyphs, target, names, about)
-            write_index(target, names, count)
+            drawn = write_files(glyphs, target, names, endings, about)
+            write_index(target, names, endings, count)
         else:
             drawn = write_sheet(glyphs, target, request, about)
     if animate:
@@ -338,52 +354,78 @@ def settings(request: Request, pipe: GlyphPipeline) -> dict[str, object]:
 
 
 def file_names(lines: dict[int, str], count: int, seed: int) -> list[str]:
-    """The name of each glyph's file: "001-gold.png", and with its seed where a line has several."""
+    """The name of each glyph's files: "001-gold", and with its seed where a line has several."""
     digits, names = max(3, len(str(max(lines)))), []
     for line, prompt in lines.items():
         for _ in range(count):
             own = f"-{seed + len(names)}" if count > 1 else ""
-            names.append(f"{line:0{digits}}-{file_stem(prompt, 40)}{own}.png")
+            names.append(f"{line:0{digits}}-{file_stem(prompt, 40)}{own}")
     return names
 
 
+def endings_of(formats: str) -> list[str]:
+    """The endings of "png,svg"; ValueError, in one line, for any other format."""
+    named = {f".{one.strip().lower().lstrip('.')}" for one in formats.split(",")}
+    if not named <= set(FORMATS):
+        raise ValueError(f'no format "{shortened(formats)}": name png, svg or png,svg')
+    return [ending for ending in FORMATS if ending in named]
+
+
 def write_files(
-    glyphs: Iterable[Drawn], folder: Path, names: list[str], about: dict
+    glyphs: Iterable[Drawn], folder: Path, names: list[str], endings: list[str], about: dict
 ) -> list[Drawn]:
-    """One PNG a glyph, written as it is drawn; returns them without pixels."""
+    """A file of each ending for each glyph, written as it is drawn; returns them without pixels."""
+    from diffusion.outlines import glyph_to_svg, trace
+
     written = []
     for glyph in glyphs:
-        card, path = glyph.card, folder / names[glyph.place]
+        card = glyph.card
         own = {"prompt": card.prompt, "caption": card.caption, "seed": card.seed}
         own |= {"invention": card, "nearest": glyph.nearest}
         own |= {"card": json.dumps(asdict(card), ensure_ascii=False)}
-        write_png(glyph.image, path, own | about)
+        for ending in endings:
+            path = folder / f"{names[glyph.place]}{ending}"
+            if ending == ".svg":
+                write_text(path, glyph_to_svg(trace(glyph.image), own | about))
+            else:
+                write_png(glyph.image, path, own | about)
         written.append(glyph._replace(image=None))
     return written
 
 
-def write_index(folder: Path, names: list[str], count: int) -> None:
+def read_file(path: Path, shown: bool) -> tuple[dict, Image.Image | None]:
+    """What a glyph's file says of it, and its picture if that is to be `shown`."""
+    if path.suffix == ".svg":
+        from diffusion.outlines import picture, read_svg
+
+        known, outline = read_svg(path.read_text("utf-8"))
+        return known, picture(outline) if shown else None
+    with Image.open(path) as image:
+        return image.info, image.copy() if shown else None
+
+
+def write_index(folder: Path, names: list[str], endings: list[str], count: int) -> None:
     """A contact sheet, glyphs.html and glyphs.json of a folder, by the last process to write there.
 
     What is known of each glyph is read from its file. What an earlier list left goes.
     """
     from diffusion.cards import Card, page
 
-    if not all((folder / name).exists() for name in names):
+    written = {folder / f"{name}{ending}" for name in names for ending in endings}
+    if not all(map(Path.exists, written)):
         return
-    known, images = [], []
-    for name in names:
-        with Image.open(folder / name) as image:
-            if "card" not in image.text:  # of an earlier version; another process will write it
-                return
-            known.append(json.loads(image.text["card"]))
-            if len(images) < LARGEST_CONTACT:
-                images.append(image.copy())
-    for path in set(folder.glob("[0-9]*-*.png")) - {folder / name for name in names}:
-        with Image.open(path) as image:
-            ours = image.info.get("Software") == "Tianshu"
-        if ours:
-            path.unlink()
+    files, known, images = [f"{name}{endings[0]}" for name in names], [], []
+    for i, name in enumerate(files):
+        about, image = read_file(folder / name, shown=i < LARGEST_CONTACT)
+        if "card" not in about:  # of an earlier version; another process will write it
+            return
+        known.append(json.loads(about["card"]))
+        if image:
+            images.append(image)
+    for path in {one for end in FORMATS for one in folder.glob(f"[0-9]*-*{end}")} - written:
+        with suppress(OSError, ValueError):  # a file of somebody else
+            if read_file(path, shown=False)[0].get("Software") == "Tianshu":
+                path.unlink()
     wide = count * ceil(len(images) ** 0.5 / count) if count <= 16 else columns(len(images))
     rows = [slice(start, start + wide) for start in range(0, len(images), wide)]
     labels = [one["prompt"] for one in known[: len(images)]]
@@ -393,7 +435,7 @@ def write_index(folder: Path, names: list[str], count: int) -> None:
     asked = shortened(", ".join(dict.fromkeys(one["prompt"] for one in known)), 80)
     cards = [Card.read(one) for one in known[: len(images)]]
     write_text(folder / "glyphs.html", page(cards, images, f"Characters for {asked}{shown}"))
-    listed = [{"file": name} | one for name, one in zip(names, known, strict=True)]
+    listed = [{"file": name} | one for name, one in zip(files, known, strict=True)]
     write_text(folder / "glyphs.json", json.dumps(listed, indent=1, ensure_ascii=False) + "\n")
 
 
@@ -410,12 +452,9 @@ def write_sheet(glyphs: Iterable[Drawn], path: Path, request: Request, about: di
     }
     images, blocks = [glyph.image for glyph in drawn], len(request.prompts)
     if path.suffix.lower() == ".svg":
-        import numpy as np  # no other file needs these
-
         from diffusion.outlines import to_svg, trace
 
-        outlines = [trace(1 - np.asarray(image) / 255) for image in images]
-        write_text(path, to_svg(outlines, blocks, own | about))
+        write_text(path, to_svg(list(map(trace, images)), blocks, own | about))
     else:
         write_png(sheet(images, blocks), path, own | about)
     return drawn

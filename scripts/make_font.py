@@ -15,7 +15,6 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 from _cli import (
     Device,
     Guidance,
@@ -138,7 +137,7 @@ def main(
         outlines = []
         for part in parts:
             with Image.open(part) as image:
-                outlines.append(trace(1 - np.asarray(image, np.float32) / 255))
+                outlines.append(trace(image))
             progress(1)
     font = Font.of(outlines, list(prompts), family, letters)
     font.save(target)

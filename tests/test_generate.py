@@ -19,7 +19,7 @@ from autoencoder.readers.recognizer import Match, Recognizer
 from diffusion import GlyphPipeline
 from diffusion.inventions import COMPOSED, SKETCHED
 from diffusion.networks.dit import DiT
-from diffusion.outlines import path_data, trace
+from diffusion.outlines import path_data, picture, read_svg, trace
 from diffusion.pictures import GAP, LABEL, MARGIN
 from diffusion.request import Request
 
@@ -292,9 +292,51 @@ def test_a_sheet_of_outlines_holds_the_same_glyphs(script):
     tag = "{http://www.w3.org/2000/svg}"
     about = json.loads(page.find(f"{tag}metadata").text)
     assert (about["prompt"], about["num_inference_steps"]) == ("gold", 2)
-    glyphs = 1 - pixels("two.png") / 255
-    traced = [trace(glyphs[8:136, x : x + 128]) for x in (8, 144)]
+    glyphs = Image.open("two.png")
+    traced = [trace(glyphs.crop((x, 8, x + 128, 136))) for x in (8, 144)]
     assert [path.get("d") for path in page.iter(f"{tag}path")] == list(map(path_data, traced))
+
+
+def test_a_folder_of_outlines_says_what_one_of_pixels_says(generate):
+    options = "gold", "sea dragon", "--count", 2
+    assert generate(*options, "--out", "png/").code == 0
+    assert generate(*options, "--out", "both/", "--format", "svg, PNG").code == 0
+    assert generate(*options, "--out", "svg/", "--format", "svg").code == 0
+    stems = "001-gold-0", "001-gold-1", "002-sea-dragon-2", "002-sea-dragon-3"
+    index = ["contact.png", "glyphs.html", "glyphs.json"]
+    for folder, endings in (("both", ("png", "svg")), ("svg", ("svg",))):
+        names = [f"{stem}.{ending}" for stem in stems for ending in endings]
+        assert sorted(path.name for path in Path(folder).iterdir()) == sorted(names + index)
+    for stem in stems:
+        image = Image.open(f"png/{stem}.png")
+        text = Path(f"svg/{stem}.svg").read_text("utf-8")
+        known, outline = read_svg(text)
+        assert {name: str(value) for name, value in known.items()} == image.text
+        assert path_data(outline) == path_data(trace(image))
+        assert text == Path(f"both/{stem}.svg").read_text("utf-8")
+    cards = [json.loads(Path(f"{one}/glyphs.json").read_text("utf-8")) for one in ("png", "svg")]
+    assert [one.pop("file") for one in cards[1]] == [f"{stem}.svg" for stem in stems]
+    assert [one.pop("file") for one in cards[0]] == [f"{stem}.png" for stem in stems]
+    assert cards[0] == cards[1]
+    assert pixels("both/contact.png").tolist() == pixels("png/contact.png").tolist()
+    last = pixels("svg/contact.png")[MARGIN + TALL :, MARGIN + CELL :][:128, :128]
+    assert (last == np.asarray(picture(outline))).all()
+
+
+def test_other_formats_leave_nothing_of_earlier_ones(generate):
+    options = "gold", "--count", 1, "--steps", 1, "--out", "one/", "--overwrite"
+    assert generate(*options, "--format", "png,svg").code == 0
+    Path("one/001-mine.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    Path("one/002-bytes.svg").write_bytes(b"\xff")
+    Path("one/003-empty.png").touch()
+    index = ["contact.png", "glyphs.html", "glyphs.json"]
+    for formats in ("svg", "png"):
+        result = generate(*options, "--format", formats)
+        assert result.code == 0, result.err
+        names = ["001-mine.svg", "002-bytes.svg", "003-empty.png", f"001-gold.{formats}", *index]
+        assert files() == sorted(f"one/{name}" for name in names)
+    result = generate(*options[:-1], "--format", "svg")
+    assert "one is there already: --overwrite replaces it" in result.err
 
 
 def test_another_seed_has_a_file_of_its_own(generate):
@@ -499,6 +541,9 @@ def damaged(folder, what, model):
         (("gold", "--bogus"), "No such option"),
         (("gold", "--count", "two"), ". See --help."),
         (("gold", "--out", "gold.jpg"), "end the name in .png"),
+        (("gold", "--out", "new/", "--format", "svg,pdf"), 'no format "svg,pdf": name png, svg'),
+        (("gold", "--out", "new/", "--format", ""), 'no format "": name png, svg'),
+        (("gold", "--format", "svg"), "--format is for a folder, --out glyphs/"),
         (("gold", "--animate", "gold.mp4"), "an .mp4 needs ffmpeg"),
         (("gold", "--out", "file/x.png"), "file is not a folder"),
         (("gold", "--out", "file/"), "file is not a folder"),

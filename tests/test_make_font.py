@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import SCRIPTS, files, process
+from fontTools.pens.recordingPen import RecordingPen
 from fontTools.ttLib import TTFont
 from fontTools.ufoLib import UFOReader
 from PIL import Image, ImageFont
@@ -17,7 +18,7 @@ from PIL import Image, ImageFont
 from autoencoder.data.fonts import EM, default_font, draw_glyph, load_font
 from conditioning.words import content_words
 from diffusion.fonts import Font, characters_of, make_font
-from diffusion.outlines import trace
+from diffusion.outlines import path_data, to_svg, trace
 from diffusion.specimen import SHOT, browser, page, take_pictures
 
 hb = pytest.importorskip("uharfbuzz")
@@ -132,6 +133,25 @@ def test_freetype_draws_the_characters_that_were_traced(folder, ending):
         drawn = draw_glyph(chr(0xE000 + i), ours, 1024) > 127
         real = draw_glyph(character, theirs, 1024) > 127
         assert (drawn & real).sum() > 0.9 * (drawn | real).sum(), character
+
+
+def test_svg_and_font_have_the_same_points(folder, glyphs):
+    """Then the two differ only by how programs blend the pixels of an edge."""
+    drawn = TTFont(folder / "font.otf").getGlyphSet()
+    for code, glyph in enumerate(glyphs[::2], 0xE000):
+        pen = RecordingPen()
+        drawn[drawn.font.getBestCmap()[code]].draw(pen)
+        font = {point for _, points in pen.value for point in points}
+        numbers = list(map(int, re.findall("-?[0-9]+", path_data(trace(glyph)))))
+        assert {(x, 880 - y) for x, y in zip(numbers[::2], numbers[1::2], strict=True)} == font
+
+
+def test_glyphs_of_a_pipeline_become_a_font_and_a_sheet(tiny_pipeline, tmp_path):
+    words = ["gold", "sea dragon"]
+    drawn = tiny_pipeline(words, num_images_per_prompt=2, num_inference_steps=1)
+    make_font(drawn.outlines, words, tmp_path / "mine.ttf")
+    assert shaper(tmp_path / "mine.ttf")("Gold", ss01=True) == ["gold.ss01"]
+    assert to_svg(drawn.outlines, blocks=2).count("<path ") == 4
 
 
 def test_vertical_text_steps_by_the_em_with_characters_in_the_middle(folder):

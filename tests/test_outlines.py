@@ -7,30 +7,21 @@ import numpy as np
 import pytest
 from fontTools.pens.recordingPen import RecordingPen
 from fontTools.ttLib import TTFont
+from PIL import Image
 
 from autoencoder.data.fonts import default_font, draw_glyph, load_font
 from autoencoder.sketches import EM, rasterise
-from diffusion.outlines import UNITS, path_data, to_svg, trace
-
-T = np.linspace(0, 1, 9)[1:, None]
-
-
-def flat(contour):
-    """A contour as a polygon `(N, 2)` in parts of the em, y down."""
-    start, lines = contour[-1][-1], []
-    for segment in contour:
-        if len(segment) == 1:
-            lines.append(segment)
-        else:
-            one, two, stop = segment
-            lines.append(
-                (1 - T) ** 3 * start
-                + 3 * T * (1 - T) ** 2 * one
-                + 3 * T**2 * (1 - T) * two
-                + T**3 * stop
-            )
-        start = segment[-1]
-    return np.concatenate(lines) * [1, -1] / UNITS + [0, 1]
+from diffusion.outlines import (
+    UNITS,
+    flat,
+    glyph_to_svg,
+    path_data,
+    picture,
+    read_svg,
+    to_svg,
+    trace,
+)
+from diffusion.pipeline import GlyphOutput
 
 
 def area(contour):
@@ -59,6 +50,10 @@ def sharp(character):
     font = load_font(default_font(), size=1024 * EM)
     large = draw_glyph(character, font, 1024) / 255
     return large, reduced(large, 128)
+
+
+def ink(image):
+    return 1 - np.asarray(image) / 255
 
 
 def overlap(a, b):
@@ -120,8 +115,7 @@ def test_outlines_move_with_their_pixels():
 def test_real_glyphs_come_back_with_as_few_segments_as_in_their_font(character):
     large, glyph = sharp(character)
     outline = trace(glyph)
-    traced = rasterise([flat(contour)[::-1] for contour in outline], 512)
-    assert overlap(traced, reduced(large, 512)) > 0.98
+    assert overlap(ink(picture(outline, 512)), reduced(large, 512)) > 0.98
     font, pen = TTFont(default_font()), RecordingPen()
     font.getGlyphSet()[font.getBestCmap()[ord(character)]].draw(pen)
     own = sum(name in ("lineTo", "curveTo", "closePath") for name, _ in pen.value)
@@ -144,9 +138,36 @@ def test_any_picture_has_an_outline_near_it():
         assert np.concatenate(points).min() > -100 and np.concatenate(points).max() < UNITS + 100
 
 
+def test_pixels_of_a_glyph_a_picture_and_a_tensor_have_the_same_outline(draw):
+    glyphs = (draw("洗鏘") * 255).round() / 255
+    pictures = [Image.fromarray(np.uint8(255 - glyph[0] * 255)) for glyph in glyphs.numpy()]
+    known = [0, 1], [], [], []
+    outlines = GlyphOutput(pictures, *known).outlines
+    assert [path_data(outline) for outline in outlines] == [
+        path_data(outline) for outline in GlyphOutput(glyphs, *known).outlines
+    ]
+    for outline, glyph in zip(outlines, glyphs[:, 0].numpy(), strict=True):
+        assert overlap(ink(picture(outline)), glyph) > 0.95
+
+
+def test_a_glyph_alone_comes_back_from_its_svg_in_the_same_frame():
+    outline = trace(drawn(box(0.2, 0.3, 0.8, 0.8), box(0.4, 0.5, 0.6, 0.6)[::-1]))
+    about = {"prompt": 'rock & "roll" &amp; </metadata>', "seed": 3}
+    text = glyph_to_svg(outline, about)
+    known, again = read_svg(text)
+    assert known == about
+    assert path_data(again) == path_data(outline)
+    left, _, width, _ = map(float, ElementTree.fromstring(text).get("viewBox").split())
+    assert (0 - left) / width == pytest.approx((1 - EM) / 2, abs=1e-4)
+    for other in (to_svg([outline] * 2), "<svg/>", text.replace("&quot;seed", "seed")):
+        with pytest.raises(ValueError):
+            read_svg(other)
+
+
 def test_a_sheet_as_svg_keeps_its_glyphs_and_what_is_known_of_them():
     outline = trace(drawn(box(0.25, 0.25, 0.75, 0.5)))
-    assert path_data(outline).count("L") == 4
+    assert path_data(outline).count("L") == 4  # in whole units
+    assert "." not in path_data(outline)
     root = ElementTree.fromstring(to_svg([outline] * 6, blocks=2, about={"prompt": "<a & b>"}))
     paths = root.findall("{*}path")
     assert len(paths) == len({path.get("transform") for path in paths}) == 6
