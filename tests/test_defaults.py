@@ -17,8 +17,8 @@ from diffusion.networks.unet import UNetConfig
 from diffusion.prior import PriorConfig
 from diffusion.training.captions import CaptionMix
 
-# What a training measures, or reads from the encoders that it is given.
-FOUND = {"latent_mean", "latent_std", "threshold", "parts", "autoencoder", "text_encoder"}
+# What a training measures, reads from the encoders that it is given, or decides by itself.
+FOUND = {"latent_mean", "latent_std", "threshold", "parts", "autoencoder", "text_encoder", "sketch"}
 WEIGHTS = {
     kind: Path(package.__file__).parent / "weights" / folder / "config.json"
     for kind, package, folder in (

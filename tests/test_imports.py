@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SCRIPTS = {path.stem for path in (ROOT / "scripts").glob("*.py")}
-MATHEMATICS = "diffusion.process", "diffusion.samplers", "diffusion.guidance"
+MATHEMATICS = "diffusion.condition", "diffusion.process", "diffusion.samplers", "diffusion.guidance"
 
 
 def statements(node, also_later=True):
@@ -58,7 +58,7 @@ def test_process_samplers_and_guidance_know_no_network_and_no_data(part):
 
 def test_networks_know_nothing_of_data_training_pipeline_or_evaluation():
     layers = "autoencoder.blocks", "autoencoder.pretrained"  # how a network is built and saved
-    allowed = "diffusion.process", "diffusion.networks", *layers
+    allowed = "diffusion.condition", "diffusion.process", "diffusion.networks", *layers
     check("diffusion.networks", {"autoencoder", "conditioning", "diffusion"}, allowed)
 
 
