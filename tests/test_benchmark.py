@@ -115,15 +115,15 @@ def test_the_other_unet_is_of_our_size_and_sees_time_and_words_but_no_padding(be
         ours, reference = UNet(UNetConfig()), benchmark.like_ours(UNetConfig())
     assert parameters(reference) == pytest.approx(parameters(ours), rel=0.25)
     network = benchmark.like_ours(UNET).eval()
-    x_t, t, embedding, mask = benchmark.inputs(2, (4, 8, 8), 16, 6, torch.device("cpu"))
-    mask[:, 4:] = False
+    x_t, t, words = benchmark.inputs(2, (4, 8, 8), 16, 6, torch.device("cpu"))
+    words.mask[:, 4:] = False
     with torch.inference_mode():
-        predicted = network(x_t, t, embedding, mask)
-        later = network(x_t, t / 2, embedding, mask)
-        embedding[:, 4:] = 9
-        padded = network(x_t, t, embedding, mask)
-        embedding[:, :4] = 9
-        others = network(x_t, t, embedding, mask)
+        predicted = network(x_t, t, words)
+        later = network(x_t, t / 2, words)
+        words.embedding[:, 4:] = 9
+        padded = network(x_t, t, words)
+        words.embedding[:, :4] = 9
+        others = network(x_t, t, words)
     assert predicted.shape == x_t.shape
     torch.testing.assert_close(predicted, padded)
     assert min((predicted - one).abs().max() for one in (later, others)) > 1e-4

@@ -11,6 +11,7 @@ from scipy.linalg import sqrtm
 from scipy.spatial import KDTree
 from scipy.spatial.distance import cdist
 
+from diffusion.condition import Condition
 from diffusion.evaluation import measures
 from diffusion.evaluation.measures import (
     NEAR_COPY,
@@ -223,10 +224,10 @@ def test_the_denoising_loss_is_the_training_loss_at_its_times():
     generator = torch.Generator().manual_seed(0)
     noise = torch.cat([torch.randn(n, 4, 8, 8, generator=generator) for n in (64, 6)])
     with torch.no_grad():
-        latents, words = pipe.autoencoder.encode(glyphs), pipe.text_encoder(captions)
+        latents, words = pipe.autoencoder.encode(glyphs), Condition(*pipe.text_encoder(captions))
         for time, value in zip(TIMES, found, strict=True):
             t = torch.full((70,), time)
             truth = denoising_loss(
-                pipe.denoiser, PROCESSES["linear"], "v", latents, *words, t, noise
+                pipe.denoiser, PROCESSES["linear"], "v", latents, words, t, noise
             ).mean()
             assert value == pytest.approx(truth.item(), rel=1e-4)

@@ -8,6 +8,7 @@ from autoencoder.readers.reader import PartReader
 from conditioning.parts import existing, parts_of_sound
 from conditioning.radicals import forms, radical
 from diffusion.evaluation.parts import (
+    hidden_parts,
     load_conjunctions,
     load_pairs,
     load_sounds,
@@ -25,6 +26,12 @@ def test_three_hundred_pairs_exist_nowhere_and_stand_as_real_characters_do():
     assert Counter(one.layout for one in pairs) == {
         "left-right": 219, "top-bottom": 59, "enclosed": 22,
     }  # fmt: skip
+
+
+def test_the_parts_that_no_sketch_shows_are_forty_of_these_and_always_the_same():
+    hidden = hidden_parts()
+    assert len(hidden) == 40 and hidden < {one.part for one in load_pairs()}
+    assert hidden == hidden_parts() != hidden_parts(seed=1)
 
 
 def test_fifty_sounds_leave_something_to_invent_under_eight_radicals_each():
