@@ -15,6 +15,7 @@ def test_a_character_has_the_parts_of_its_parts_but_none_whose_strokes_are_share
     assert {"言", "吾", "五", "口"} <= parts["語"]
     assert {"行", "术"} <= parts["術"]
     assert {"木", "林", "疋"} <= parts["楚"]  # 林 is two of 木
+    assert "口" in parts["37155"] < parts["鉛"]  # what stands beside 金 has no code point
     assert parts["王"] == {"王"}  # a 土 under 一 shares its strokes
     assert "火" not in parts["鯉"]
 

@@ -21,6 +21,8 @@ from conftest import (
 from autoencoder.pretrained import WeightsError
 from conditioning.radicals import RADICALS
 from diffusion import GlyphPipeline
+from diffusion.condition import as_sketch
+from diffusion.networks.base import in_batches
 from diffusion.pipeline import NULL_CAPTION, to_pil
 from diffusion.process import PREDICTIONS, PROCESSES
 from diffusion.request import Request
@@ -175,6 +177,47 @@ def test_guidance_and_the_negative_prompt(draw):
     )
 
 
+# ---- sketches ------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def test_a_denoiser_that_takes_sketches_is_shown_each_beside_its_own_words(monkeypatch):
+    """From noise, so that only the sketch tells one that is shown it from one that is not."""
+    pipe = make_pipeline(config=replace(UNET, sketch=True))
+    options = {"num_inference_steps": 2, "output_type": "pt", "radical": "metal"}
+    prompts = ["dragon", "fish; part 里", "water; part 可", "sea AND fire"]
+    options |= {"time": 1.0, "conjunction": "sum"}
+    seen, forward = [], pipe.denoiser.forward
+
+    def watch(x_t, t, condition):
+        seen.append(condition.sketch)
+        return forward(x_t, t, condition)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pipe.denoiser, "forward", watch)
+        drawn = pipe(prompts, seed=3, **options)
+    glyphs = [pipe.sketch(drawn.inventions[i], 3 + i) for i in (1, 2)]
+    shown = as_sketch(in_batches(pipe.autoencoder.encode, torch.stack(glyphs), pipe.rows))
+    kinds = {row.numpy().tobytes() for sketches in seen for row in sketches}
+    assert kinds == {row.numpy().tobytes() for row in (*shown, torch.zeros_like(shown[0]))}
+    for i, prompt in enumerate(prompts):
+        assert pipe(prompt, seed=3 + i, **options).images[0].equal(drawn.images[i])
+    plain = pipe(["dragon", "fish", "water"], seed=3, **options).images
+    assert plain[0].equal(drawn.images[0])
+    assert not same(plain[1], drawn.images[1]) and not same(plain[2], drawn.images[2])
+
+
+def test_a_drawing_is_shown_to_a_denoiser_that_takes_sketches():
+    pipe = make_pipeline(config=replace(UNET, sketch=True))
+    drawing = np.zeros((64, 64), np.float32)
+    drawing[30:34, 8:56] = 1
+    options = {"num_inference_steps": 2, "output_type": "pt", "time": 1.0}
+    ours, turned, none = (
+        pipe("gold", sketch=one, **options).images for one in (drawing, drawing.T, None)
+    )
+    assert not same(ours, none) and not same(ours, turned)
+
+
 # ---- radicals ------------------------------------------------------------------------------------
 
 
@@ -242,8 +285,8 @@ def test_layouts_reach_the_denoiser_as_they_do_in_training(tmp_path, monkeypatch
     trained = words.batch(torch.tensor([[0, 1], [0, NOTHING], [2, NOTHING]]), 24)
     seen = []
 
-    def forward(x_t, t, embedding, mask):
-        seen.extend(zip(embedding, mask, strict=True))
+    def forward(x_t, t, condition):
+        seen.extend(zip(*condition[:2], strict=True))
         return torch.zeros_like(x_t)
 
     monkeypatch.setattr(pipe.denoiser, "forward", forward)

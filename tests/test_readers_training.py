@@ -33,6 +33,7 @@ from autoencoder.readers.training import (
     know,
     look_alikes,
 )
+from conditioning.radicals import forms
 
 READER = ReaderConfig(widths=(16, 24), blocks=(1, 1), features=16, dropout=0.0)
 RECOGNIZER = RecognizerConfig(widths=(16, 24), blocks=(1, 1), features=16)
@@ -182,6 +183,54 @@ def test_a_few_parts_are_learnt_and_new_glyphs_read(radicals, tmp_path, seeded, 
     assert reader.read(held_out).equal(torch.eye(3).bool())
     assert trainer.callback_metrics["val/f1"] == 1
     assert f"a part is there from {reader.config.threshold} on" in capsys.readouterr().out
+
+
+class Composed(PartReaderData):
+    """With both halves of ten characters as the parts to look for."""
+
+    forms = staticmethod(forms)
+
+    @staticmethod
+    def load_parts():
+        halves = ("氵", "河海湖江洋", "可每胡工羊"), ("亻", "何侮仿仲伴", "可每方中半")
+        return {
+            whole: ("a", first, second)
+            for first, *both in halves
+            for whole, second in zip(*both, strict=True)
+        }
+
+    @classmethod
+    def common_parts(cls, learnt):
+        whole = cls.load_parts()
+        having = {part: {part} for _, *both in whole.values() for part in both}
+        for one, (_, *both) in whole.items():
+            for part in both:
+                having[part].add(one)
+        return having
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_composites_are_learnt_from_under_the_parts_of_both_halves(tmp_path, seeded):
+    pytest.importorskip("pylopdf_fonts_zh_cn")
+    records = [
+        GlyphRecord(character, 85 if first == "氵" else 9, 9, "train", "a word")
+        for character, (_, first, _) in Composed.load_parts().items()
+    ]
+    write_glyphs(tmp_path, records, default_font())
+    data = Composed(tmp_path, batch_size=7, composites=4)
+    module = PartReaderModule(PARTS, reader=False, out=tmp_path / "out", **RATES)
+    quiet_trainer(tmp_path, max_steps=2, limit_val_batches=0).fit(module, datamodule=data)
+    assert PartReader.from_pretrained(tmp_path / "out").config.parts == " ".join(data.having)
+    assert len(data.train) == 10 + 4
+    made, halves = data.train.glyphs.datasets[-1], Composed.load_parts()
+    for row, (a, b) in enumerate(made.pairs):
+        glyph, label = data.train[10 + row]
+        one, other = (made.records[cut.row].character for cut in (a, b))
+        parts = [part for part, there in zip(data.having, label, strict=True) if there]
+        assert sorted(parts) == sorted((halves[one][1], halves[other][2]))
+        left, right = (torch.from_numpy(made.images[cut.row]) / 255 for cut in (a, b))
+        own, rest = torch.from_numpy(a.pixels), torch.from_numpy(~b.pixels)
+        torch.testing.assert_close(glyph[0], (left * own).maximum(right * rest))
 
 
 # ---- the recogniser ------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from scipy.ndimage import binary_dilation
 
 from autoencoder.readers.recognizer import Recognizer
 from autoencoder.sketches import (
@@ -53,6 +54,16 @@ def test_the_ink_of_an_outline_is_its_area():
     assert np.array_equal(rasterise(overlapping, 64), rasterise([box(0.2, 0.2, 0.8, 0.8)], 64))
 
 
+def test_ink_goes_with_its_outline_also_over_the_border():
+    """Moved by whole pixels, an outline has the same ink, less what is cut off."""
+    still = rasterise(ring(0.2))
+    for right, down in ((3, -7), (50, 0), (-60, 90), (200, 0), (0, -200)):
+        moved = [contour + np.array([right, down]) / (128 * EM) for contour in ring(0.2)]
+        truth = np.zeros((128 + 400, 128 + 400))
+        truth[200 + down : 328 + down, 200 + right : 328 + right] = still
+        assert np.abs(rasterise(moved) - truth[200:328, 200:328]).mean() < 1e-3, (right, down)
+
+
 def test_thicker_outlines_grow_and_their_holes_shrink():
     outer, hole = (thicken(contour, np.array([0.02, 0.05])) for contour in ring(0.2))
     assert area(outer) == pytest.approx(0.64 * 0.7)
@@ -84,6 +95,13 @@ def test_parts_are_apart_with_two_white_pixels_between():
     assert apart(first, second)
     second[8, 6] = 1
     assert not apart(first, second)
+    generator = np.random.default_rng(0)
+    found = set()
+    for first, second in generator.random((60, 2, 20, 20)) > 0.995:
+        near = binary_dilation(first, np.ones((5, 5)))
+        found.add(apart(1.0 * first, 1.0 * second))
+        assert apart(1.0 * first, 1.0 * second) != (near & second).any()
+    assert found == {True, False}
 
 
 def test_a_table_gives_back_its_pieces(tmp_path):
@@ -136,6 +154,24 @@ def test_sketches_differ_by_their_generator_alone(sketcher):
     # Of one weight and proportion, as in a family: the ink of all is about as much.
     inks = [glyph(seed).mean() for seed in range(16)]
     assert 0.02 < np.std(inks) / np.mean(inks) < 0.2
+
+
+def test_loose_ones_differ_more_and_one_may_be_without_a_character(sketcher):
+    def border(seed, **loose):
+        left, _ = sketcher.inks("a", "氵", "鳥", np.random.default_rng(seed), 64, **loose)
+        return np.flatnonzero(left.max(axis=0) > 0.5).max()
+
+    usual, far = ([border(seed, loose=loose) for seed in range(12)] for loose in (1, 4))
+    assert usual == [border(seed) for seed in range(12)]
+    assert np.std(far) > 1.5 * np.std(usual)
+    for seed in (None, 1, 2, 3):
+        generator = None if seed is None else np.random.default_rng(seed)
+        pair = sketcher.pair("a", "金", "里", generator, without="鋰")
+        assert "鋰" not in {piece.source for piece in pair}
+    own = [piece for piece in sketcher.find("鳥", "a", False) if piece.source != "鴻"]
+    alone = Sketcher([*own[:1], *sketcher.find("氵", "a", True)[:1]])
+    pair = alone.pair("a", "氵", "鳥", without=own[0].source)
+    assert pair[1].source == own[0].source  # there is no other
 
 
 def test_a_part_that_cannot_surround_is_named(sketcher):
