@@ -37,6 +37,7 @@ class GlyphRecord:
     strokes: int
     split: str  # "train" or "test"
     caption: str
+    other: str = ""  # of a composite: the character that gave the part besides the radical
 
 
 def held_out(caption: str) -> bool:

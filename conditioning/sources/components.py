@@ -42,9 +42,9 @@ def load_splits(folder: Path | None = None) -> dict[str, tuple[str, tuple[str, .
 
 
 def load_components(folder: Path | None = None) -> dict[str, frozenset[str]]:
-    """All components of each character, those of components and itself included.
+    """All components of each character, or number, those of components and itself included.
 
-    A character is missing that neither has components nor is one.
+    What neither has components nor is one is missing.
     """
     splits = load_splits(folder)
 
@@ -54,7 +54,7 @@ def load_components(folder: Path | None = None) -> dict[str, frozenset[str]]:
         return frozenset({whole}).union(*map(inside, parts))
 
     every = set(splits).union(*(parts for _, parts in splits.values()))
-    return {whole: inside(whole) for whole in every if not whole.isdecimal()}
+    return {whole: inside(whole) for whole in every}
 
 
 def one_for_all() -> dict[str, str]:
@@ -71,7 +71,7 @@ def one_for_all() -> dict[str, str]:
 def common_parts(
     characters: Collection[str], most: int = 800, fewest: int = 12, folder: Path | None = None
 ) -> dict[str, set[str]]:
-    """The commonest parts, and all characters that have each, as a component at any depth or whole.
+    """The commonest parts, and all that has each, as a component at any depth or whole.
 
     A part is a string of the forms that count as it, "水氵氺"; those that are one half of the most
     characters come first.

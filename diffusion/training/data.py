@@ -32,7 +32,7 @@ from diffusion.training.captions import (
     all_captions,
     captions_of,
 )
-from diffusion.training.sketches import SHARES, VARIANTS, may_be_shown, sketches_of
+from diffusion.training.sketches import LOOSE, SHARES, VARIANTS, may_be_shown, sketches_of
 
 NOTHING = -1  # instead of a text, or a sketch
 
@@ -144,7 +144,7 @@ def build_sketches(glyphs: GlyphDataset, autoencoder: Autoencoder, folder: Path)
             latents[rows] = encoded.half().cpu().unflatten(0, (len(rows), VARIANTS))
         return {"latents": latents.numpy()}
 
-    made_of = glyphs.about, "".join(characters), autoencoder.fingerprint, SHARES
+    made_of = glyphs.about, "".join(characters), autoencoder.fingerprint, SHARES, VARIANTS, LOOSE
     return torch.from_numpy(cached(folder, "sketches", made_of, make)["latents"])
 
 
