@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import wraps
+from functools import cache, wraps
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -70,7 +70,8 @@ def run(*mains: Callable[..., None], about: str | None = None) -> None:
     command = typer.main.get_command(app)
     usage_error = typer.BadParameter.__base__  # click's, or that of the copy inside typer
     sys.stdout.reconfigure(errors="backslashreplace")  # any file name can be printed
-    warnings.showwarning = lambda message, *_: print(f"warning: {message}", file=sys.stderr)
+    say = cache(lambda text: print(f"warning: {text}", file=sys.stderr))  # once, whoever warns
+    warnings.showwarning = lambda message, *_: say(str(message))
     with one_line_errors():
         _draw_seeds(sys.argv)
         try:

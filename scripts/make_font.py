@@ -136,8 +136,11 @@ def main(
     with progress_bar("tracing", request.total) as progress:
         outlines = []
         for part in parts:
-            with Image.open(part) as image:
-                outlines.append(trace(image))
+            try:
+                with Image.open(part) as image:
+                    outlines.append(trace(image))
+            except (OSError, SyntaxError):
+                raise ValueError(f"{part} is damaged: delete it, and run this again") from None
             progress(1)
     font = Font.of(outlines, list(prompts), family, letters)
     font.save(target)

@@ -325,6 +325,10 @@ def test_a_list_becomes_a_font_and_a_cut_run_goes_on(make):
     again = make("words.txt", "--out", "mine/book.ttf", "--count", 2, "--overwrite")
     assert "7 of 8 glyphs are in mine/book.parts/ already" in again.out
     assert Path("mine/book.ttf").read_bytes() == whole
+    parts[3].write_bytes(parts[3].read_bytes()[:150])
+    broken = make("words.txt", "--out", "mine/book.ttf", "--count", 2, "--overwrite")
+    assert broken.err.endswith(f"error: {parts[3]} is damaged: delete it, and run this again\n")
+    assert (broken.code, Path("mine/book.ttf").read_bytes()) == (2, whole)
 
 
 def test_glyphs_are_those_that_generate_draws(make, script, tiny_model_folder):
