@@ -133,8 +133,9 @@ def glyph_to_svg(outline: Outline, about: Mapping[str, object] | None = None) ->
 
 def _svg(box: str, about: Mapping[str, object] | None, *shapes: str) -> str:
     known = json.dumps(dict(about or {}), ensure_ascii=False, default=str)
+    known = f"<metadata>{escape(known, quote=False)}</metadata>"
     head = f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{box}">'
-    return "\n".join([head, f"<metadata>{escape(known)}</metadata>", *shapes, "</svg>\n"])
+    return "\n".join([head, known, *shapes, "</svg>\n"])
 
 
 def read_svg(text: str) -> tuple[dict[str, object], Outline]:
