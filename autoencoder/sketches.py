@@ -37,6 +37,7 @@ LARGEST = 4096  # pixels on a side of a drawing
 FAINT, FILLED = 0.1, 0.9  # of a drawing: the least contrast, and how much of the square it fills
 HALF = 0.45  # of the em, for the first of two parts that nothing is known of
 FREE_STANDING = 0.1  # what it counts, as a mismatch, that a part is not cut from such a place
+LEAST = 0.15  # of the em, for either
 NARROW = 0.4  # of the em: less is too little for such a part
 CHOICE, MOVE, HEAVIER = 0.05, 0.02, 0.06  # how far sketches of the same parts differ
 
@@ -229,10 +230,10 @@ def frames(
     if first.outer:
         left, top, right, bottom = first.frame
         x, y = (left + right) / 2 + move, (top + bottom) / 2 + move
-        width, height = (right - left) / 2 - gap, (bottom - top) / 2 - gap
+        width, height = (max(side / 2 - gap, LEAST / 2) for side in (right - left, bottom - top))
         return WHOLE, Frame(x - width, y - height, x + width, y + height)
     known = [boundary(piece) for piece in (first, second) if piece.kind != ALONE]
-    border = (sum(known) / len(known) if known else HALF) + move
+    border = min(max((sum(known) / len(known) if known else HALF) + move, LEAST), 1 - LEAST)
     if kind == ACROSS:
         return Frame(0, 0, border - gap, 1), Frame(border + gap, 0, 1, 1)
     return Frame(0, 0, 1, border - gap), Frame(0, border + gap, 1, 1)

@@ -11,12 +11,14 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Collection, Mapping
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 from autoencoder.readers.reader import PartReader
 from conditioning.parts import (
     arrangements,
+    compositions,
     existing,
     layout_of,
     parts_of_sound,
@@ -75,7 +77,9 @@ def _rows(path: Path) -> list[list[str]]:
 def make_pairs(reader: PartReader, count: int = 300, seed: int = 0) -> list[Pair]:
     """Pairs that exist nowhere, with common radicals and parts, in layouts as often as real ones.
 
-    The reader knows both, and neither is inside the other. No part comes twice.
+    The reader knows both, and neither is inside the other. No part comes twice, and each stands
+    where some characters have it, since the reader knows a part by its place: of outlines of parts
+    where no character has them it finds 2 %, and 96 % of those where ten or more have them.
     """
     from conditioning.sources.components import load_components
     from conditioning.sources.dictionaries import load_parts
@@ -93,6 +97,9 @@ def make_pairs(reader: PartReader, count: int = 300, seed: int = 0) -> list[Pair
     radicals = Counter(use.composition.radical for use in uses())
     parts = Counter(use.part for use in uses())
     layouts = Counter(layout_of(use.composition.kind) for use in uses())
+    places = Counter()
+    for one in compositions().values():
+        places.update({(one.first, one.kind[0], True): 1, (one.second, one.kind[0], False): 1})
     together = {frozenset(read(both)) for _, *both in load_parts().values()}
     candidates = [
         (number, part)
@@ -101,21 +108,22 @@ def make_pairs(reader: PartReader, count: int = 300, seed: int = 0) -> list[Pair
         if used >= FEWEST and read(part) and readings(part) and part <= LAST
     ]
     random.Random(seed).shuffle(candidates)
-    left = {layout: round(count * n / layouts.total()) for layout, n in layouts.items()}
+    shares = {layout: round(count * n / layouts.total()) for layout, n in layouts.items()}
     found: list[Pair] = []
-    for number, part in candidates:
+    # Few parts are usual inside others: what is left of that share goes to the other layouts.
+    for room, (number, part) in product((shares, dict.fromkeys(shares, count)), candidates):
         own, other = read(forms(number)), read(part)
         if any(frozenset((a, *other)) in together for a in own) or existing(number, part):
             continue
         if own & inside(part) or other & inside(forms(number)):
             continue
         same = sum(one.radical == number for one in found)
-        if same == EACH or part in {one.part for one in found}:
+        if len(found) == count or same == EACH or part in {one.part for one in found}:
             continue
-        layout = next(iter(arrangements(number, part))).layout
-        if left[layout]:
-            left[layout] -= 1
-            found.append(Pair(number, part, layout))
+        way = next(iter(arrangements(number, part)))
+        if room[way.layout] > 0 and places[part, way.kind[0], not way.radical_first] >= FEWEST:
+            room[way.layout] -= 1
+            found.append(Pair(number, part, way.layout))
     return sorted(found)
 
 
