@@ -94,11 +94,12 @@ def main(
 
         python scripts/make_font.py words.txt --out tianshu.ttf
 
-    Install it, and type "gold, (sea monster)": each word of the list is a ligature, in small
-    letters or with capitals; all others stay letters. Each character is also at a code point of
-    its own, from U+E000 on.
+    Install it, and type "gold, (sea monster)": each word of the list is a
+    ligature, in small letters or with capitals; all others stay letters. Each
+    character is also at a code point of its own, from U+E000 on.
 
-    The whole book, three drawings of each character in it, the further ones as stylistic sets:
+    The whole book, with three drawings of each character, the further ones as
+    stylistic sets:
 
         python scripts/make_font.py --words common --count 3 --out book.otf
 
@@ -106,10 +107,10 @@ def main(
 
         python scripts/make_font.py words.txt --out tianshu.ufo
 
-    Beside the font come specimen.html, a page to type in, with all characters and a book of them,
-    as specimen.png and specimen.pdf too where Chromium is installed, and characters.csv. What is
-    drawn stays in tianshu.parts/, from where a run that was cut goes on, and one with another
-    ending begins.
+    Beside the font come characters.csv and specimen.html, a page to type in,
+    with all characters and a book of them, which Chromium, where it is
+    installed, makes specimen.png and specimen.pdf of. What is drawn stays in
+    tianshu.parts/: a run that was cut goes on from there.
     """
     start = perf_counter()
     if bool(file) == bool(words):
