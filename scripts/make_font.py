@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import sys
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -120,6 +121,8 @@ def main(
     from diffusion.outlines import trace
 
     check_family(family)
+    if words:  # a list of ours, in which nothing is misspelt
+        warnings.filterwarnings("ignore", "the model does not know")
     lines = common(words) if words else read_prompts(file if file == "-" else as_typed(file))
     prompts = distinct(lines.values())
     untyped = [one.word for one in characters_of(list(prompts), count) if not one.letters]

@@ -287,6 +287,12 @@ class LatentData(LightningDataModule):
         if self.splits:
             return
         own = self.hparams
+        share = own.sketched if self.takes_sketches else 0.0
+        if self.takes_sketches and not share:
+            raise ValueError(
+                "a denoiser that takes sketches is never shown one: --data.sketched above 0, or "
+                "--model.sketch false"
+            )
         self.autoencoder = Autoencoder.from_pretrained(own.autoencoder)
         self.text_encoder = TextEncoder.from_pretrained(own.text_encoder)
         if self.trainer:  # before the minutes that the caches take
@@ -306,7 +312,6 @@ class LatentData(LightningDataModule):
         more = MoreWords.load(self.mix)
         texts = all_captions(records, more, named=self.mix.named > 0)
         self.words = build_words(texts, self.text_encoder, cache)
-        share = own.sketched if self.takes_sketches else 0.0
         if share:
             made = [build_sketches(one, self.autoencoder, cache) for one in sources]
             self.sketches = torch.cat(made)
