@@ -153,16 +153,12 @@ class Inventor:
         request: what is asked for.
         choose_radical: gives the radical of words for a seed, as a prior does; None where there is
             no prior.
-        shown: whether the denoiser is shown sketches, so that it may start from noise.
     """
 
     def __init__(
-        self,
-        request: Request,
-        choose_radical: Callable[[str, int], Radical] | None,
-        shown: bool = False,
+        self, request: Request, choose_radical: Callable[[str, int], Radical] | None
     ) -> None:
-        self.request, self.choose_radical, self.shown = request, choose_radical, shown
+        self.request, self.choose_radical = request, choose_radical
 
     def __call__(self, text: str, seed: int, attempt: int | None = None) -> Invention:
         """The invention of a text.
@@ -241,10 +237,8 @@ class Inventor:
                 yield self.choose_radical(words, int(draw.integers(2**63 - 1)))
 
     def time(self, default: float) -> float:
-        """How far a sketch goes into noise: as asked for, or by default."""
-        if self.request.time is not None:
-            return self.request.time
-        return 1.0 if self.shown else default
+        """How far a sketch goes into noise."""
+        return default if self.request.time is None else self.request.time
 
 
 def composed(sides: Sequence[str], seed: int) -> tuple[Radical, str, str] | None:

@@ -201,7 +201,7 @@ class GlyphPipeline:
 
     def inventor(self, request: Request) -> Inventor:
         """What decides what the glyphs of a request are made of."""
-        return Inventor(request, self.chooser(), shown=self.denoiser.config.sketch)
+        return Inventor(request, self.chooser())
 
     def chooser(self) -> Callable[[str, int], Radical] | None:
         """What chooses a radical for words and a seed: the prior, if there is one."""
