@@ -41,6 +41,7 @@ PLAN = Plan(
     refined=8,
     read=4,
     probed=60,
+    criticism=2,
     steps=1,
     guidance_scales=(1.0, 3.0),
     step_counts=(1, 2),
@@ -321,6 +322,8 @@ def test_every_section_is_as_large_as_its_plan(figures, splits):
     assert figures["plan"]["captions"] == len(splits[1])
     assert figures["reconstruction"]["glyphs"]["refined"]["glyphs"] == 8
     assert figures["reconstruction"]["characters"]["shown"] == 4
+    pairs = [figures["realism"][kind]["pairs"] for kind in ("denoised", "floor", "samples")]
+    assert pairs[0] == len(splits[1]) > pairs[1] > 16 and pairs[2] > 16
     assert list(figures["adherence"]["guidance"]) == ["1", "3"]
     assert list(figures["adherence"]["steps"]) == ["1", "2"]
     assert len(figures["adherence"]["each"]) == COMMONEST
@@ -386,6 +389,8 @@ def test_the_page_has_every_figure_beside_its_floor(written, figures):
             values = row["frechet"], 1000 * row["kernel"], *list(row.values())[2:]
             (line,) = [each for each in lines if f" {against} |" in each and name in each]
             assert line.endswith(f"| {' | '.join(map(cell, values))} |")
+    for row in figures["realism"].values():
+        assert f"| {' | '.join(map(cell, row.values()))} |" in page
     for sweep in ("guidance", "steps"):
         values = figures["adherence"][sweep].values()
         assert f"| names of radicals | {' | '.join(map(cell, values))} |" in page
@@ -405,7 +410,7 @@ def test_numbers_are_rounded_to_what_they_can_say():
 def test_pictures_are_beside_the_page_and_shown_on_it(written):
     shown = {
         "worst": 32, "radicals": 36, "words": 60, "pairs": 8, "sounds": 50, "conjunctions": 30,
-        "layouts": 108, "closest": 32,
+        "layouts": 108, "closest": 32, "realism": 64,
     }  # fmt: skip
 
     assert {path.stem for path in written.glob("*.png")} == {*shown, "adherence"}

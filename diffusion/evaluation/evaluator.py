@@ -20,7 +20,7 @@ from autoencoder.similarity import nearest_by_strokes, peak_signal_to_noise
 from conditioning.distillation.probe import probe
 from conditioning.parts import existing, parts_of_sound, uses, usual_parts
 from conditioning.prompts import LAYOUTS, Prompt
-from conditioning.radicals import forms, radical
+from conditioning.radicals import find_radical, forms, radical
 from diffusion.evaluation.measures import (
     TIMES,
     Advance,
@@ -40,6 +40,7 @@ from diffusion.evaluation.measures import (
     spread,
 )
 from diffusion.evaluation.parts import load_conjunctions, load_pairs, load_sounds
+from diffusion.evaluation.realism import FOLDS, STEPS, Verdict, denoised, partners, tell_apart
 from diffusion.evaluation.words import load_words
 from diffusion.inventions import Invention, ways
 from diffusion.pipeline import GlyphOutput, GlyphPipeline
@@ -68,6 +69,7 @@ class Plan:
         refined: held-out glyphs whose latents are also refined by gradient descent.
         read: held-out glyphs shown to the OCR engine.
         probed: training captions that the ceiling of adherence learns from.
+        criticism: steps of each critic that tells samples from real glyphs.
         guidance_scale, steps: of all but the plots.
         guidance_scales, step_counts: along the axes of the plots.
         seed: of the first glyph of each drawing.
@@ -84,6 +86,7 @@ class Plan:
     refined: int = ALL
     read: int = ALL
     probed: int = ALL
+    criticism: int = STEPS
     guidance_scale: float = Request.guidance_scale
     steps: int = Request.num_inference_steps
     guidance_scales: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
@@ -178,6 +181,7 @@ class Evaluator:
             "models": {name: part.fingerprint for name, part in parts.items()},
             "reconstruction": self.reconstruction(ocr, lpips),
             "distribution": self.distribution(),
+            "realism": self.realism(),
             "adherence": self.adherence(),
             "parts": self.parts(judge, components) if judge else {},
             "layouts": self.layouts(layouts),
@@ -271,6 +275,52 @@ class Evaluator:
             against: {name: distribution(features, reference) for name, features in sets.items()}
             for against, reference in (("held-out glyphs", real), ("training glyphs", known))
         }
+
+    def realism(self) -> dict:
+        """Whether critics tell samples from held-out glyphs of the same radicals.
+
+        The floor is other real glyphs instead of samples. Held-out glyphs that were only noised to
+        time 0.3 and denoised are compared with themselves. All went through the decoder.
+        """
+        plan, generator = self.plan, torch.Generator().manual_seed(self.plan.seed)
+        with self.progress("decoding", 2 * len(self.real)) as advance:
+            real, others = (
+                reconstruct(self.pipe.autoencoder, glyphs, advance)
+                for glyphs in (self.real, self.others)
+            )
+        held_out = [record.radical for record in self.records]
+        training = [self.training.records[i].radical for i in self.order[len(real) : 2 * len(real)]]
+        captions = [radical(record.radical).before(record.caption) for record in self.records]
+        settings = plan.steps, plan.guidance_scale, plan.seed
+        with self.progress("denoising real glyphs", len(real)) as advance:
+            again = denoised(self.pipe, self.real, captions, 0.3, *settings, advance)
+        rows, of_others = partners(held_out, training, generator)
+        floor = self.tell_apart(others[of_others], real[rows], "real glyphs")
+        rows, of_samples = partners(held_out, self.asked_radicals, generator)
+        samples, matched = self.samples.images[of_samples], real[rows]
+        verdict = self.tell_apart(samples, matched, "samples")
+        order = verdict.probability.argsort(dim=0, descending=True).T  # the most telling first
+        sides = zip((samples, matched), order, strict=True)
+        ends = [glyphs[rows] for glyphs, each in sides for rows in (each[:16], each[-16:])]
+        self.pictures["realism"] = torch.cat(ends)
+        return {
+            "samples": verdict.figures,
+            "floor": floor.figures,
+            "denoised": self.tell_apart(again, real, "denoised").figures,
+        }
+
+    def tell_apart(self, drawn: Tensor, real: Tensor, what: str) -> Verdict:
+        """The two-sample test of partners, with the plan's seed."""
+        steps = self.plan.criticism
+        with self.progress(f"telling apart: {what}", FOLDS * steps) as advance:
+            return tell_apart(drawn, real, steps, self.plan.seed, self.pipe.device, advance)
+
+    @property
+    def asked_radicals(self) -> list[int]:
+        """The radical that each sample was drawn with: the prior's choice, or the real one."""
+        if self.pipe.prior is None:
+            return [record.radical for record in self.records]
+        return [find_radical(text.split(";")[0]).number for text in self.samples.captions]
 
     def adherence(self) -> dict:
         """Whether samples carry the radical that the words ask for."""
