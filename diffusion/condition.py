@@ -28,10 +28,13 @@ class Condition(NamedTuple):
         return Condition(*(None if each is None else each[rows] for each in self))
 
     def of_length(self, tokens: int) -> Condition:
-        """The same with `tokens` places for words, padded, or cut where there is only padding."""
-        missing = max(0, tokens - self.mask.shape[1])
-        embedding = F.pad(self.embedding, (0, 0, 0, missing))[:, :tokens]
-        return self._replace(embedding=embedding, mask=F.pad(self.mask, (0, missing))[:, :tokens])
+        """The same with `tokens` places for words, padded, or cut where there is only padding.
+
+        Rows lie in memory as if they had never been longer: products of others may round otherwise.
+        """
+        more = tokens - self.mask.shape[1]
+        embedding, mask = F.pad(self.embedding, (0, 0, 0, more)), F.pad(self.mask, (0, more))
+        return self._replace(embedding=embedding.contiguous(), mask=mask.contiguous())
 
     def joined(self, other: Condition) -> Condition:
         """That of these latents and of others, padded to one length, both with sketches or none."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 SOME = 400  # as many as the contact sheet and the page show
-MANY = int(os.environ.get("GLYPHS", 700))  # 10,000 take some minutes
+MANY = int(os.environ.get("GLYPHS", 1000))  # 10,000 take some minutes
 STATUS, RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
@@ -33,7 +33,7 @@ def test_memory_does_not_grow_with_the_number_of_glyphs(script, tiny_model_folde
     some = peak_mb()
     assert script("generate.py", "gold", *options, f"--count={MANY}", "--out=many/").code == 0
     assert len(list(Path("many").glob("[0-9]*"))) == MANY
-    # In float32 the 300 glyphs on top would be 20 MB; what is known of one is some 20 kB.
-    assert peak_mb() < some + 10 + 0.02 * (MANY - SOME)
+    # In float32 a glyph is 66 kB, and what is known of it some 20; runs differ by 10 MB.
+    assert peak_mb() < some + 0.05 * (MANY - SOME)
     for path in Path("some").glob("[0-9]*"):
         assert path.read_bytes() == (Path("many") / path.name).read_bytes()
