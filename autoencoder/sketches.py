@@ -37,7 +37,7 @@ LARGEST = 4096  # pixels on a side of a drawing
 FAINT, FILLED = 0.1, 0.9  # of a drawing: the least contrast, and how much of the square it fills
 HALF = 0.45  # of the em, for the first of two parts that nothing is known of
 FREE_STANDING = 0.1  # what it counts, as a mismatch, that a part is not cut from such a place
-LEAST = 0.15  # of the em, for either
+LEAST = 0.15  # of the em, that either part gets
 NARROW = 0.4  # of the em: less is too little for such a part
 CHOICE, MOVE, HEAVIER = 0.05, 0.02, 0.06  # how far sketches of the same parts differ
 

@@ -375,8 +375,6 @@ def write_files(
     glyphs: Iterable[Drawn], folder: Path, names: list[str], endings: list[str], about: dict
 ) -> list[Drawn]:
     """A file of each ending for each glyph, written as it is drawn; returns them without pixels."""
-    from diffusion.outlines import glyph_to_svg, trace
-
     written = []
     for glyph in glyphs:
         card = glyph.card
@@ -386,6 +384,8 @@ def write_files(
         for ending in endings:
             path = folder / f"{names[glyph.place]}{ending}"
             if ending == ".svg":
+                from diffusion.outlines import glyph_to_svg, trace
+
                 write_text(path, glyph_to_svg(trace(glyph.image), own | about))
             else:
                 write_png(glyph.image, path, own | about)

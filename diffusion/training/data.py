@@ -315,14 +315,14 @@ class LatentData(LightningDataModule):
         if share:
             made = [build_sketches(one, self.autoencoder, cache) for one in sources]
             self.sketches = torch.cat(made)
-        for split, mix, count, sketched in (
-            ("train", self.mix, len(records), share),
-            ("test", None, len(glyphs), 0.0),
-            ("test sketched", None, len(glyphs), share),
+        for name, split, mix, count, sketched in (
+            ("train", "train", self.mix, len(records), share),
+            ("test", "test", None, len(glyphs), 0.0),
+            ("test sketched", "test", None, len(glyphs), share),
         ):
-            rows = [row for row in range(count) if records[row].split == split.split()[0]]
+            rows = [row for row in range(count) if records[row].split == split]
             known = [records[row] for row in rows]
-            self.splits[split] = LatentDataset(rows, known, self.words, mix, more, sketched)
+            self.splits[name] = LatentDataset(rows, known, self.words, mix, more, sketched)
 
     @property
     def takes_sketches(self) -> bool:

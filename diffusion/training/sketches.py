@@ -6,8 +6,7 @@ another character has them in; one of both alone; or the glyph as an unsteady ha
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Set
-from functools import cache
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -59,11 +58,8 @@ def composed(whole: Composition, size: int, generator: torch.Generator, alone: b
     None is cut from the character itself, where there are others: so each has to be put right.
     """
     seed, which = torch.randint(2**62, (2,), generator=generator).tolist()
-    inks = sketcher().inks(
-        *(whole.kind, whole.first, whole.second, np.random.default_rng(seed), size),
-        loose=LOOSE,
-        without=whole.character,
-    )
+    draw, (own, *_, kind, first, second) = np.random.default_rng(seed), whole
+    inks = sketcher().inks(kind, first, second, draw, size, loose=LOOSE, without=own)
     parts = torch.from_numpy(np.stack(inks))[:, None]
     parts = bend(parts, scale=0.06, shear=0.03, shift=0.02, generator=generator)
     return parts[which % 2] if alone else parts.amax(dim=0)
@@ -80,13 +76,7 @@ def parts_of(character: str) -> Iterator[str]:
             yield from parts_of(part)
 
 
-@cache
-def hidden() -> Set[str]:
-    """The parts that the evaluation keeps for itself."""
-    return hidden_parts()
-
-
 def may_be_shown(glyph: GlyphRecord) -> bool:
     """Whether a glyph has none of the parts that the evaluation keeps for itself."""
     both = *parts_of(glyph.character), *parts_of(glyph.other)
-    return hidden().isdisjoint(both)
+    return hidden_parts().isdisjoint(both)
