@@ -25,12 +25,16 @@ class LossConfig:
         kl_weight: of the Kullback-Leibler divergence to a standard normal.
         noise: standard deviation of the noise in the latents, in units of the encoder's own. Below
             1, a decoder trained alone draws sharper.
+        jitter: the most standard deviation of more of it, in units of the latents' own, at random
+            for each glyph: a denoiser's latents are a little off, and a decoder that has not
+            learnt to put them right draws edges that waver.
     """
 
     perceptual: str = "edges"
     perceptual_weight: float = 0.3
     kl_weight: float = 0.1
     noise: float = 1.0
+    jitter: float = 0.0
 
 
 def reconstruction_loss(logits: Tensor, glyphs: Tensor) -> Tensor:

@@ -144,7 +144,7 @@ class Sketcher:
             kind: as of a `Piece`, but "a" or "d" or one inside the other.
             first, second: the left, upper or outer part, and the other one.
             generator: draws proportions and weight, which differ as between fonts; None is the
-                usual ones.
+                usual ones. It need only have `random` and `standard_normal`.
             size: pixels on a side.
             loose: factor of what the generator changes.
             without: a character that no piece is to come from, where there are others.
@@ -154,8 +154,8 @@ class Sketcher:
         move, heavier = 0.0, 1.0
         pair = self.pair(kind, first, second, generator, loose, without)
         if generator is not None:
-            move = loose * generator.normal(0, MOVE)
-            heavier = 1 + loose * generator.normal(0, HEAVIER)
+            move = loose * MOVE * generator.standard_normal()
+            heavier = 1 + loose * HEAVIER * generator.standard_normal()
         for gap in np.arange(0, WIDEST, 0.01):
             places = frames(*pair, kind, move, gap)
             inks = [

@@ -20,6 +20,7 @@ from autoencoder.batches import (
     is_exporter,
     randn,
     step_generator,
+    uniform,
 )
 from autoencoder.data.glyphs import GlyphDataset, load_splits
 from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss
@@ -183,7 +184,10 @@ class AutoencoderModule(LightningModule):
         mean, logvar = (raw.float() for raw in self.autoencoder.encode_raw(glyphs))
         generator = step_generator(self.trainer, self.hparams.seed, batch_idx)
         noise = draw_for(self.trainer, len(mean), partial(randn, mean.shape[1:], generator))
-        z = mean + self.loss.noise * (0.5 * logvar).exp() * noise.to(mean)
+        share = draw_for(self.trainer, len(mean), partial(uniform, (1, 1, 1), generator))
+        jitter = self.loss.jitter * share.to(mean)
+        scale = torch.hypot(self.loss.noise * (0.5 * logvar).exp(), jitter)
+        z = mean + scale * noise.to(mean)
         logits = self.autoencoder.decode_raw(z).float()
         total, terms = autoencoder_loss(logits, glyphs, mean, logvar, self.loss, self.perceptual)
         self.log_dict({f"train/{name}": term for name, term in terms.items()}, sync_dist=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 from typing import TypeVar
 
 import numpy as np
@@ -25,12 +26,12 @@ from conditioning.parts import (
 )
 from conditioning.prompts import Asked, Prompt, asked
 from conditioning.radicals import RADICALS, Radical, find_radical
+from diffusion.philox import Philox, Stream
 from diffusion.request import AUTO, NONE, Request, conjuncts
 
 COMPOSED, SKETCHED = 0.3, 0.55  # how far into noise: radical and part put together, and a drawing
 CHOICES = 8  # radicals that are tried beside a part, and parts beside a radical
 ROOMY = 0.6  # of the width of strokes: what a part that the seed draws keeps in its place
-ARRANGEMENT, PART, ROLES, SKETCH, RADICAL = range(5)  # what a seed decides besides the noise
 T = TypeVar("T")
 
 
@@ -75,10 +76,10 @@ def sketcher() -> Sketcher:
     return Sketcher.load()
 
 
-def choose(weights: Mapping[T, float], seed: int, *turn: int) -> T:
-    """One of several, by its weight; `turn` tells apart what one seed decides."""
+def choose(weights: Mapping[T, float], seed: int, stream: Stream, turn: int = 0) -> T:
+    """One of several, by its weight, with a number of a `Philox`."""
     chances = np.cumsum(list(weights.values()))
-    draw = np.random.default_rng([seed, *turn]).random() * chances[-1]
+    draw = Philox(seed, stream, turn).random() * chances[-1]
     return list(weights)[min(int((chances <= draw).sum()), len(weights) - 1)]
 
 
@@ -110,9 +111,9 @@ def place(
     """
     found = None
     for turn in range(CHOICES if parts else 0):
-        part = choose(parts, seed, PART, turn)
+        part = choose(parts, seed, Stream.PART, turn)
         if fitting := ways(radical, part, layout):
-            found = part, choose(fitting, seed, ARRANGEMENT, turn)
+            found = part, choose(fitting, seed, Stream.ARRANGEMENT, turn)
             if len(parts) == 1 or sketcher().room(*found[1][:3]) >= ROOMY:
                 break
     return found
@@ -151,12 +152,12 @@ class Inventor:
 
     Args:
         request: what is asked for.
-        choose_radical: gives the radical of words for a seed, as a prior does; None where there is
-            no prior.
+        choose_radical: gives the radical of words for a seed and a turn, as a prior does; None
+            where there is no prior.
     """
 
     def __init__(
-        self, request: Request, choose_radical: Callable[[str, int], Radical] | None
+        self, request: Request, choose_radical: Callable[[str, int, int], Radical] | None
     ) -> None:
         self.request, self.choose_radical = request, choose_radical
 
@@ -171,7 +172,7 @@ class Inventor:
         if request.sketch is not None:
             return Invention(self.caption(line.text, seed), time=self.time(SKETCHED), fixed=True)
         if not (line.part or line.sound):
-            line = line._replace(part=request.part or "", sound=request.sound or "")
+            line = line._replace(part=request.own_part, sound=request.sound or "")
         found = self.of_sides(line.text, seed) or self.with_part(line, seed, attempt)
         return found or Invention(self.caption(line.text, seed))
 
@@ -200,22 +201,24 @@ class Inventor:
         radical, part, words = found
         if not (fitting := ways(radical.number, part, request.layout)):
             return None
-        way = choose(fitting, seed, ARRANGEMENT)
+        way = choose(fitting, seed, Stream.ARRANGEMENT)
         caption, time = radical.before(Prompt.parse(words).words), self.time(COMPOSED)
         return Invention(caption, radical.number, part, way, time, fixed=True)
 
     def with_part(self, line: Asked, seed: int, attempt: int) -> Invention | None:
         """Words with a part beside their radical: the one asked for, or one that is drawn.
 
-        None where none is asked for, not even by a layout, or by one that the radical never has.
+        None where there is to be none, or none stands beside the radical so.
         """
         prompt = Prompt.parse(line.text)
         layout = prompt.layout or self.request.layout
-        given = line.part or line.sound
-        if not given and (layout == NONE or len(conjuncts(line.text)) > 1):
+        given, placed = line.part or line.sound, layout != NONE
+        drawn = (placed or self.request.part == AUTO) and len(conjuncts(line.text)) == 1
+        if not (given or drawn):
             return None
         part, radical = check_part(line.part) if line.part else "", None
-        for radical in self.radicals(prompt.words, seed):
+        # The prior's first choice gives way to what is asked for, and to nothing else.
+        for radical in islice(self.radicals(prompt.words, seed), None if given or placed else 1):
             parts = {part: 1} if part else fitting_parts(radical.number, line.sound, layout)
             if stand := place(radical.number, parts, layout, attempt):
                 caption, time = radical.before(prompt.words), self.time(COMPOSED)
@@ -231,10 +234,8 @@ class Inventor:
         if self.request.radical not in (AUTO, NONE):
             yield find_radical(self.request.radical)
         elif self.request.radical == AUTO and self.choose_radical:
-            yield self.choose_radical(words, seed)
-            for turn in range(1, CHOICES):
-                draw = np.random.default_rng([seed, RADICAL, turn])
-                yield self.choose_radical(words, int(draw.integers(2**63 - 1)))
+            for turn in range(CHOICES):
+                yield self.choose_radical(words, seed, turn)
 
     def time(self, default: float) -> float:
         """How far a sketch goes into noise."""
@@ -253,7 +254,7 @@ def composed(sides: Sequence[str], seed: int) -> tuple[Radical, str, str] | None
     if all(numbers):
         if numbers[0] == numbers[1]:
             return None
-        number, part = choose(pairing(*numbers), seed, ROLES)
+        number, part = choose(pairing(*numbers), seed, Stream.ROLES)
         return RADICALS[number - 1], part, sides[number == numbers[0]]
     if not any(numbers):
         return None

@@ -27,11 +27,12 @@ from conditioning.prompts import Prompt, shortened
 from conditioning.radicals import RADICALS, Radical
 from diffusion.condition import Condition, as_sketch
 from diffusion.guidance import classifier_free
-from diffusion.inventions import SKETCH, Invention, Inventor, sketcher
+from diffusion.inventions import Invention, Inventor, sketcher
 from diffusion.networks.base import Denoiser, in_batches, row_by_row
 from diffusion.networks.dit import DiT
 from diffusion.networks.unet import UNet
 from diffusion.outlines import Outline, trace
+from diffusion.philox import Philox, Stream
 from diffusion.prior import RadicalPrior
 from diffusion.process import PROCESSES, Process, x_0_predictor
 from diffusion.request import AUTO, BUNDLED, NONE, Request, conjuncts, whole
@@ -203,8 +204,8 @@ class GlyphPipeline:
         """What decides what the glyphs of a request are made of."""
         return Inventor(request, self.chooser())
 
-    def chooser(self) -> Callable[[str, int], Radical] | None:
-        """What chooses a radical for words and a seed: the prior, if there is one."""
+    def chooser(self) -> Callable[[str, int, int], Radical] | None:
+        """What chooses a radical for words, a seed and a turn: the prior, if there is one."""
         if self.prior is None:
             return None
 
@@ -212,7 +213,7 @@ class GlyphPipeline:
         def pooled(words: str) -> Tensor:  # one at a time, so that its company changes nothing
             return self.text_encoder.pool(*self.text_encoder([words]))[0]
 
-        return lambda words, seed: RADICALS[self.prior.choose(pooled(words), seed) - 1]
+        return lambda words, *draw: RADICALS[self.prior.choose(pooled(words), *draw) - 1]
 
     def sketches(
         self, inventions: Sequence[Invention], seeds: Sequence[int], drawing: Tensor | None
@@ -238,7 +239,7 @@ class GlyphPipeline:
     def sketch(self, invention: Invention, seed: int) -> Tensor:
         """Radical and part put together, `(1, 128, 128)`, in proportions that the seed decides."""
         way, size = invention.arrangement, self.autoencoder.config.image_size
-        generator = np.random.default_rng([seed, SKETCH])
+        generator = Philox(seed, Stream.PROPORTIONS)
         glyph = sketcher().sketch(way.kind, way.first, way.second, generator, size)
         return torch.from_numpy(glyph)[None].to(self.device)
 
@@ -314,13 +315,16 @@ class GlyphPipeline:
                 )
 
     def randn(self, seeds: Sequence[int]) -> Randn:
-        """Noise `(B, 8, 8, 8)` at every call, each row from the generator of its seed."""
+        """Noise `(B, 8, 8, 8)` at every call, each row from its seed."""
         config = self.denoiser.config
         shape = (config.latent_channels, config.latent_size, config.latent_size)
-        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
-        return lambda: torch.stack([torch.randn(shape, generator=g) for g in generators]).to(
-            self.device
-        )
+        generators = [Philox(seed, Stream.NOISE) for seed in seeds]
+
+        def randn() -> Tensor:
+            noise = np.stack([generator.standard_normal(shape) for generator in generators])
+            return torch.from_numpy(noise.astype(np.float32)).to(self.device)
+
+        return randn
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents `(B, 8, 8, 8)` to glyphs `(B, 1, 128, 128)` in [0, 1], 1 = ink, on the CPU."""
@@ -426,9 +430,9 @@ def by_time(rows: Iterable[int], inventions: Sequence[Invention], size: int) -> 
 
 
 def successor(seed: int) -> int:
-    """The seed of another attempt: the first number that the generator of this one gives."""
-    generator = torch.Generator().manual_seed(seed)
-    return int(torch.randint(2**63 - 1, (), generator=generator))
+    """The seed of another attempt, below 2^63."""
+    high, low = Philox(seed, Stream.ATTEMPT).integers(2).tolist()
+    return (high << 32 | low) >> 1
 
 
 def to_pil(glyphs: Tensor) -> list[Image.Image]:

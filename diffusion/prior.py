@@ -20,11 +20,11 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from autoencoder.pretrained import Pretrained, check_bounds
+from diffusion.philox import Philox, Stream
 
 SHARPNESS, BALANCE = 6.0, 3.0
 
@@ -93,10 +93,17 @@ class RadicalPrior(Pretrained):
         return (logits - balance * self.log_frequency).softmax(dim=1)
 
     def choose(
-        self, pooled: Tensor, seed: int, sharpness: float = SHARPNESS, balance: float = BALANCE
+        self,
+        pooled: Tensor,
+        seed: int,
+        turn: int = 0,
+        sharpness: float = SHARPNESS,
+        balance: float = BALANCE,
     ) -> int:
-        """A radical, 1 to 214, drawn with a seed from the `probabilities` for one text `(D,)`."""
+        """A radical, 1 to 214, drawn with a seed from the `probabilities` for one text `(D,)`.
+
+        At each turn the seed draws another time.
+        """
         chances = self.probabilities(pooled[None], sharpness, balance)[0].cpu().cumsum(dim=0)
-        # Not by torch's generator, whose first numbers of this seed become the noise.
-        draw = np.random.Generator(np.random.PCG64(seed)).random()
+        draw = Philox(seed, Stream.RADICAL, turn).random()
         return 1 + min(int((chances <= draw).sum()), len(chances) - 1)

@@ -52,7 +52,9 @@ class Request:
         redraws: how often, at most, a glyph is drawn again, from fresh noise of the same seed,
             where the recogniser says that the character exists. With a part of your own, what
             exists is drawn all the same.
-        part: what stands beside the radical: a character, "里", or its meaning, "ghost".
+        part: what stands beside the radical: a character, "里", or its meaning, "ghost". With
+            "auto" the seed draws one as often as characters have it, none that makes a character
+            with this radical; "none" leaves it to chance.
         sound: how the part is read, in Pinyin: "luo", or in one tone "luó" or "luo2". The seed
             draws one of the parts that write this sound. A prompt that names its own part or
             sound, "robot; sound luo", keeps it.
@@ -76,7 +78,7 @@ class Request:
     radical: str = AUTO
     layout: str = NONE
     redraws: int = 3
-    part: str | None = None
+    part: str = AUTO
     sound: str | None = None
     sketch: Any = None
     time: float | None = None
@@ -136,7 +138,11 @@ class Request:
         converted["conjunction"] = conjunction
         converted["sampler"] = re.sub("[- ]", "_", sampler.replace("++", "pp"))
         converted["radical"], converted["layout"] = radical, re.sub("[_ ]", "-", layout)
-        if not converted["prompts"] and radical not in (AUTO, NONE) and (self.part or self.sound):
+        if isinstance(self.part, str | None):  # None is "none"
+            name = str(self.part).strip().casefold()
+            converted["part"] = name if name in (AUTO, NONE) else self.part
+        own = converted.get("part") not in (AUTO, NONE) or self.sound
+        if not converted["prompts"] and radical not in (AUTO, NONE) and own:
             converted["prompts"] = find_radical(radical).names[:1]
         for name, value in converted.items():
             object.__setattr__(self, name, value)
@@ -165,14 +171,15 @@ class Request:
         for name in ("part", "sound"):
             if not isinstance(value := getattr(self, name), str | None):
                 raise ValueError(f"a {name} is a string, not {_said(value)}")
-        if self.part is not None and self.sound is not None:
+        given = {self.part} - {AUTO, NONE}
+        if given and self.sound is not None:
             raise ValueError("a part and a sound: a character has one part beside its radical")
         lines = [asked(prompt) for prompt in self.prompts]
-        parts = sorted({line.part for line in lines} - {""} | {self.part} - {None})
+        parts = sorted({line.part for line in lines} - {""} | given)
         sounds = sorted({line.sound for line in lines} - {""} | {self.sound} - {None})
         if not (parts or sounds):
             return
-        own = self.part or self.sound
+        own = given or self.sound
         if any(len(conjuncts(text)) > 1 and (own or a or b) for text, a, b in lines):
             raise ValueError("a part or a sound, and AND: a character has a radical and one part")
         if self.sketch is not None:
@@ -212,6 +219,11 @@ class Request:
             if name not in known:
                 raise ValueError(f'no setting "{name}": there are {", ".join(known)}')
         return replace(prompt, **settings) if given else cls(prompt, **settings)
+
+    @property
+    def own_part(self) -> str:
+        """The part that is asked for; "" where it is left to the seed, or to chance."""
+        return "" if self.part in (AUTO, NONE) else self.part
 
     @property
     def total(self) -> int:

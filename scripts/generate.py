@@ -93,9 +93,8 @@ def main(
         str, Option(help="auto is the prior's choice, none is open; else a name, form or number.")
     ] = Request.radical,
     part: Annotated[
-        str | None,
-        Option(help="What stands beside the radical: 里, or its meaning.", show_default=False),
-    ] = None,
+        str, Option(help="What stands beside it: 里, or its meaning; auto is any, none is open.")
+    ] = Request.part,
     sound: Annotated[
         str | None,
         Option(help="Or how that is read, in Pinyin: luo, luó or luo2.", show_default=False),
@@ -222,7 +221,8 @@ def main(
     lines = lines or dict(enumerate(request.prompts, 1))
     if negative and guidance <= 1:
         raise ValueError(f"--negative at guidance {guidance:g} leads nowhere: take more than 1")
-    begun = part or sound or sketch or request.layout != NONE
+    part = request.own_part
+    begun = request.part != NONE or sound or sketch or request.layout != NONE
     if time is not None and not begun and not re.search(r";|\bAND\b", " ".join(request.prompts)):
         raise ValueError("--time is for a part, a sound, a layout or a sketch: name one")
     total = request.total

@@ -62,7 +62,9 @@ def test_words_that_say_nothing_get_radicals_as_common_as_they_are():
 def test_radicals_are_chosen_as_often_as_they_are_likely(prior, pooled):
     count = 1000
     prior.log_frequency[:40] -= 1
-    chosen = Counter(prior.choose(pooled[0], seed, 2.0, 0.5) for seed in range(count))
+    chosen = Counter(
+        prior.choose(pooled[0], seed, sharpness=2.0, balance=0.5) for seed in range(count)
+    )
     chances = prior.probabilities(pooled[:1], 2.0, 0.5)[0]
     for number, chance in enumerate(chances.tolist(), 1):
         deviation = math.sqrt(count * chance * (1 - chance))

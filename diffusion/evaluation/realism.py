@@ -125,8 +125,11 @@ def tell_apart(
     fold = torch.randperm(len(pairs), generator=generator) % FOLDS
     probability = torch.empty(len(pairs), 2)
     for k in range(FOLDS):
-        critic = train(pairs[fold != k], steps, generator, device, advance)
-        probability[fold == k] = judge(critic, pairs[fold == k])
+        learnt = pairs[fold != k]
+        critic = train(learnt, steps, generator, device, advance)
+        # Halfway between the two sets it learnt from: of whole glyphs that is not always zero.
+        threshold = judge(critic, learnt).mean()
+        probability[fold == k] = (judge(critic, pairs[fold == k]) - threshold).sigmoid()
     return Verdict(probability)
 
 
@@ -179,16 +182,16 @@ def ask(critic: Critic, windows: Tensor) -> Tensor:
 
 @torch.no_grad()
 def judge(critic: Critic, pairs: Tensor) -> Tensor:
-    """The probabilities of being drawn of pairs `(N, 2, 1, H, W)`, `(N, 2)`.
+    """The logits of being drawn of pairs `(N, 2, 1, H, W)`, `(N, 2)`.
 
-    A glyph's logit is the mean of those of its windows, which overlap by half.
+    That of a glyph is the mean of those of its windows, which overlap by half.
     """
     corners = range(0, pairs.shape[-1] - WINDOW + 1, WINDOW // 2)
     logits = [
         torch.stack([ask(critic, window(part, y, x)) for y, x in product(corners, corners)])
         for part in pairs.split(PAIRS)
     ]
-    return torch.cat([each.mean(dim=0) for each in logits]).sigmoid().cpu()
+    return torch.cat([each.mean(dim=0) for each in logits]).cpu()
 
 
 def partners(
