@@ -11,6 +11,7 @@ from conditioning.prompts import asked
 from conditioning.radicals import find_radical
 from diffusion import GlyphPipeline, inventions
 from diffusion.inventions import choose, composed, fitting_parts, place, sketcher, ways
+from diffusion.philox import Stream
 from diffusion.request import Request
 
 FEW = {"num_inference_steps": 5, "output_type": "pt"}
@@ -36,9 +37,11 @@ def test_a_line_says_its_part_or_its_sound(line, found):
 
 
 def test_chances_are_as_weights_say():
-    drawn = Counter(choose({"a": 3, "b": 1}, seed, 2) for seed in range(4000))
+    drawn = Counter(choose({"a": 3, "b": 1}, seed, Stream.PART) for seed in range(4000))
     assert drawn["b"] / 4000 == pytest.approx(0.25, abs=0.03)
-    assert choose({"a": 3, "b": 1}, 7, 2) == choose({"a": 3, "b": 1}, 7, 2)
+    assert choose({"a": 3, "b": 1}, 7, Stream.PART, 2) == choose(
+        {"a": 3, "b": 1}, 7, Stream.PART, 2
+    )
 
 
 def test_parts_of_a_sound_make_no_character_that_exists():

@@ -13,6 +13,7 @@ from autoencoder.batches import Draw
 from autoencoder.data.glyphs import record
 from autoencoder.pretrained import WeightsError
 from conditioning.radicals import RADICALS
+from diffusion.philox import Philox, Stream
 from diffusion.prior import PriorConfig, RadicalPrior
 from diffusion.training.captions import CaptionMix, MoreWords, all_captions
 from diffusion.training.data import LatentDataset, WordCache
@@ -75,7 +76,7 @@ def test_a_choice_is_sharp_and_balanced_unless_told_otherwise(prior, pooled):
     prior.log_frequency[:40] -= 1
     chances = prior.probabilities(pooled[:1], 6.0, 3.0)[0].cumsum(dim=0)
     for seed in range(200):
-        draw = np.random.Generator(np.random.PCG64(seed)).random()
+        draw = Philox(seed, Stream.RADICAL).random()
         assert prior.choose(pooled[0], seed) == 1 + int((chances <= draw).sum())
 
 
@@ -95,9 +96,8 @@ def test_the_radical_of_a_seed_says_nothing_of_its_noise(pooled):
         prior.layers[-1].weight.zero_()
         prior.layers[-1].bias.zero_()
     chosen = torch.tensor([prior.choose(pooled[0], seed) for seed in range(count)])
-    noise = torch.stack(
-        [torch.randn(64, generator=torch.Generator().manual_seed(seed)) for seed in range(count)]
-    )
+    noise = [Philox(seed, Stream.NOISE).standard_normal(64) for seed in range(count)]
+    noise = torch.from_numpy(np.stack(noise)).float()
     together = torch.stack([chosen.float(), *noise.square().T])
     assert torch.corrcoef(together)[0, 1:].abs().max() < 5 / math.sqrt(count)
 

@@ -41,6 +41,7 @@ from diffusion.evaluation.measures import (
 )
 from diffusion.evaluation.parts import load_conjunctions, load_pairs, load_sounds
 from diffusion.evaluation.realism import FOLDS, STEPS, Verdict, denoised, partners, tell_apart
+from diffusion.evaluation.sketched import from_sketches, likeness, load_drawings, own_sketches
 from diffusion.evaluation.words import load_words
 from diffusion.inventions import Invention, ways
 from diffusion.pipeline import GlyphOutput, GlyphPipeline
@@ -185,6 +186,7 @@ class Evaluator:
             "adherence": self.adherence(),
             "parts": self.parts(judge, components) if judge else {},
             "layouts": self.layouts(layouts),
+            "sketches": self.sketches(),
             "novelty": self.novelty(),
             "overfitting": self.overfitting(),
         }
@@ -436,6 +438,44 @@ class Evaluator:
             images.append(output.images)
             inventions += output.inventions
         return torch.cat(images), inventions
+
+    def sketches(self) -> dict:
+        """Whether held-out characters come out of sketches of them, with their radical's name.
+
+        Sketches are of two kinds: put together of the character's parts, as others have them, and
+        written with a brush. The floor is the sketches themselves. Empty without a recogniser.
+        """
+        if self.pipe.recognizer is None:
+            return {}
+        plan, of = self.plan, {one.character: i for i, one in enumerate(self.records)}
+        written, drawings = load_drawings()
+        shown = [i for i, character in enumerate(written) if character in of]
+        composed, own = own_sketches(self.records)
+        kinds = {
+            "put together": (composed, own),
+            "by hand": ([of[written[i]] for i in shown], drawings[shown]),
+        }
+        found = {}
+        for kind, (rows, sketches) in kinds.items():
+            if not rows:
+                continue
+            records, real = [self.records[row] for row in rows], self.real[rows]
+            names = [radical(one.radical).names[0] for one in records]
+            settings = {"steps": plan.steps, "guidance_scale": plan.guidance_scale}
+            with self.progress(f"sketches {kind}", len(rows)) as advance:
+                drawn = from_sketches(
+                    self.pipe, sketches, names, seed=plan.seed, advance=advance, **settings
+                )
+            characters = [one.character for one in records]
+            found[kind] = {"glyphs": len(rows)} | {
+                name: likeness(self.pipe, glyphs, real, characters)
+                for name, glyphs in (("samples", drawn), ("floor", sketches), ("ceiling", real))
+            }
+            few = spread(len(rows), 40)
+            self.pictures[f"sketches {kind}"] = torch.stack(
+                [sketches[few], drawn[few].float(), real[few]], dim=1
+            ).flatten(0, 1)
+        return found
 
     def layouts(self, of_character: Mapping[str, str] | None) -> dict:
         """Whether glyphs have the layout asked for, and still the radical.

@@ -51,6 +51,7 @@ def markdown(figures: Mapping, skipped: Mapping[str, str], pictures: Sequence[st
         *_adherence(figures["adherence"]),
         *_parts(figures["parts"]),
         *_layouts(figures["layouts"]),
+        *_sketches(figures["sketches"]),
         *_novelty(figures["novelty"]),
         *_overfitting(figures["overfitting"]),
     ]
@@ -164,6 +165,26 @@ def _layouts(figures: Mapping) -> list[str]:
         table(["prompts", *THREE], [[kind, *map(figures.get, THREE)]]),
         table(["prompts", *figures["each"]], rows),
         f"With the radical asked for: {cell(figures['radicals'])}.",
+    ]
+
+
+def _sketches(figures: Mapping) -> list[str]:
+    if not figures:
+        return []
+    head = [
+        "sketches",
+        "glyphs",
+        *(f"{what}: {one}" for what in ("nearest", "iou") for one in THREE),
+    ]
+    rows = [
+        [kind, of["glyphs"], *(of[one][what] for what in ("nearest", "iou") for one in THREE)]
+        for kind, of in figures.items()
+    ]
+    return [
+        "## From sketches",
+        table(head, rows),
+        "How often the true character is the nearest of all, and the stroke IoU with it. The floor "
+        "is the sketches themselves. In the pictures each is followed by its sample and the truth.",
     ]
 
 
