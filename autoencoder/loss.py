@@ -28,6 +28,9 @@ class LossConfig:
         jitter: the most standard deviation of more of it, in units of the latents' own, at random
             for each glyph: a denoiser's latents are a little off, and a decoder that has not
             learnt to put them right draws edges that waver.
+        wobble: the most standard deviation, in pixels, of a deformation of what the encoder sees,
+            at random for each glyph, so that the decoder learns to draw edges straight, and on the
+            pixels where the font's hints put them.
     """
 
     perceptual: str = "edges"
@@ -35,6 +38,7 @@ class LossConfig:
     kl_weight: float = 0.1
     noise: float = 1.0
     jitter: float = 0.0
+    wobble: float = 0.0
 
 
 def reconstruction_loss(logits: Tensor, glyphs: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from autoencoder.batches import (
     uniform,
 )
 from autoencoder.data.glyphs import GlyphDataset, load_splits
+from autoencoder.data.variations import move, moves
 from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss
 from autoencoder.model import Autoencoder, AutoencoderConfig
 from autoencoder.optim import muon_for
@@ -181,10 +182,14 @@ class AutoencoderModule(LightningModule):
 
     def training_step(self, glyphs: Tensor, batch_idx: int) -> Tensor:
         # Under bf16-mixed, networks compute in bfloat16 and losses do not.
-        mean, logvar = (raw.float() for raw in self.autoencoder.encode_raw(glyphs))
-        generator = step_generator(self.trainer, self.hparams.seed, batch_idx)
-        noise = draw_for(self.trainer, len(mean), partial(randn, mean.shape[1:], generator))
-        share = draw_for(self.trainer, len(mean), partial(uniform, (1, 1, 1), generator))
+        generator, count = step_generator(self.trainer, self.hparams.seed, batch_idx), len(glyphs)
+        shaken = glyphs
+        if self.loss.wobble:
+            ways = draw_for(self.trainer, count, partial(moves, self.loss.wobble, 6, generator))
+            shaken = move(glyphs, ways)
+        mean, logvar = (raw.float() for raw in self.autoencoder.encode_raw(shaken))
+        noise = draw_for(self.trainer, count, partial(randn, mean.shape[1:], generator))
+        share = draw_for(self.trainer, count, partial(uniform, (1, 1, 1), generator))
         jitter = self.loss.jitter * share.to(mean)
         scale = torch.hypot(self.loss.noise * (0.5 * logvar).exp(), jitter)
         z = mean + scale * noise.to(mean)

@@ -33,7 +33,7 @@ from _pictures import (
 )
 
 from diffusion.pictures import ANIMATED, labelled, sheet
-from diffusion.request import BUNDLED, Request
+from diffusion.request import BUNDLED, NONE, Request
 
 if TYPE_CHECKING:
     from autoencoder.data.glyphs import GlyphDataset
@@ -167,7 +167,7 @@ def steps(
 
         python scripts/explore.py steps "gold"
     """
-    request = Request(prompt, count, guidance_scale=guidance, seed=seed, redraws=0)
+    request = Request(prompt, count, guidance_scale=guidance, seed=seed, redraws=0, part=NONE)
     target = picture_path(out, f"{prompt}-steps", overwrite, model, device)
     pipe = load_pipeline(model, device)
     with progress_bar("drawing", count * sum(STEP_COUNTS)) as advance:
@@ -193,7 +193,7 @@ def guidance(
 
         python scripts/explore.py guidance "bird"
     """
-    request = Request(prompt, seed=seed, redraws=0)
+    request = Request(prompt, seed=seed, redraws=0, part=NONE)
     target = picture_path(out, f"{prompt}-guidance", overwrite, model, device)
     pipe = load_pipeline(model, device)
     rows, words = [], []
@@ -230,7 +230,7 @@ def radicals(
 
     numbers = commonest(radicals_of(load_entries()), COMMONEST)
     names = [radical(number).names[0] for number in numbers]
-    request = Request(names, guidance_scale=guidance, seed=seed, redraws=0)
+    request = Request(names, guidance_scale=guidance, seed=seed, redraws=0, part=NONE)
     pipe = load_pipeline(model, device)
     with progress_bar("drawing", COMMONEST * (1 + STEPS)) as advance:
         one = pipe(request, num_inference_steps=1, progress=advance).images
@@ -264,7 +264,7 @@ def denoise(
 
         python scripts/explore.py denoise "gold"
     """
-    request = Request(prompt, count, steps, guidance, seed=seed, redraws=0)
+    request = Request(prompt, count, steps, guidance, seed=seed, redraws=0, part=NONE)
     target = picture_path(out, f"{prompt}-denoise", overwrite, model, device, ANIMATED)
 
     import numpy as np

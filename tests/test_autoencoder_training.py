@@ -7,6 +7,7 @@ import pytest
 import torch
 from conftest import AUTOENCODER, make_autoencoder, quiet_trainer
 from lightning.pytorch import LightningDataModule
+from scipy import stats
 from torch.utils.data import DataLoader
 
 from autoencoder import Autoencoder
@@ -183,6 +184,17 @@ def test_the_decoder_is_given_draws_from_the_posterior(stepped, tiny_autoencoder
     assert noise.var().item() == pytest.approx(1, abs=5 * (2 / noise.numel()) ** 0.5)
     steps = torch.corrcoef(noise.flatten(1)) - torch.eye(8)
     assert steps.abs().max() < 5 / noise[0].numel() ** 0.5
+
+
+@torch.no_grad()
+def test_jitter_is_up_to_its_most_and_another_for_each_glyph(stepped, tiny_autoencoder, glyphs):
+    mean, _ = tiny_autoencoder.encode_raw(glyphs)
+    off = torch.stack(stepped(60, glyphs, noise=0.0, jitter=0.6)) - mean  # (60, B, C, H, W)
+    each = off.flatten(2).square().mean(dim=2).sqrt() / 0.6  # as uniform as what it was drawn from
+    assert stats.kstest(each.flatten().clamp(0, 1), "uniform").pvalue > 0.01
+    among = torch.corrcoef(each.T) - torch.eye(len(glyphs))
+    assert among.abs().max() < 5 / 60**0.5
+    assert off.mean().abs() < 5 * off.std() / off.numel() ** 0.5
 
 
 def test_rates_rise_to_their_peaks_and_fall_to_nothing(tmp_path):

@@ -85,12 +85,21 @@ def wobble(
     A `grid` of random moves, smooth in between; `way` bounds their standard deviation, in pixels,
     which differs from glyph to glyph.
     """
-    count, _, height, width = glyphs.shape
+    return move(glyphs, moves(way, grid, generator, len(glyphs)))
+
+
+def moves(way: float, grid: int, generator: torch.Generator | None, count: int) -> Tensor:
+    """The random moves of `wobble`, across and down, in pixels, `(count, 2, grid, grid)`."""
     deviation = uniform(0, way, count, 1, 1, 1, generator=generator)
-    moves = deviation * torch.randn(count, 2, grid, grid, generator=generator)
+    return deviation * torch.randn(count, 2, grid, grid, generator=generator)
+
+
+def move(glyphs: Tensor, moves: Tensor) -> Tensor:
+    """Glyphs with what is at each place moved by pixels `(B, 2, grid, grid)`, bicubic between."""
+    height, width = glyphs.shape[2:]
     moves = moves * torch.tensor([2 / width, 2 / height])[:, None, None]  # the image is 2 wide
     moves = F.interpolate(moves.to(glyphs), (height, width), mode="bicubic", align_corners=True)
-    still = torch.eye(2, 3).expand(count, 2, 3).to(glyphs)
+    still = torch.eye(2, 3).expand(len(glyphs), 2, 3).to(glyphs)
     places = F.affine_grid(still, list(glyphs.shape), align_corners=False)
     places = places + rearrange(moves, "b xy h w -> b h w xy")
     return F.grid_sample(glyphs, places, align_corners=False)
