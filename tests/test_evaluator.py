@@ -391,6 +391,11 @@ def test_the_page_has_every_figure_beside_its_floor(written, figures):
             assert line.endswith(f"| {' | '.join(map(cell, values))} |")
     for row in figures["realism"].values():
         assert f"| {' | '.join(map(cell, row.values()))} |" in page
+    for of in figures["sketches"].values():
+        each = [
+            of[one][what] for what in ("nearest", "iou") for one in ("samples", "floor", "ceiling")
+        ]
+        assert f"| {' | '.join(map(cell, [of['glyphs'], *each]))} |" in page
     for sweep in ("guidance", "steps"):
         values = figures["adherence"][sweep].values()
         assert f"| names of radicals | {' | '.join(map(cell, values))} |" in page
@@ -412,7 +417,8 @@ def test_pictures_are_beside_the_page_and_shown_on_it(written):
         "worst": 32, "radicals": 36, "words": 60, "pairs": 8, "sounds": 50, "conjunctions": 30,
         "layouts": 108, "closest": 32, "realism": 64,
     }  # fmt: skip
-
+    figures = json.loads((written / "evaluation.json").read_text("utf-8"))
+    shown |= {kind: 3 * min(40, of["glyphs"]) for kind, of in figures["sketches"].items()}
     assert {path.stem for path in written.glob("*.png")} == {*shown, "adherence"}
     page = (written / "evaluation.md").read_text("utf-8")
     for name, glyphs in shown.items():

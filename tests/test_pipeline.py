@@ -186,7 +186,7 @@ def test_a_denoiser_that_takes_sketches_is_shown_each_beside_its_own_words(monke
     pipe = make_pipeline(config=replace(UNET, sketch=True))
     options = {"num_inference_steps": 2, "output_type": "pt", "radical": "metal"}
     prompts = ["dragon", "fish; part 里", "water; part 可", "sea AND fire"]
-    options |= {"time": 1.0, "conjunction": "sum"}
+    options |= {"time": 1.0, "part": "none", "conjunction": "sum"}
     seen, forward = [], pipe.denoiser.forward
 
     def watch(x_t, t, condition):
@@ -243,7 +243,7 @@ def test_a_radical_is_heard_before_each_part_and_is_what_the_prior_chose(chooser
 
 
 def test_what_was_heard_is_what_was_drawn(chooser):
-    options = {"num_inference_steps": 3, "output_type": "pt", "conjunction": "sum"}
+    options = {"num_inference_steps": 3, "output_type": "pt", "conjunction": "sum", "part": "none"}
     drawn = chooser(["gold", "sea AND fire"], seed=4, **options)
     assert drawn.captions == chooser.captions(["gold", "sea AND fire"], [4, 5])
     plain = chooser(drawn.captions, seed=4, radical="none", **options)

@@ -452,8 +452,8 @@ class Evaluator:
         shown = [i for i, character in enumerate(written) if character in of]
         composed, own = own_sketches(self.records)
         kinds = {
-            "put together": (composed, own),
-            "by hand": ([of[written[i]] for i in shown], drawings[shown]),
+            "composed": (composed, own),
+            "handwritten": ([of[written[i]] for i in shown], drawings[shown]),
         }
         found = {}
         for kind, (rows, sketches) in kinds.items():
@@ -462,7 +462,7 @@ class Evaluator:
             records, real = [self.records[row] for row in rows], self.real[rows]
             names = [radical(one.radical).names[0] for one in records]
             settings = {"steps": plan.steps, "guidance_scale": plan.guidance_scale}
-            with self.progress(f"sketches {kind}", len(rows)) as advance:
+            with self.progress(f"{kind} sketches", len(rows)) as advance:
                 drawn = from_sketches(
                     self.pipe, sketches, names, seed=plan.seed, advance=advance, **settings
                 )
@@ -472,7 +472,7 @@ class Evaluator:
                 for name, glyphs in (("samples", drawn), ("floor", sketches), ("ceiling", real))
             }
             few = spread(len(rows), 40)
-            self.pictures[f"sketches {kind}"] = torch.stack(
+            self.pictures[kind] = torch.stack(
                 [sketches[few], drawn[few].float(), real[few]], dim=1
             ).flatten(0, 1)
         return found

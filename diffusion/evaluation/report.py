@@ -176,8 +176,13 @@ def _sketches(figures: Mapping) -> list[str]:
         "glyphs",
         *(f"{what}: {one}" for what in ("nearest", "iou") for one in THREE),
     ]
+    kinds = {"composed": "composed of their own parts", "handwritten": "written with a brush"}
     rows = [
-        [kind, of["glyphs"], *(of[one][what] for what in ("nearest", "iou") for one in THREE)]
+        [
+            kinds[kind],
+            of["glyphs"],
+            *(of[one][what] for what in ("nearest", "iou") for one in THREE),
+        ]
         for kind, of in figures.items()
     ]
     return [
