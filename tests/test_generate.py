@@ -75,8 +75,10 @@ def test_a_radical_of_ones_own_is_drawn_and_said(generate):
     assert generate("gold", "--count", 2, "--radical", "water", "--out", "one/").code == 0
     assert Image.open("one/001-gold-1.png").text["caption"] == "water; gold"
     assert (pixels("one/001-gold-0.png") == pixels("sheet.png")[8:136, 8:136]).all()
-    assert generate("water; gold", "--count", 1, "--radical", "none", "--out", "two/").code == 0
-    assert (pixels("two/001-water-gold.png") == pixels("one/001-gold-0.png")).all()
+    options = "--count", 1, "--part", "none"
+    assert generate("gold", *options, "--radical", "water", "--out", "two/").code == 0
+    assert generate("water; gold", *options, "--radical", "none", "--out", "three/").code == 0
+    assert (pixels("three/001-water-gold.png") == pixels("two/001-gold.png")).all()
     result = generate("gold", "--radical", "gossip")
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith('error: there is no radical "gossip"')
@@ -96,13 +98,14 @@ def test_a_layout_is_drawn_and_said(generate):
 
 
 def test_what_the_prior_took_the_words_for_is_said(script):
-    result = script("generate.py", "heron", "--count", 2, "--steps", 1, "--device", "cpu")
+    options = "--steps", 1, "--device", "cpu", "--part", "none"
+    result = script("generate.py", "heron", "--count", 2, *options)
     assert result.code == 0, result.err
     said, *heard = result.out.splitlines()
     assert said.startswith("wrote heron.png: 2 glyphs")
     assert heard == ["   2 × bird; heron"]
     Path("words").write_text("heron\n")
-    options = "--count", 1, "--steps", 1, "--device", "cpu"
+    options = "--count", 1, *options
     said, *heard = script("generate.py", "--prompts-file", "words", *options).out.splitlines()
     assert said.startswith("wrote words-glyphs/: 1 glyph ")
     assert heard == ["   1 × bird; heron"]
@@ -226,6 +229,7 @@ def test_a_drawing_is_begun_with(generate):
 def test_in_an_animation_a_part_waits_for_its_time(generate):
     prompts = "gold", "gold; part 里"
     options = "--radical", "gold", "--count", 1, "--steps", 5, "--animate", "a.webp"
+    options += "--part", "none"  # for the prompt that has none of its own
     assert generate(*prompts, *options, "--out", "a.png").code == 0
     with Image.open("a.webp") as animation:
         frames = []
@@ -566,7 +570,10 @@ def damaged(folder, what, model):
         (("gold", "--part", "金", "--radical", "疒", "--layout", "left-right"), "never stand"),
         (("gold", "--sound", "lu0"), 'no part is read "lu0": near ones are lu, luo'),
         (("gold", "--time", "-1"), "time of -1.0: take 0 to 1"),
-        (("gold", "--time", 0.5), "--time is for a part, a sound, a layout or a sketch"),
+        (
+            ("gold", "--part", "none", "--time", 0.5),
+            "--time is for a part, a sound, a layout or a sketch",
+        ),
         (("gold", "--and", "both"), 'no AND of the kind "both"'),
         (("gold", "--sketch", "nowhere.png"), "nowhere.png: No such file"),
         (("gold", "--sketch", "blank.txt"), "blank.txt cannot be read"),
