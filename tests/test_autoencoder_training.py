@@ -10,7 +10,7 @@ from lightning.pytorch import LightningDataModule
 from scipy import stats
 from torch.utils.data import DataLoader
 
-from autoencoder import Autoencoder
+from autoencoder import Autoencoder, training
 from autoencoder.batches import Draw
 from autoencoder.data.fonts import default_font, write_glyphs
 from autoencoder.data.glyphs import GlyphDataset, GlyphRecord
@@ -195,6 +195,24 @@ def test_jitter_is_up_to_its_most_and_another_for_each_glyph(stepped, tiny_autoe
     among = torch.corrcoef(each.T) - torch.eye(len(glyphs))
     assert among.abs().max() < 5 / 60**0.5
     assert off.mean().abs() < 5 * off.std() / off.numel() ** 0.5
+
+
+def test_what_wobbles_is_seen_by_the_encoder_alone(stepped, tiny_autoencoder, glyphs, monkeypatch):
+    seen, wanted, encode = [], [], tiny_autoencoder.encode_raw
+    monkeypatch.setattr(
+        tiny_autoencoder, "encode_raw", lambda shown: (seen.append(shown), encode(shown))[1]
+    )
+    loss = training.autoencoder_loss
+    monkeypatch.setattr(
+        training, "autoencoder_loss", lambda *args: (wanted.append(args[1]), loss(*args))[1]
+    )
+    stepped(3, glyphs, wobble=1.0)
+    assert all(target.equal(glyphs) for target in wanted)
+    off = torch.stack(seen) - glyphs
+    assert off.abs().amax(dim=(2, 3, 4)).min() > 0  # each glyph at each step
+    assert not torch.equal(seen[0], seen[1])
+    stepped(1, glyphs)
+    assert seen[-1] is glyphs
 
 
 def test_rates_rise_to_their_peaks_and_fall_to_nothing(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from autoencoder.data.variations import bend, ink, smear, vary, wobble
+from autoencoder.data.variations import bend, ink, move, smear, vary, wobble
 
 
 def moments(glyphs):
@@ -58,6 +58,14 @@ def test_each_glyph_is_varied_in_its_own_way_and_half_are_smeared(seeded, square
 
 def test_no_way_is_no_wobble(seeded, squares):
     torch.testing.assert_close(wobble(squares, way=0), squares, atol=1e-5, rtol=0)
+
+
+def test_moves_are_in_pixels(squares):
+    ways = torch.zeros(len(squares), 2, 6, 6)
+    ways[:, 0], ways[:, 1] = 3, -5  # across and down
+    here, there = squares[..., 5:, :-3], move(squares, ways)[..., 5:, :-3]
+    torch.testing.assert_close(there, squares[..., :-5, 3:], atol=1e-4, rtol=0)
+    assert not there.equal(here)
 
 
 def test_strokes_wobble_each_by_itself_and_as_far_as_told(seeded):

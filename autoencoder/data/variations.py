@@ -95,7 +95,7 @@ def moves(way: float, grid: int, generator: torch.Generator | None, count: int) 
 
 
 def move(glyphs: Tensor, moves: Tensor) -> Tensor:
-    """Glyphs with what is at each place moved by pixels `(B, 2, grid, grid)`, bicubic between."""
+    """Each place shows what was `moves` pixels away, `(B, 2, grid, grid)`, bicubic in between."""
     height, width = glyphs.shape[2:]
     moves = moves * torch.tensor([2 / width, 2 / height])[:, None, None]  # the image is 2 wide
     moves = F.interpolate(moves.to(glyphs), (height, width), mode="bicubic", align_corners=True)
