@@ -124,11 +124,6 @@ def randn(shape: Sequence[int], generator: torch.Generator, count: int) -> Tenso
     return torch.randn(count, *shape, generator=generator)
 
 
-def uniform(shape: Sequence[int], generator: torch.Generator, count: int) -> Tensor:
-    """Numbers in [0, 1), `(count, *shape)`, all as likely."""
-    return torch.rand(count, *shape, generator=generator)
-
-
 def draw_for(trainer: Trainer, count: int, draw: Callable[[int], Tensor]) -> Tensor:
     """This process's `count` of what `draw(B)`, `(B, ...)`, makes for the samples of all.
 

@@ -20,7 +20,6 @@ from autoencoder.batches import (
     is_exporter,
     randn,
     step_generator,
-    uniform,
 )
 from autoencoder.data.glyphs import GlyphDataset, load_splits
 from autoencoder.data.variations import move, moves
@@ -189,7 +188,9 @@ class AutoencoderModule(LightningModule):
             shaken = move(glyphs, ways)
         mean, logvar = (raw.float() for raw in self.autoencoder.encode_raw(shaken))
         noise = draw_for(self.trainer, count, partial(randn, mean.shape[1:], generator))
-        share = draw_for(self.trainer, count, partial(uniform, (1, 1, 1), generator))
+        share = draw_for(
+            self.trainer, count, lambda count: torch.rand(count, 1, 1, 1, generator=generator)
+        )
         jitter = self.loss.jitter * share.to(mean)
         scale = torch.hypot(self.loss.noise * (0.5 * logvar).exp(), jitter)
         z = mean + scale * noise.to(mean)

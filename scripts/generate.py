@@ -222,7 +222,8 @@ def main(
     if negative and guidance <= 1:
         raise ValueError(f"--negative at guidance {guidance:g} leads nowhere: take more than 1")
     part = request.own_part
-    begun = request.part != NONE or sound or sketch or request.layout != NONE
+    with_part = request.part != NONE != request.radical
+    begun = with_part or sound or sketch or request.layout != NONE
     if time is not None and not begun and not re.search(r";|\bAND\b", " ".join(request.prompts)):
         raise ValueError("--time is for a part, a sound, a layout or a sketch: name one")
     total = request.total

@@ -574,6 +574,10 @@ def damaged(folder, what, model):
             ("gold", "--part", "none", "--time", 0.5),
             "--time is for a part, a sound, a layout or a sketch",
         ),
+        (
+            ("gold", "--radical", "none", "--time", 0.5),
+            "--time is for a part, a sound, a layout or a sketch",
+        ),
         (("gold", "--and", "both"), 'no AND of the kind "both"'),
         (("gold", "--sketch", "nowhere.png"), "nowhere.png: No such file"),
         (("gold", "--sketch", "blank.txt"), "blank.txt cannot be read"),

@@ -41,9 +41,9 @@ from diffusion.evaluation.measures import (
 )
 from diffusion.evaluation.parts import load_conjunctions, load_pairs, load_sounds
 from diffusion.evaluation.realism import FOLDS, STEPS, Verdict, denoised, partners, tell_apart
-from diffusion.evaluation.sketched import from_sketches, likeness, load_drawings, own_sketches
+from diffusion.evaluation.sketched import likeness, load_drawings, own_sketches
 from diffusion.evaluation.words import load_words
-from diffusion.inventions import Invention, ways
+from diffusion.inventions import SKETCHED, Invention, ways
 from diffusion.pipeline import GlyphOutput, GlyphPipeline
 from diffusion.request import Request
 
@@ -461,10 +461,10 @@ class Evaluator:
                 continue
             records, real = [self.records[row] for row in rows], self.real[rows]
             names = [radical(one.radical).names[0] for one in records]
-            settings = {"steps": plan.steps, "guidance_scale": plan.guidance_scale}
+            settings = plan.steps, plan.guidance_scale, plan.seed
             with self.progress(f"{kind} sketches", len(rows)) as advance:
-                drawn = from_sketches(
-                    self.pipe, sketches, names, seed=plan.seed, advance=advance, **settings
+                drawn = denoised(
+                    self.pipe, sketches, names, SKETCHED, *settings, advance, shown=True
                 )
             characters = [one.character for one in records]
             found[kind] = {"glyphs": len(rows)} | {
@@ -473,7 +473,7 @@ class Evaluator:
             }
             few = spread(len(rows), 40)
             self.pictures[kind] = torch.stack(
-                [sketches[few], drawn[few].float(), real[few]], dim=1
+                [sketches[few], drawn[few], real[few]], dim=1
             ).flatten(0, 1)
         return found
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 
@@ -23,13 +23,9 @@ from torch import Tensor
 from autoencoder.data.glyphs import GlyphRecord
 from autoencoder.similarity import stroke_iou
 from conditioning.parts import compositions
-from diffusion.condition import as_sketch
 from diffusion.evaluation.measures import share
-from diffusion.inventions import SKETCHED, sketcher
-from diffusion.networks.base import in_batches
+from diffusion.inventions import sketcher
 from diffusion.pipeline import GlyphPipeline
-from diffusion.request import Request
-from diffusion.samplers import SAMPLERS, at, result, time_steps
 
 DRAWINGS = Path(__file__).with_name("drawings.png")
 COUNT, ACROSS, SIZE = 40, 8, 128
@@ -61,36 +57,6 @@ def own_sketches(records: Sequence[GlyphRecord]) -> tuple[list[int], Tensor]:
             sketches.append(np.maximum(*inks))
     stacked = np.stack(sketches) if sketches else np.empty((0, SIZE, SIZE), np.float32)
     return found, torch.from_numpy(stacked)[:, None]
-
-
-@torch.inference_mode()
-def from_sketches(
-    pipe: GlyphPipeline,
-    sketches: Tensor,
-    captions: Sequence[str],
-    time: float = SKETCHED,
-    steps: int = Request.num_inference_steps,
-    guidance_scale: float = Request.guidance_scale,
-    seed: int = 0,
-    advance: Callable[[int], object] = lambda glyphs: None,
-) -> Tensor:
-    """A glyph from each sketch and caption, `(N, 1, 128, 128)`, as for one sketch in a `Request`.
-
-    `time` is how far sketches go into noise.
-    """
-    drawn = []
-    for rows in torch.arange(len(sketches)).split(16):
-        latents = in_batches(pipe.autoencoder.encode, sketches[rows].to(pipe.device), pipe.rows)
-        shown = as_sketch(latents) if pipe.denoiser.config.sketch else None
-        asked = [captions[row] for row in rows.tolist()]
-        denoise = pipe.denoise(asked, guidance_scale=guidance_scale, sketch=shown)
-        randn = pipe.randn([seed + row for row in rows.tolist()])
-        x = pipe.process.add_noise(latents, randn(), at(time, latents))
-        times = time_steps(ceil(time * steps), time)
-        x = result(SAMPLERS[Request.sampler](denoise, x, pipe.process, times, randn))
-        drawn.append(pipe.decode(x))
-        advance(len(rows))
-    return torch.cat(drawn)
 
 
 def likeness(
