@@ -10,18 +10,18 @@ from torch import Tensor
 
 
 class Condition(NamedTuple):
-    """Words, and perhaps a sketch, for each of B latents.
+    """Words, and for a flow map its leap, for each of B latents.
 
     Attributes:
         embedding: of the words, `(B, N, D)`.
         mask: `(B, N)` bool, True = a real token, at least one a row.
-        sketch: `(B, 9, 8, 8)`, the latents of a crude drawing of the glyph and a channel of ones;
-            all zeros in rows without one. None is none for any.
+        leap: `(B, 2)`, how far in time the network goes at once, in [0, 1], and the scale of the
+            guidance, in [1, 8]; None for a denoiser that is no flow map.
     """
 
     embedding: Tensor
     mask: Tensor
-    sketch: Tensor | None = None
+    leap: Tensor | None = None
 
     def rows(self, rows: Tensor | list[int] | slice) -> Condition:
         """That of some of the latents."""
@@ -37,16 +37,7 @@ class Condition(NamedTuple):
         return self._replace(embedding=embedding.contiguous(), mask=mask.contiguous())
 
     def joined(self, other: Condition) -> Condition:
-        """That of these latents and of others, padded to one length, both with sketches or none."""
+        """That of these latents and of others, padded to one length, both with leaps or none."""
         tokens = max(self.mask.shape[1], other.mask.shape[1])
         both = zip(self.of_length(tokens), other.of_length(tokens), strict=True)
         return Condition(*(None if a is None else torch.cat([a, b]) for a, b in both))
-
-
-def as_sketch(latents: Tensor, shown: Tensor | None = None) -> Tensor:
-    """Latents `(B, 8, 8, 8)` as a `Condition` takes them, `(B, 9, 8, 8)`.
-
-    `shown` `(B,)` bool says which rows have a sketch; None is all.
-    """
-    sketch = F.pad(latents, (0, 0, 0, 0, 0, 1), value=1.0)
-    return sketch if shown is None else sketch * shown[:, None, None, None]

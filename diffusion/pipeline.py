@@ -25,7 +25,7 @@ from autoencoder.sketches import read_drawing
 from conditioning.encoder import TextEncoder
 from conditioning.prompts import Prompt, shortened
 from conditioning.radicals import RADICALS, Radical
-from diffusion.condition import Condition, as_sketch
+from diffusion.condition import Condition
 from diffusion.guidance import classifier_free
 from diffusion.inventions import Invention, Inventor, sketcher
 from diffusion.networks.base import Denoiser, in_batches, row_by_row
@@ -147,18 +147,16 @@ class GlyphPipeline:
         def draw(rows: Sequence[int], progress: Callable[[int], object]) -> None:
             for batch in by_time(rows, inventions, batch_size):
                 time, own = inventions[batch[0]].time, [latest[row] for row in batch]
-                sketch = self.sketches([inventions[row] for row in batch], own, drawing)
                 denoise = self.denoise(
                     [inventions[row].caption for row in batch],
                     request.negative_prompt,
                     request.guidance_scale,
                     request.guidance_interval,
-                    sketch=sketch if self.denoiser.config.sketch else None,
                 )
                 randn = self.randn(own)
                 latents = start = randn()
-                if time < 1:  # all of them have a sketch
-                    clean = sketch[:, :-1]
+                if time < 1:
+                    clean = self.sketches([inventions[row] for row in batch], own, drawing)
                     latents = start = self.process.add_noise(clean, start, at(time, start))
                 times = time_steps(ceil(steps * time), time)
                 for t, latents, x_0 in sample(denoise, start, self.process, times, randn):
@@ -217,24 +215,13 @@ class GlyphPipeline:
 
     def sketches(
         self, inventions: Sequence[Invention], seeds: Sequence[int], drawing: Tensor | None
-    ) -> Tensor | None:
-        """What a `Condition` has of the sketches of some glyphs, or None where none has any."""
-        if drawing is None:
-            has = [invention.arrangement is not None for invention in inventions]
-        else:
-            has = [True] * len(inventions)
-        if not any(has):
-            return None
+    ) -> Tensor:
+        """The latents of what glyphs begin from, `(B, 8, 8, 8)`: their parts, or one drawing."""
         glyphs = [
             self.sketch(invention, seed) if drawing is None else drawing
-            for invention, seed, own in zip(inventions, seeds, has, strict=True)
-            if own
+            for invention, seed in zip(inventions, seeds, strict=True)
         ]
-        latents = in_batches(self.autoencoder.encode, torch.stack(glyphs), self.rows)
-        shown = torch.tensor(has, device=self.device)
-        sketch = latents.new_zeros(len(has), latents.shape[1] + 1, *latents.shape[2:])
-        sketch[shown] = as_sketch(latents)
-        return sketch
+        return in_batches(self.autoencoder.encode, torch.stack(glyphs), self.rows)
 
     def sketch(self, invention: Invention, seed: int) -> Tensor:
         """Radical and part put together, `(1, 128, 128)`, in proportions that the seed decides."""
@@ -277,26 +264,22 @@ class GlyphPipeline:
         guidance_scale: float = Request.guidance_scale,
         guidance_interval: tuple[float, float] = Request.guidance_interval,
         weights: list[list[float]] | None = None,
-        sketch: Tensor | None = None,
     ) -> Denoise:
         """Captions to embeddings, and those to the guided `denoise(x_t, t) -> x_0` of samplers.
 
         One caption for each of the latents that it will be called with. `weights` are those of a
-        caption's parts around `AND`, 1 each by default. `sketch` is that of a `Condition`, with a
-        row for each caption. The rest is as in a `Request`.
+        caption's parts around `AND`, 1 each by default. The rest is as in a `Request`.
         """
         negative = NULL_CAPTION if negative_prompt is None else negative_prompt
         parts = [(part, i) for i, caption in enumerate(captions) for part in conjuncts(caption)]
         prompts = [Prompt.parse(part).texts for part in (*(part for part, _ in parts), negative)]
         self.warn_of_unknown(text for texts in prompts for text in texts)
         words, owner = self.embed(prompts), [i for _, i in parts]
-        away = words.rows([-1] * len(captions))._replace(sketch=sketch)
-        asked = words.rows(slice(-1))._replace(sketch=None if sketch is None else sketch[owner])
         network = row_by_row(self.denoiser, self.rows)
         return classifier_free(
             x_0_predictor(network, self.process, self.denoiser.config.prediction),
-            asked,
-            away,
+            words.rows(slice(-1)),
+            words.rows([-1] * len(captions)),
             guidance_scale,
             owner,
             weights and [weight for each in weights for weight in each],

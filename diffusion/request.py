@@ -19,6 +19,7 @@ AUTO, NONE = "auto", "none"  # the prior's choice, and none
 CONJUNCTIONS = ("compose", "sum")
 SAMPLER_NAMES = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "dpmpp_sde")  # keys of SAMPLERS
 MOST_STEPS = MOST_REDRAWS = 1000
+LEAST_SCALE, MOST_SCALE = 1.0, 8.0  # of guidance, in a student
 MOST_GUIDANCE = 100  # beyond, a prediction is nothing but its error
 MOST_GLYPHS = 1_000_000
 LONGEST_PROMPT = 10_000  # characters; a text encoder reads far fewer

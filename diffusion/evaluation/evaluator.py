@@ -463,9 +463,7 @@ class Evaluator:
             names = [radical(one.radical).names[0] for one in records]
             settings = plan.steps, plan.guidance_scale, plan.seed
             with self.progress(f"{kind} sketches", len(rows)) as advance:
-                drawn = denoised(
-                    self.pipe, sketches, names, SKETCHED, *settings, advance, shown=True
-                )
+                drawn = denoised(self.pipe, sketches, names, SKETCHED, *settings, advance)
             characters = [one.character for one in records]
             found[kind] = {"glyphs": len(rows)} | {
                 name: likeness(self.pipe, glyphs, real, characters)

@@ -22,7 +22,6 @@ from torch import Tensor, nn
 
 from autoencoder.blocks import ChannelNorm
 from autoencoder.optim import trapezoid
-from diffusion.condition import as_sketch
 from diffusion.networks.base import in_batches
 from diffusion.pipeline import GlyphPipeline
 from diffusion.request import Request
@@ -227,25 +226,18 @@ def denoised(
     guidance_scale: float = Request.guidance_scale,
     seed: int = 0,
     advance: Advance = lambda glyphs: None,
-    shown: bool = False,
 ) -> Tensor:
     """Glyphs `(N, 1, 128, 128)`, noised to a time and denoised again under their captions.
 
-    Steps are as long as those of a whole drawing of `steps`. `shown` is whether a denoiser that
-    takes sketches sees the glyphs as such, too.
+    Steps are as long as those of a whole drawing of `steps`.
     """
-    shown = shown and pipe.denoiser.config.sketch
     done = []
     for start in range(0, len(glyphs), 16):
         rows = range(start, min(start + 16, len(glyphs)))
         latents = in_batches(pipe.autoencoder.encode, glyphs[rows].to(pipe.device), pipe.rows)
         randn = pipe.randn([seed + row for row in rows])
         x = pipe.process.add_noise(latents, randn(), at(time, latents))
-        denoise = pipe.denoise(
-            [captions[row] for row in rows],
-            guidance_scale=guidance_scale,
-            sketch=as_sketch(latents) if shown else None,
-        )
+        denoise = pipe.denoise([captions[row] for row in rows], guidance_scale=guidance_scale)
         times = time_steps(ceil(time * steps), time)
         x = result(SAMPLERS[Request.sampler](denoise, x, pipe.process, times, randn))
         done.append(pipe.decode(x))

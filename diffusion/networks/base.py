@@ -26,10 +26,12 @@ class DenoiserConfig:
         process: how noise was added in training: flow, linear or cosine.
         prediction: what the output is: noise, x_0, v or velocity.
         autoencoder, text_encoder: fingerprints of those it was trained with; empty where unknown.
-        sketch: whether it takes sketches.
+        flow_map: whether it goes a length of time at once, under guidance of a scale: the student
+            of a denoiser.
+        teacher: the fingerprint of that denoiser.
     """
 
-    later: ClassVar[tuple[str, ...]] = ("sketch",)  # which networks before had not
+    later: ClassVar[tuple[str, ...]] = ("flow_map", "teacher")  # which networks before had not
 
     latent_channels: int = 8
     latent_size: int = 8
@@ -38,7 +40,8 @@ class DenoiserConfig:
     prediction: str = "velocity"
     autoencoder: str = ""
     text_encoder: str = ""
-    sketch: bool = False
+    flow_map: bool = False
+    teacher: str = ""
 
     def __post_init__(self) -> None:
         """Raises ValueError, in one line, for settings that make no denoiser."""
@@ -47,13 +50,16 @@ class DenoiserConfig:
             raise ValueError("the sizes of a denoiser must be at least 1")
         known("process", self.process, PROCESSES)
         known("prediction", self.prediction, PREDICTIONS)
+        if self.flow_map and (self.process, self.prediction) != ("flow", "velocity"):
+            raise ValueError("a flow map predicts the velocity of the process flow")
 
 
 class Denoiser(Pretrained):
     """`model(x_t, t, condition)` is a prediction of the shape of `x_t`.
 
-    Shapes: `x_t` `(B, 8, 8, 8)`, `t` `(B,)` in [0, 1], and a `Condition` of B rows, whose sketch is
-    None unless the config says that it takes sketches. The config says what is predicted.
+    Shapes: `x_t` `(B, 8, 8, 8)`, `t` `(B,)` in [0, 1], and a `Condition` of B rows, whose leap is
+    None unless the denoiser is a flow map. The config says what is predicted; of a flow map it is
+    the mean velocity on the way from `t` to where the leap ends.
 
     Attributes:
         edges: names of the layers at its two ends, for each subclass to define.

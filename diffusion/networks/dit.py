@@ -17,7 +17,13 @@ from torch import Tensor, nn
 
 from diffusion.condition import Condition
 from diffusion.networks.base import Denoiser, DenoiserConfig
-from diffusion.networks.layers import Attention, TimeEmbedding, mean_word, rotary_angles
+from diffusion.networks.layers import (
+    Attention,
+    LeapEmbedding,
+    TimeEmbedding,
+    mean_word,
+    rotary_angles,
+)
 
 
 @dataclass(frozen=True)
@@ -96,7 +102,7 @@ class DiT(Denoiser):
     """Tokens of 2×2 latent cells, each through the same blocks."""
 
     config_class = DiTConfig
-    edges = ("patch_in", "sketch_in", "time", "words_in", "meaning_in", "modulation", "patch_out")
+    edges = ("patch_in", "time", "leap", "words_in", "meaning_in", "modulation", "patch_out")
 
     def __init__(self, config: DiTConfig | None = None) -> None:
         super().__init__(config)
@@ -104,10 +110,9 @@ class DiT(Denoiser):
         width, grid = config.width, config.latent_size // config.patch_size
         features = config.latent_channels * config.patch_size**2
         self.patch_in = nn.Linear(features, width)
-        if config.sketch:
-            self.sketch_in = nn.Linear(features + config.patch_size**2, width, bias=False)
         self.position = nn.Parameter(torch.zeros(grid**2, width))
         self.time = TimeEmbedding(width)
+        self.leap = LeapEmbedding(width) if config.flow_map else None
         self.words_in = nn.Linear(config.text_width, width)
         self.meaning_in = nn.Linear(config.text_width, width)
         self.modulation = nn.Linear(width, 6 * width)
@@ -130,18 +135,18 @@ class DiT(Denoiser):
             nn.init.zeros_(block.cross_attention.out.weight)
         for layer in (self.modulation, self.patch_out):
             nn.init.zeros_(layer.weight)
-        if self.config.sketch:
-            nn.init.zeros_(self.sketch_in.weight)
+        if self.leap:
+            self.leap.initialize_weights()
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         p, h = self.config.patch_size, self.config.latent_size // self.config.patch_size
         patches = partial(rearrange, pattern="b c (h p) (w q) -> b (h w) (c p q)", p=p, q=p)
         x = self.patch_in(patches(x_t)) + self.position  # (B, L, width)
-        embedding, mask, sketch = condition
-        if sketch is not None:
-            x = x + self.sketch_in(patches(sketch))
-        meaning = F.silu(self.time(t) + self.meaning_in(mean_word(embedding, mask)))  # (B, width)
-        modulation = rearrange(self.modulation(meaning), "b (m c) -> b m c", m=6)
+        embedding, mask, leap = condition
+        meaning = self.time(t) + self.meaning_in(mean_word(embedding, mask))  # (B, width)
+        if self.leap:
+            meaning = meaning + self.leap(leap)
+        modulation = rearrange(self.modulation(F.silu(meaning)), "b (m c) -> b m c", m=6)
         words = self.words_in(embedding)  # (B, N, width)
         for block in self.blocks:
             x = block(x, modulation, words, mask, self.angles)  # (B, L, width)

@@ -30,6 +30,28 @@ class TimeEmbedding(nn.Module):
         return self.layers(torch.cat([angles.cos(), angles.sin()], dim=1))
 
 
+class LeapEmbedding(nn.Module):
+    """Leaps `(B, 2)`, as a `Condition` has them, to features `(B, width)`: zeros at first.
+
+    Two embeddings as of a time: one of the length, and one of a third of the scale's binary
+    logarithm, which is in [0, 1] too (Meng et al. 2022, https://arxiv.org/abs/2210.03142).
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.length, self.scale = TimeEmbedding(width), TimeEmbedding(width)
+
+    def initialize_weights(self) -> None:
+        """The last layers start at zero, so that a denoiser becomes a flow map as it is."""
+        for embedding in (self.length, self.scale):
+            nn.init.zeros_(embedding.layers[-1].weight)
+            nn.init.zeros_(embedding.layers[-1].bias)
+
+    def forward(self, leap: Tensor) -> Tensor:
+        length, scale = leap.unbind(dim=1)
+        return self.length(length) + self.scale(scale.log2() / 3)
+
+
 def mean_word(embedding: Tensor, mask: Tensor) -> Tensor:
     """The mean of the real words of each caption, `(B, N, D)` to `(B, D)`."""
     real = mask[:, :, None].to(embedding)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from autoencoder.blocks import Down, Up
 from diffusion.condition import Condition
 from diffusion.networks.base import Denoiser, DenoiserConfig
-from diffusion.networks.layers import Attention, TimeEmbedding, mean_word
+from diffusion.networks.layers import Attention, LeapEmbedding, TimeEmbedding, mean_word
 
 GROUPS = 8  # of channels that are normalised together
 
@@ -99,17 +99,15 @@ class UNet(Denoiser):
     """The denoiser that ships: 8×8 cells, then 4×4, and back."""
 
     config_class = UNetConfig
-    edges = ("conv_in", "sketch_in", "time", "meaning_in", "conv_out")
+    edges = ("conv_in", "time", "leap", "meaning_in", "conv_out")
 
     def __init__(self, config: UNetConfig | None = None) -> None:
         super().__init__(config)
         config = self.config
         widths, features = config.widths, config.features
         self.conv_in = nn.Conv2d(config.latent_channels, widths[0], 3, padding=1)
-        if config.sketch:
-            sketched = config.latent_channels + 1
-            self.sketch_in = nn.Conv2d(sketched, widths[0], 3, padding=1, bias=False)
         self.time = TimeEmbedding(features)
+        self.leap = LeapEmbedding(features) if config.flow_map else None
         self.meaning_in = nn.Linear(config.text_width, features)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for width in widths:
@@ -140,15 +138,16 @@ class UNet(Denoiser):
             elif isinstance(module, Attention):
                 nn.init.zeros_(module.out.weight)
         nn.init.zeros_(self.conv_out.weight)
-        if self.config.sketch:
-            nn.init.zeros_(self.sketch_in.weight)
+        if self.leap:
+            self.leap.initialize_weights()
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
-        embedding, mask, sketch = condition
-        words = F.silu(self.time(t) + self.meaning_in(mean_word(embedding, mask))), embedding, mask
+        embedding, mask, leap = condition
+        meaning = self.time(t) + self.meaning_in(mean_word(embedding, mask))  # (B, features)
+        if self.leap:
+            meaning = meaning + self.leap(leap)
+        words = F.silu(meaning), embedding, mask
         x = self.conv_in(x_t.contiguous(memory_format=torch.channels_last))  # (B, 128, 8, 8)
-        if sketch is not None:
-            x = x + self.sketch_in(sketch.contiguous(memory_format=torch.channels_last))
         seen = []
         for blocks, shrink in zip(self.down, [*self.shrink, nn.Identity()], strict=True):
             for block in blocks:

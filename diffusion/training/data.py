@@ -17,13 +17,13 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from torch.utils.data import DataLoader, Dataset
 
-from autoencoder.batches import Draw, SeededBatches, generator_of
-from autoencoder.data.glyphs import GlyphDataset, GlyphError, GlyphRecord, load_more
+from autoencoder.batches import Draw, SeededBatches
+from autoencoder.data.glyphs import GlyphDataset, GlyphRecord, load_more
 from autoencoder.files import atomic
 from autoencoder.model import Autoencoder
 from conditioning.encoder import TextEncoder
 from conditioning.radicals import radical
-from diffusion.condition import Condition, as_sketch
+from diffusion.condition import Condition
 from diffusion.pipeline import NULL_CAPTION
 from diffusion.training.captions import (
     NO_MORE_WORDS,
@@ -32,9 +32,8 @@ from diffusion.training.captions import (
     all_captions,
     captions_of,
 )
-from diffusion.training.sketches import LOOSE, SHARES, VARIANTS, may_be_shown, sketches_of
 
-NOTHING = -1  # instead of a text, or a sketch
+NOTHING = -1  # instead of a text
 
 
 # ---- caches --------------------------------------------------------------------------------------
@@ -117,37 +116,6 @@ def build_latents(glyphs: GlyphDataset, autoencoder: Autoencoder, folder: Path) 
     return torch.from_numpy(cached(folder, "latents", made_of, make)["latents"]).float()
 
 
-def build_sketches(glyphs: GlyphDataset, autoencoder: Autoencoder, folder: Path) -> Tensor:
-    """Latents of sketches of all glyphs, `(count, VARIANTS, 8, 8, 8)` float16, as above.
-
-    Composites, which go by the character that gave the radical, are copied by hand alone. Raises
-    GlyphError for those that do not say which other one they have a part of.
-    """
-    device = next(autoencoder.parameters()).device
-    characters = [record.character for record in glyphs.records]
-    composites = "composites" in glyphs.about
-    if composites and not all(record.other for record in glyphs.records):
-        raise GlyphError(
-            f"the composites in {glyphs.folder} do not say what they are made of: make them again, "
-            "python scripts/prepare_data.py --composites"
-        )
-    known = [""] * len(glyphs) if composites else characters
-    config = autoencoder.config
-    latent_shape = config.latent_channels, config.latent_size, config.latent_size
-
-    @torch.no_grad()
-    def make() -> dict[str, np.ndarray]:
-        latents = torch.empty(len(glyphs), VARIANTS, *latent_shape).half()
-        for rows in track(torch.arange(len(glyphs)).split(32), "sketches"):
-            drawn = [sketches_of(glyphs[i], known[i], i) for i in rows.tolist()]
-            encoded = autoencoder.encode(torch.cat(drawn).to(device))
-            latents[rows] = encoded.half().cpu().unflatten(0, (len(rows), VARIANTS))
-        return {"latents": latents.numpy()}
-
-    made_of = glyphs.about, "".join(characters), autoencoder.fingerprint, SHARES, VARIANTS, LOOSE
-    return torch.from_numpy(cached(folder, "sketches", made_of, make)["latents"])
-
-
 def build_words(texts: list[str], encoder: TextEncoder, folder: Path) -> WordCache:
     """Embeddings of all texts, from the cache or made now."""
 
@@ -175,8 +143,7 @@ def build_words(texts: list[str], encoder: TextEncoder, folder: Path) -> WordCac
 
 
 class LatentDataset(Dataset):
-    """Rows of latents with their texts, a caption drawn from the mix and perhaps a layout, and
-    which of their sketches they are shown with, or -1 for none.
+    """Rows of latents with their texts: a caption drawn from the mix, and perhaps a layout.
 
     Indexed by a `Draw`; without a mix, indexed by a number and given the whole caption.
 
@@ -186,7 +153,6 @@ class LatentDataset(Dataset):
         words: embeddings of all texts that the mix can choose.
         mix: how often each text of a glyph is used.
         more: English from sources other than the definitions.
-        sketched: how often a sketch is shown; without a mix, always or, at 0, never.
     """
 
     def __init__(
@@ -196,27 +162,17 @@ class LatentDataset(Dataset):
         words: WordCache,
         mix: CaptionMix | None,
         more: MoreWords = NO_MORE_WORDS,
-        sketched: float = 0.0,
     ) -> None:
         self.rows, self.records, self.words, self.mix = rows, records, words, mix
-        self.more, self.sketched = more, sketched
-        limited = sketched and mix
-        self.able = [not limited or may_be_shown(record) for record in records]
+        self.more = more
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, draw: Draw | int) -> tuple[int, list[str], int]:
+    def __getitem__(self, draw: Draw | int) -> tuple[int, list[str]]:
         if self.mix is None:
-            variant = draw % VARIANTS if self.sketched else NOTHING
-            return self.rows[draw], [self.records[draw].caption], variant
-        return self.rows[draw.row], self.texts(draw), self.variant(draw)
-
-    def variant(self, draw: Draw) -> int:
-        """The sketch chosen by the seed of the draw, from 0, or -1."""
-        shown, which = torch.rand(2, generator=generator_of(draw.seed, 1)).tolist()
-        able = shown < self.sketched and self.able[draw.row]
-        return int(which * VARIANTS) if able else NOTHING
+            return self.rows[draw], [self.records[draw].caption]
+        return self.rows[draw.row], self.texts(draw)
 
     def texts(self, draw: Draw) -> list[str]:
         """The caption chosen by the mix and the seed of the draw, and perhaps a layout."""
@@ -245,8 +201,7 @@ class LatentData(LightningDataModule):
     """Latents with their words, cached in `<folder>/cache`.
 
     A batch is latents `(B, 8, 8, 8)` and a `Condition`. All caches are kept on the training device,
-    so that no step waits for a copy. Validation is without sketches, and for denoisers that take
-    them once more with them.
+    so that no step waits for a copy.
 
     Args:
         folder: the glyphs that `scripts/prepare_data.py` drew.
@@ -256,7 +211,6 @@ class LatentData(LightningDataModule):
         text_encoder: folder, or a T5's name on the Hugging Face hub; None is the one that ships.
         batch_size: samples a step and process.
         mix: how often each text of a glyph is used.
-        sketched: how often a sketch is shown to a denoiser that takes sketches.
         seed: of the order of the glyphs and the choice of their captions.
     """
 
@@ -268,15 +222,11 @@ class LatentData(LightningDataModule):
         text_encoder: str | None = None,
         batch_size: int = 128,
         mix: CaptionMix = CaptionMix(),
-        sketched: float = 0.5,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if not 0 <= sketched <= 1:
-            raise ValueError(f"a share of {sketched:g} for sketched: take 0 to 1")
         self.save_hyperparameters(ignore=["mix"])
         self.mix = mix
-        self.sketches: Tensor | None = None
         self.splits: dict[str, LatentDataset] = {}
 
     def prepare_data(self) -> None:
@@ -287,12 +237,6 @@ class LatentData(LightningDataModule):
         if self.splits:
             return
         own = self.hparams
-        share = own.sketched if self.takes_sketches else 0.0
-        if self.takes_sketches and not share:
-            raise ValueError(
-                "a denoiser that takes sketches is never shown one: --data.sketched above 0, or "
-                "--model.sketch false"
-            )
         self.autoencoder = Autoencoder.from_pretrained(own.autoencoder)
         self.text_encoder = TextEncoder.from_pretrained(own.text_encoder)
         if self.trainer:  # before the minutes that the caches take
@@ -312,54 +256,32 @@ class LatentData(LightningDataModule):
         more = MoreWords.load(self.mix)
         texts = all_captions(records, more, named=self.mix.named > 0)
         self.words = build_words(texts, self.text_encoder, cache)
-        if share:
-            made = [build_sketches(one, self.autoencoder, cache) for one in sources]
-            self.sketches = torch.cat(made)
-        for name, split, mix, count, sketched in (
-            ("train", "train", self.mix, len(records), share),
-            ("test", "test", None, len(glyphs), 0.0),
-            ("test sketched", "test", None, len(glyphs), share),
-        ):
+        for split, mix, count in (("train", self.mix, len(records)), ("test", None, len(glyphs))):
             rows = [row for row in range(count) if records[row].split == split]
             known = [records[row] for row in rows]
-            self.splits[name] = LatentDataset(rows, known, self.words, mix, more, sketched)
+            self.splits[split] = LatentDataset(rows, known, self.words, mix, more)
 
-    @property
-    def takes_sketches(self) -> bool:
-        """Whether the denoiser that is trained does."""
-        return bool(self.trainer) and self.trainer.lightning_module.denoiser.config.sketch
-
-    def collate(
-        self, samples: list[tuple[int, list[str], int]]
-    ) -> tuple[Tensor, Tensor, int, Tensor]:
-        """Rows of latents `(B,)` and of texts `(B, P)`, the number of tokens to pad to, and which
-        sketches `(B,)`."""
-        rows, parts, variants = zip(*samples, strict=True)
+    def collate(self, samples: list[tuple[int, list[str]]]) -> tuple[Tensor, Tensor, int]:
+        """Rows of latents `(B,)` and of texts `(B, P)`, and the number of tokens to pad to."""
+        rows, parts = zip(*samples, strict=True)
         texts = [torch.tensor([self.words.index[text] for text in each]) for each in parts]
         longest = max(sum(map(self.words.length, each)) for each in parts)
         padded = -(-longest // self.mix.longest) * self.mix.longest  # few lengths, few compilations
-        texts = pad_sequence(texts, True, padding_value=NOTHING)
-        return torch.tensor(rows), texts, padded, torch.tensor(variants)
+        return torch.tensor(rows), pad_sequence(texts, True, padding_value=NOTHING), padded
 
     def on_after_batch_transfer(
-        self, batch: tuple[Tensor, Tensor, int, Tensor], dataloader_idx: int = 0
+        self, batch: tuple[Tensor, Tensor, int], dataloader_idx: int = 0
     ) -> tuple[Tensor, Condition]:
         """Latents and conditions for the rows of `collate`, on the training device."""
-        rows, texts, padded, variants = batch
+        rows, texts, padded = batch
         if self.latents.device != rows.device:  # in the first step
             self.latents, self.words = self.latents.to(rows.device), self.words.to(rows.device)
-        condition = Condition(*self.words.batch(texts, padded))
-        if self.sketches is not None:
-            self.sketches = self.sketches.to(rows.device)
-            sketch = as_sketch(self.sketches[rows, variants].float(), variants != NOTHING)
-            condition = condition._replace(sketch=sketch)
-        return self.latents[rows], condition
+        return self.latents[rows], Condition(*self.words.batch(texts, padded))
 
     def train_dataloader(self) -> DataLoader:
         own, samples = self.hparams, self.splits["train"]
         batches = SeededBatches(len(samples), own.batch_size, own.seed, self.trainer)
         return DataLoader(samples, batch_sampler=batches, collate_fn=self.collate)
 
-    def val_dataloader(self) -> list[DataLoader]:
-        names = ["test", "test sketched"] if self.sketches is not None else ["test"]
-        return [DataLoader(self.splits[name], 64, collate_fn=self.collate) for name in names]
+    def val_dataloader(self) -> DataLoader:
+        return DataLoader(self.splits["test"], 64, collate_fn=self.collate)

@@ -40,15 +40,6 @@ def average(decay: float) -> Callable[[list[Tensor], list[Tensor], Tensor], None
     return update
 
 
-def with_sketches(denoiser: Denoiser, sketch: bool = True) -> Denoiser:
-    """The same denoiser, made to take sketches, which say nothing to it yet, or as it is."""
-    if denoiser.config.sketch or not sketch:
-        return denoiser
-    taught = type(denoiser)(replace(denoiser.config, sketch=True))
-    taught.load_state_dict(denoiser.state_dict(), strict=False)
-    return taught
-
-
 class EMA(WeightAveraging):
     """Lightning's weight averaging with an exponential average and a warm-up.
 
@@ -84,7 +75,6 @@ class DiffusionModule(LightningModule):
         warmup_steps: steps until both rates have risen to their peak.
         cooldown: share of the steps, at the end, over which both fall to zero.
         start: folder of a denoiser to start from, whose kind and settings then count.
-        sketch: whether it takes sketches; one to start from learns to.
         compile: train with torch.compile, which takes a minute or two at the start.
         seed: of the times and the noise.
         out: folder for the finished pipeline.
@@ -102,7 +92,6 @@ class DiffusionModule(LightningModule):
         warmup_steps: int = 50,
         cooldown: float = 0.6,
         start: Path | None = None,
-        sketch: bool = True,
         compile: bool = True,
         seed: int = 0,
         out: Path = Path(".runs/diffusion/export"),
@@ -117,10 +106,9 @@ class DiffusionModule(LightningModule):
             known(kind, name, names)
         self.times = TIMES[times]
         if start:
-            self.denoiser = with_sketches(read_model(start, *DENOISERS.values()), sketch).train()
+            self.denoiser = read_model(start, *DENOISERS.values()).train()
         else:
-            config = replace({"dit": dit, "unet": unet}[denoiser], sketch=sketch)
-            self.denoiser = DENOISERS[denoiser](config)
+            self.denoiser = DENOISERS[denoiser]({"dit": dit, "unet": unet}[denoiser])
 
     def on_fit_start(self) -> None:
         data = self.trainer.datamodule
@@ -159,16 +147,13 @@ class DiffusionModule(LightningModule):
         self.log("train/loss", loss, prog_bar=True, sync_dist=True)
         return loss
 
-    def validation_step(
-        self, batch: tuple[Tensor, Condition], batch_idx: int, dataloader_idx: int = 0
-    ) -> None:
+    def validation_step(self, batch: tuple[Tensor, Condition], batch_idx: int) -> None:
         x_0 = batch[0]
         generator = torch.Generator().manual_seed(batch_idx)  # the same noise every time
         t = self.times(len(x_0), generator)
         noise = torch.randn(x_0.shape, generator=generator)
         loss = self.loss(self.denoiser, batch, t, noise, "uniform")
-        name, own = ("val/loss", "val/sketched")[dataloader_idx], {"batch_size": len(x_0)}
-        self.log(name, loss, prog_bar=True, sync_dist=True, add_dataloader_idx=False, **own)
+        self.log("val/loss", loss, prog_bar=True, sync_dist=True, batch_size=len(x_0))
 
     def loss(
         self,
