@@ -7,45 +7,38 @@ import pytest
 import torch
 from conftest import DENOISER, UNET, make_denoiser
 
-from diffusion.condition import Condition, as_sketch
+from diffusion.condition import Condition
 from diffusion.networks.base import row_by_row
 
 
 @pytest.fixture
-def sketched(inputs):
-    """Words and sketches of three latents, the second of which has none."""
-    latents = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(5))
-    return inputs[2]._replace(sketch=as_sketch(latents, torch.tensor([True, False, True])))
+def leaping(inputs):
+    """Words and leaps of three latents."""
+    return inputs[2]._replace(leap=torch.tensor([[0.0, 1.0], [0.25, 2.0], [1.0, 8.0]]))
 
 
 def same(a, b):
     return all((x is None and y is None) or x.equal(y) for x, y in zip(a, b, strict=True))
 
 
-def test_a_sketch_is_latents_and_whether_they_are_there(sketched):
-    latents = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(5))
-    assert sketched.sketch[[0, 2], :4].equal(latents[[0, 2]])
-    assert sketched.sketch[:, 4].mean((1, 2)).tolist() == [1, 0, 1]
-    assert not sketched.sketch[1].any()
-    assert as_sketch(latents)[:, 4].all()
-
-
-def test_rows_are_of_all_that_is_told(sketched):
-    embedding, mask, sketch = sketched
-    assert same(sketched.rows([2, 0, 2]), [each[[2, 0, 2]] for each in sketched])
-    assert same(sketched.rows(slice(1)), [embedding[:1], mask[:1], sketch[:1]])
+def test_rows_are_of_all_that_is_told(leaping):
+    embedding, mask, leap = leaping
+    assert same(leaping.rows([2, 0, 2]), [each[[2, 0, 2]] for each in leaping])
+    assert same(leaping.rows(slice(1)), [embedding[:1], mask[:1], leap[:1]])
     assert same(
         Condition(embedding, mask).rows(torch.tensor([1])), [embedding[1:2], mask[1:2], None]
     )
 
 
-def test_two_joined_are_each_of_them_again(sketched):
-    short = sketched.rows([0, 1]).of_length(3)  # the rest is padding
-    both = short.joined(sketched)
-    assert both.mask.shape == (5, 5) and both.mask.sum() == sketched.mask.sum() + 4
-    assert same(both.rows([2, 3, 4]), sketched)
+def test_two_joined_are_each_of_them_again(leaping):
+    short = leaping.rows([0, 1]).of_length(3)  # the rest is padding
+    both = short.joined(leaping)
+    assert both.mask.shape == (5, 5) and both.mask.sum() == leaping.mask.sum() + 4
+    assert same(both.rows([2, 3, 4]), leaping)
     assert same(both.rows([0, 1]).of_length(3), short)
-    assert same(sketched.joined(short).rows([3, 4]).of_length(3), short)
+    assert same(leaping.joined(short).rows([3, 4]).of_length(3), short)
+    plain = leaping._replace(leap=None)
+    assert plain.joined(plain).leap is None
 
 
 @torch.no_grad()
@@ -65,10 +58,10 @@ def test_padding_never_changes_a_result(config, inputs):
 
 
 @torch.no_grad()
-def test_in_batches_of_one_shape_neither_padding_nor_company_changes_a_bit(inputs, sketched):
+def test_in_batches_of_one_shape_neither_padding_nor_company_changes_a_bit(inputs, leaping):
     x_t, t, _ = inputs
-    network = row_by_row(make_denoiser(config=replace(UNET, sketch=True)), 4)
-    whole = network(x_t, t, sketched)
+    network = row_by_row(make_denoiser(config=replace(UNET, flow_map=True)), 4)
+    whole = network(x_t, t, leaping)
     for tokens, i in product((5, 8, 20), range(3)):
-        own = sketched.rows([i]).of_length(tokens)
+        own = leaping.rows([i]).of_length(tokens)
         assert network(x_t[[i]], t[[i]], own).equal(whole[[i]])

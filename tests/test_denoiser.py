@@ -6,16 +6,16 @@ from dataclasses import replace
 
 import pytest
 import torch
-from conftest import DENOISER, UNET, make_denoiser, shake
+from conftest import DENOISER, UNET, make_denoiser
 from torch.nn.functional import mse_loss
 
 from autoencoder.pretrained import WeightsError, read_config, read_model
-from diffusion.condition import Condition, as_sketch
+from diffusion.condition import Condition
 from diffusion.networks.base import DenoiserConfig
 from diffusion.networks.dit import DiT
 from diffusion.networks.unet import UNet, UNetConfig
 from diffusion.request import BUNDLED
-from diffusion.training.denoiser import with_sketches
+from diffusion.training.student import student_of
 
 CONFIGS = {"dit": DENOISER, "unet": UNET}
 
@@ -32,20 +32,25 @@ def denoiser(config):
 
 
 @pytest.fixture
-def sketch():
-    """Those of the first and the last of three samples."""
-    latents = torch.randn(3, 4, 8, 8, generator=torch.Generator().manual_seed(2))
-    return as_sketch(latents, torch.tensor([True, False, True]))
+def flow_map(config):
+    """A flow map, no weight of which is zero either."""
+    return make_denoiser(config=replace(config, flow_map=True, teacher="of another"))
+
+
+@pytest.fixture
+def leaping(inputs):
+    """The same inputs with leaps."""
+    x_t, t, words = inputs
+    return x_t, t, words._replace(leap=torch.tensor([[0.1, 1.0], [0.25, 2.0], [0.9, 8.0]]))
 
 
 def test_a_new_one_predicts_nothing_yet(config, inputs):
     assert not (UNet if config is UNET else DiT)(config)(*inputs).any()
 
 
-def test_every_weight_is_reached_by_the_gradient(denoiser, inputs, sketch):
-    taught, (x_t, t, words) = with_sketches(denoiser), inputs
-    taught(x_t, t, words._replace(sketch=sketch)).square().sum().backward()
-    parameters = taught.named_parameters()
+def test_every_weight_is_reached_by_the_gradient(flow_map, leaping):
+    flow_map(*leaping).square().sum().backward()
+    parameters = flow_map.named_parameters()
     assert [n for n, p in parameters if p.grad is None or not p.grad.any()] == []
 
 
@@ -107,15 +112,14 @@ def test_words_matter_after_a_few_steps(config, inputs):
     assert loss < 0.1  # deaf to the words, it could not fall below 1
 
 
-def test_hidden_matrices_are_those_between_the_edges(denoiser):
-    denoiser = with_sketches(denoiser)
-    names = {id(p): name for name, p in denoiser.named_parameters()}
-    hidden = {names[id(p)] for p in denoiser.hidden_matrices()}
-    assert all(p.ndim in (2, 4) for p in denoiser.hidden_matrices())
-    assert all(hasattr(denoiser, edge) for edge in denoiser.edges)  # none is misspelt
-    for name, parameter in denoiser.named_parameters():
+def test_hidden_matrices_are_those_between_the_edges(flow_map):
+    names = {id(p): name for name, p in flow_map.named_parameters()}
+    hidden = {names[id(p)] for p in flow_map.hidden_matrices()}
+    assert all(p.ndim in (2, 4) for p in flow_map.hidden_matrices())
+    assert all(hasattr(flow_map, edge) for edge in flow_map.edges)  # none is misspelt
+    for name, parameter in flow_map.named_parameters():
         inside = parameter.ndim > 1 and name.endswith("weight")
-        inside = inside and name.split(".")[0] not in denoiser.edges
+        inside = inside and name.split(".")[0] not in flow_map.edges
         assert (name in hidden) == inside, name
 
 
@@ -131,52 +135,43 @@ def test_saving_and_loading_keeps_every_prediction(denoiser, config, inputs, tmp
 
 
 @torch.no_grad()
-def test_one_that_has_just_learnt_to_take_sketches_predicts_as_before_to_the_last_bit(
-    denoiser, inputs, sketch
-):
-    taught, (x_t, t, words) = with_sketches(denoiser), inputs
-    assert taught.config == replace(denoiser.config, sketch=True)
-    before = denoiser(*inputs)
-    assert taught(*inputs).equal(before)
-    assert taught(x_t, t, words._replace(sketch=sketch)).equal(before)
-    assert with_sketches(taught) is taught and with_sketches(denoiser, False) is denoiser
+def test_a_flow_map_begins_as_the_denoiser_whose_weights_it_takes(denoiser, leaping):
+    """To the last bit, however far it leaps and whatever the scale."""
+    x_t, t, words = leaping
+    before = denoiser(x_t, t, words._replace(leap=None))
+    assert student_of(denoiser)(*leaping).equal(before) and before.any()
 
 
 @torch.no_grad()
-def test_a_sketch_changes_its_own_sample_alone_and_zeros_are_none(denoiser, inputs, sketch):
-    taught, (x_t, t, words) = shake(with_sketches(denoiser), 3), inputs
-
-    def predict(sketch):
-        return taught(x_t, t, words._replace(sketch=sketch))
-
-    plain, found = predict(None), predict(sketch)
-    assert [a.equal(b) for a, b in zip(found, plain, strict=True)] == [False, True, False]
-    assert predict(torch.zeros_like(sketch)).equal(plain)
-    blank = sketch.clone()
-    blank[0, :-1] = 0  # latents of zeros are a sketch too
-    assert [a.equal(b) for a, b in zip(predict(blank), found, strict=True)] == [False, True, True]
-    assert not predict(blank)[0].equal(plain[0])
+def test_how_far_it_leaps_and_the_scale_change_a_flow_map_s_own_sample_alone(flow_map, leaping):
+    x_t, t, words = leaping
+    before = flow_map(*leaping)
+    for column in (0, 1):
+        leap = words.leap.clone()
+        leap[1, column] *= 1.1
+        after = flow_map(x_t, t, words._replace(leap=leap))
+        changed = [not a.equal(b) for a, b in zip(after, before, strict=True)]
+        assert changed == [False, True, False]
+        assert (after - before).abs().max() > 1e-3
 
 
 @torch.no_grad()
-def test_one_that_takes_sketches_is_loaded_again(denoiser, inputs, sketch, tmp_path):
-    taught, (x_t, t, words) = shake(with_sketches(denoiser), 3), inputs
-    loaded = read_model(taught.save_pretrained(tmp_path), DiT, UNet)
-    assert loaded.config == taught.config and loaded.config.sketch
-    assert loaded.fingerprint == taught.fingerprint != denoiser.fingerprint
-    words = words._replace(sketch=sketch)
-    assert loaded(x_t, t, words).equal(taught(x_t, t, words))
+def test_a_flow_map_is_loaded_again(flow_map, denoiser, leaping, tmp_path):
+    loaded = read_model(flow_map.save_pretrained(tmp_path), DiT, UNet)
+    assert loaded.config == flow_map.config and loaded.config.flow_map
+    assert loaded.fingerprint == flow_map.fingerprint != denoiser.fingerprint
+    assert loaded(*leaping).equal(flow_map(*leaping))
 
 
-def test_weights_from_before_sketches_are_those_without(denoiser, tmp_path):
+def test_weights_from_before_flow_maps_are_those_of_none(denoiser, tmp_path):
     path = denoiser.save_pretrained(tmp_path) / "config.json"
     before = json.loads(path.read_text())
-    assert "sketch" not in before
+    assert not {"flow_map", "teacher"} & set(before)
     digest = hashlib.sha256(json.dumps(before, sort_keys=True).encode())
     for name, tensor in sorted(denoiser.state_dict().items()):
         digest.update(name.encode() + tensor.half().numpy().tobytes())
     assert read_model(tmp_path, DiT, UNet).fingerprint == digest.hexdigest()
-    path.write_text(json.dumps(before | {"sketch": False}))
+    path.write_text(json.dumps(before | {"flow_map": False, "teacher": ""}))
     assert read_model(tmp_path, DiT, UNet).fingerprint == digest.hexdigest()
 
 
@@ -184,8 +179,8 @@ def test_weights_from_before_sketches_are_those_without(denoiser, tmp_path):
     ("changes", "message"),
     [
         ({"colour": True}, "those of DiTConfig or UNetConfig"),
-        ({"sketch": 1}, "sketch is 1, where bool is expected"),
-        ({"sketch": True}, "another architecture"),
+        ({"flow_map": 1}, "flow_map is 1, where bool is expected"),
+        ({"flow_map": True}, "another architecture"),
         ({"process": None}, "those of DiTConfig or UNetConfig"),  # left out
     ],
 )
@@ -218,6 +213,8 @@ def test_a_folder_of_another_kind_of_model_is_refused(tiny_autoencoder, tmp_path
         ({"process": "magic"}, "there are flow, linear, cosine"),
         ({"prediction": "magic"}, "there are noise, x_0, v, velocity"),
         ({"latent_size": 0}, "at least 1"),
+        ({"flow_map": True, "process": "cosine"}, "a flow map predicts the velocity of the pro"),
+        ({"flow_map": True, "prediction": "x_0"}, "a flow map predicts the velocity of the pro"),
     ],
 )
 def test_settings_that_make_none_say_why(config, settings, message):
@@ -228,4 +225,4 @@ def test_settings_that_make_none_say_why(config, settings, message):
 
 def test_the_defaults_are_what_ships():
     shipped = read_config(BUNDLED, UNetConfig)
-    assert replace(shipped, autoencoder="", text_encoder="", sketch=False) == UNetConfig()
+    assert replace(shipped, autoencoder="", text_encoder="") == UNetConfig()

@@ -6,7 +6,7 @@ import pytest
 import torch
 from conftest import DENOISER
 
-from diffusion.condition import Condition, as_sketch
+from diffusion.condition import Condition
 from diffusion.networks.dit import DiT
 
 ZERO = (
@@ -32,13 +32,13 @@ def test_what_starts_at_zero_is_what_was_meant_to():
     """A later initialisation that overwrites an earlier one is found here."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        network = DiT(replace(DENOISER, sketch=True))
+        network = DiT(replace(DENOISER, flow_map=True))
     weights = {n: p for n, p in network.named_parameters() if not n.endswith("bias")}
     zero = {name for name, weight in weights.items() if not weight.any()}
     assert zero == {
         "modulation.weight",
         "patch_out.weight",
-        "sketch_in.weight",
+        *(f"leap.{part}.layers.2.weight" for part in ("length", "scale")),
         *(f"blocks.{i}.{part}" for i in range(2) for part in ("modulation", ZERO[0])),
     }
     for name, weight in weights.items():
@@ -89,15 +89,12 @@ def test_rotary_angles_alone_tell_the_places_apart(tiny_denoiser, inputs):
 def test_patches_come_back_where_they_were(patch):
     """With blocks that do nothing and inverse projections, the network is the identity."""
     config = replace(DENOISER, patch_size=patch, width=4 * patch**2, head_width=4 * patch**2)
-    model = DiT(replace(config, sketch=True))
+    model = DiT(config)
     with torch.no_grad():
         model.patch_in.weight.copy_(torch.eye(config.width))
         model.patch_out.weight.copy_(torch.eye(config.width))
-        model.sketch_in.weight.copy_(torch.eye(config.width, config.width + patch**2))
         model.position.zero_()
         model.norm_out = torch.nn.Identity()
-        x_t, latents = torch.randn(2, 2, 4, 8, 8)
+        x_t = torch.randn(2, 4, 8, 8)
         words = Condition(torch.randn(2, 1, 16), torch.ones(2, 1, dtype=torch.bool))
         assert model(x_t, torch.zeros(2), words).equal(x_t)
-        words = words._replace(sketch=as_sketch(latents))
-        assert model(x_t, torch.zeros(2), words).equal(x_t + latents)

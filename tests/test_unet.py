@@ -9,6 +9,8 @@ from conftest import UNET, make_denoiser
 from diffusion.condition import Condition
 from diffusion.networks.unet import UNet
 
+LEAP = "leap.length.layers.2.weight", "leap.scale.layers.2.weight"
+
 
 @pytest.fixture
 def inputs():
@@ -21,11 +23,11 @@ def inputs():
 
 def test_what_starts_at_zero_is_what_was_meant_to():
     """A later initialisation that overwrites an earlier one is found here."""
-    network = UNet(replace(UNET, sketch=True))
+    network = UNet(replace(UNET, flow_map=True))
     weights = {n: p for n, p in network.named_parameters() if not n.endswith("bias")}
     for name, weight in weights.items():
         zero = name.endswith(("modulation.weight", "conv_2.weight", "attention.out.weight"))
-        if zero or name in ("conv_out.weight", "sketch_in.weight"):
+        if zero or name == "conv_out.weight" or name in LEAP:
             assert not weight.any(), name
         elif weight.ndim > 1:
             assert weight.std().item() == pytest.approx(weight[0].numel() ** -0.5, rel=0.2), name
