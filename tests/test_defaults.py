@@ -18,7 +18,8 @@ from diffusion.prior import PriorConfig
 from diffusion.training.captions import CaptionMix
 
 # What a training measures, reads from the encoders that it is given, or decides by itself.
-FOUND = {"latent_mean", "latent_std", "threshold", "parts", "autoencoder", "text_encoder", "sketch"}
+FOUND = {"latent_mean", "latent_std", "threshold", "parts", "autoencoder", "text_encoder"}
+FOUND |= {"flow_map", "teacher"}
 WEIGHTS = {
     kind: Path(package.__file__).parent / "weights" / folder / "config.json"
     for kind, package, folder in (

@@ -23,7 +23,7 @@ from torch.utils.data import DataLoader
 
 from autoencoder.optim import Muon
 from diffusion import GlyphPipeline
-from diffusion.condition import Condition, as_sketch
+from diffusion.condition import Condition
 from diffusion.networks.dit import DiT
 from diffusion.networks.unet import UNet
 from diffusion.process import PROCESSES
@@ -79,37 +79,6 @@ def test_four_latents_are_learnt_by_heart(kind, config, process, prediction):
     assert value < 0.25 * start
 
 
-def test_two_glyphs_of_one_caption_are_told_apart_by_their_sketches(seeded):
-    """And without one the denoiser is left with their mean."""
-    x_0, crude = torch.randn(2, 2, 4, 8, 8)
-    model = UNet(replace(UNET, widths=(32, 48), sketch=True))
-    optimizer = Muon(model.hidden_matrices(), model.parameters(), lr=5e-3, adam_lr=5e-3)
-    rows = torch.arange(16) % 2
-    sketches = {
-        "right": as_sketch(crude[rows]),
-        "wrong": as_sketch(crude[1 - rows]),
-        "none": as_sketch(crude[rows], torch.zeros(16)),
-        "half": as_sketch(crude[rows], torch.arange(16) < 8),
-    }
-
-    def loss(kind, t, noise):
-        condition = words(2).rows([0] * 16)._replace(sketch=sketches[kind])
-        return denoising_loss(
-            model, PROCESSES["flow"], "velocity", x_0[rows], condition, t, noise
-        ).mean()
-
-    for _ in range(80):
-        optimizer.zero_grad()
-        loss("half", logit_normal_times(16), torch.randn(16, 4, 8, 8)).backward()
-        optimizer.step()
-    late, noise = torch.full((16,), 0.95), torch.randn(16, 4, 8, 8)
-    with torch.no_grad():
-        found = {kind: loss(kind, late, noise).item() for kind in sketches}
-    # From nearly pure noise the mean of two errs by half a variance, the other one by two.
-    assert found["right"] < 0.5 * found["none"] < 0.5 * found["wrong"]
-    assert found["wrong"] > 1
-
-
 def test_the_average_is_its_closed_form():
     """With a constant decay d, weights 1, 2, 3, … average to the sum of (1 - d) d^(n-k) k."""
     values = [torch.tensor([0.0]), torch.tensor([[5.0, 5.0]])]
@@ -132,14 +101,16 @@ PLAIN = {"compile": False}
 
 
 class TinyData(LightningDataModule):
-    """Eight latents in batches of four, each second with a sketch, and the encoders asked for."""
+    """Eight latents in batches of four, and the encoders asked for."""
 
     def __init__(self):
         super().__init__()
         self.autoencoder, self.text_encoder = make_autoencoder(), make_text_encoder()
         latents = torch.randn(8, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-        sketch = as_sketch(latents.flip(0), torch.arange(8) % 2 > 0)
-        self.samples = list(zip(latents, map(Condition, *words(8)[:2], sketch), strict=True))
+        self.samples = list(zip(latents, zip(*words(8)[:2], strict=True), strict=True))
+
+    def on_after_batch_transfer(self, batch, dataloader_idx=0):
+        return batch[0], Condition(*batch[1])
 
     def train_dataloader(self):
         return DataLoader(self.samples, batch_size=4)
@@ -190,7 +161,7 @@ def test_what_is_exported_is_the_average_and_knows_its_encoders(module, tmp_path
 
 
 def test_a_training_goes_on_from_a_denoiser_with_new_encoders(tmp_path):
-    """The weights are the old one's, a step of rate zero later, and sketches say nothing yet."""
+    """The weights are the old one's, a step of rate zero later."""
     old = make_denoiser(3, replace(DENOISER, depth=3, autoencoder="another"))
     module = DiffusionModule(
         start=old.save_pretrained(tmp_path / "old"),
@@ -203,11 +174,10 @@ def test_a_training_goes_on_from_a_denoiser_with_new_encoders(tmp_path):
     fit(module, tmp_path, 1)
     new = GlyphPipeline.from_pretrained(tmp_path / "export").denoiser
     weights = new.state_dict()
-    assert not weights.pop("sketch_in.weight").any()
     assert all(weights[name].equal(weight) for name, weight in old.state_dict().items())
     own = {"autoencoder": make_autoencoder().fingerprint}
     own["text_encoder"] = make_text_encoder().fingerprint
-    assert new.config == replace(old.config, sketch=True, **own)
+    assert new.config == replace(old.config, **own)
 
 
 def test_pictures_in_the_log_are_drawn_by_the_average(module, tmp_path, monkeypatch):
@@ -274,7 +244,7 @@ def test_a_module_trains_what_its_settings_say(denoiser, process, prediction):
     for times in TIMES:
         module = DiffusionModule(denoiser, **configs, times=times)
         assert type(module.denoiser) is type(network)
-        assert module.denoiser.config == replace(configs[denoiser], sketch=True)
+        assert module.denoiser.config == configs[denoiser]
         t = module.times(32, generator.manual_seed(1))
         for weighting in WEIGHTINGS:
             losses.add(module.loss(network, batch, t, noise, weighting))
@@ -350,8 +320,7 @@ def test_encoders_that_the_denoiser_cannot_read_are_refused(tmp_path, name, made
 
 def test_a_denoiser_is_trained_further_whatever_the_options_say(tmp_path):
     folder = make_denoiser(config=UNET).save_pretrained(tmp_path)
-    assert DiffusionModule("dit", start=folder).denoiser.config == replace(UNET, sketch=True)
-    assert DiffusionModule("dit", start=folder, sketch=False).denoiser.config == UNET
+    assert DiffusionModule("dit", start=folder).denoiser.config == UNET
 
 
 def test_without_a_compiler_a_training_warns_and_goes_on(script, training_folder, monkeypatch):

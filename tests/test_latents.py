@@ -1,23 +1,17 @@
 """Latents with their words in batches: whose they are, and which are trained on."""
 
-from collections import Counter
-from dataclasses import replace
-from types import SimpleNamespace
-
 import pytest
 import torch
-from conftest import UNET, make_autoencoder, make_denoiser, make_text_encoder
+from conftest import make_autoencoder, make_text_encoder
 
 from autoencoder import Autoencoder
 from autoencoder.batches import Draw
 from autoencoder.data.fonts import GlyphError, default_font, write_glyphs
-from autoencoder.data.glyphs import GlyphDataset, record, write_folder
+from autoencoder.data.glyphs import GlyphDataset, record
 from conditioning import TextEncoder
-from diffusion.condition import as_sketch
 from diffusion.pipeline import NULL_CAPTION
 from diffusion.training.captions import CaptionMix
-from diffusion.training.data import NOTHING, LatentData, LatentDataset, build_sketches
-from diffusion.training.sketches import VARIANTS, sketches_of
+from diffusion.training.data import LatentData
 
 RECORDS = [
     record("金", 167, 8, "gold; metal; money"),
@@ -41,22 +35,12 @@ def folder(tmp_path_factory):
     return folder
 
 
-def trainer(config=UNET):
-    """As much of one as the data ask for."""
-    module = SimpleNamespace(
-        denoiser=make_denoiser(config=config), check_encoders=lambda *encoders: None
-    )
-    device = SimpleNamespace(root_device=torch.device("cpu"))
-    return SimpleNamespace(lightning_module=module, strategy=device, is_global_zero=True)
-
-
 PLAIN = CaptionMix(gloss=0, kind=0, layout=0)
 
 
-def load(folder, more=(), mix=PLAIN, trained=None):
+def load(folder, more=()):
     encoders = folder / "autoencoder", str(folder / "text_encoder")
-    data = LatentData(folder, more, *encoders, batch_size=2, mix=mix)
-    data.trainer = trained
+    data = LatentData(folder, more, *encoders, batch_size=2, mix=PLAIN)
     data.prepare_data()
     data.setup("fit")
     return data
@@ -68,9 +52,8 @@ def data(folder):
 
 
 def test_a_batch_is_latents_with_their_own_words(data, folder):
-    ((batch,),) = data.val_dataloader()
-    latents, (embedding, mask, sketch) = data.on_after_batch_transfer(batch)
-    assert sketch is None
+    (batch,) = data.val_dataloader()
+    latents, (embedding, mask, _) = data.on_after_batch_transfer(batch)
     assert embedding.shape[1] == 24
     held = [one for one in RECORDS if one.split == "test"]
     assert [one.character for one in held] == ["姜", "鐵", "他"]
@@ -115,73 +98,6 @@ def test_captions_that_the_text_encoder_cannot_read_are_said(folder, tmp_path):
     data = LatentData(tmp_path, (), folder / "autoencoder", mix=PLAIN)
     with pytest.warns(UserWarning, match=r'^1 of 2 captions have parts .*, such as "馬匹"'):
         data.prepare_data()
-
-
-# ---- sketches ------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def sketched(folder):
-    """The same for a denoiser that takes sketches."""
-    return load(folder, trained=trainer(replace(UNET, sketch=True)))
-
-
-def test_validation_is_without_sketches_and_with_them(sketched, folder):
-    without, shown = (
-        sketched.on_after_batch_transfer(batch)
-        for loader in sketched.val_dataloader()
-        for batch in loader
-    )
-    assert without[0].equal(shown[0]) and without[1].mask.equal(shown[1].mask)
-    assert without[1].sketch.shape == (3, 5, 8, 8) and not without[1].sketch.any()
-    rows = [row for row, one in enumerate(RECORDS) if one.split == "test"]
-    glyphs = GlyphDataset(folder)
-    own = [sketches_of(glyphs[row], RECORDS[row].character, row) for row in rows]
-    truth = torch.stack([variants[i % VARIANTS] for i, variants in enumerate(own)])
-    with torch.no_grad():
-        truth = as_sketch(make_autoencoder().encode(truth))
-    torch.testing.assert_close(shown[1].sketch, truth, atol=2e-3, rtol=2e-3)
-
-
-def test_rows_that_are_shown_none_have_zeros(sketched):
-    samples = [(0, ["fish"], 2), (1, ["fish"], NOTHING), (2, ["dragon"], 0)]
-    latents, condition = sketched.on_after_batch_transfer(sketched.collate(samples))
-    assert latents.equal(sketched.latents[:3])
-    assert condition.sketch[0].equal(as_sketch(sketched.sketches[[0], 2].float())[0])
-    assert condition.sketch[2].equal(as_sketch(sketched.sketches[[2], 0].float())[0])
-    assert not condition.sketch[1].any()
-
-
-def test_sketches_are_shown_as_often_as_asked_and_never_of_a_hidden_part(sketched, monkeypatch):
-    monkeypatch.setattr("diffusion.training.sketches.hidden_parts", lambda: {"丙"})
-    samples = LatentDataset(list(range(8)), RECORDS, sketched.words, PLAIN, sketched=0.4)
-    shown = Counter(samples[Draw(0, seed)][2] for seed in range(2000))
-    assert shown.pop(NOTHING) / 2000 == pytest.approx(0.6, abs=0.05)
-    assert sorted(shown) == list(range(VARIANTS))
-    assert min(shown.values()) / 2000 == pytest.approx(0.4 / VARIANTS, abs=0.04)
-    assert samples[Draw(0, 7)] == samples[Draw(0, 7)]
-    assert {samples[Draw(3, seed)][2] for seed in range(200)} == {NOTHING}  # 病 has a 丙
-    with pytest.raises(ValueError, match=r"a share of 1\.5 for sketched: take 0 to 1"):
-        LatentData(sketched=1.5)
-
-
-def test_composites_are_copied_by_hand_and_say_what_they_are_made_of(
-    folder, tmp_path, tiny_autoencoder, monkeypatch
-):
-    monkeypatch.setattr("diffusion.training.sketches.composed", lambda *_, **__: pytest.fail("put"))
-    images = (GlyphDataset(folder).images([0, 5])[:, 0] * 255).byte().numpy()
-    about = {"composites": {}, "size": 128, "counts": {"glyphs": 2}}
-    made = [replace(RECORDS[0], character="鋰", other=other) for other in "鐵病"]
-    write_folder(tmp_path / "new", images, made, about)
-    glyphs = GlyphDataset(tmp_path / "new")
-    assert glyphs.records == made
-    sketches = build_sketches(glyphs, tiny_autoencoder, tmp_path)
-    assert sketches.shape == (2, VARIANTS, 4, 8, 8) and sketches.isfinite().all()
-    monkeypatch.setattr(Autoencoder, "encode", lambda *_: pytest.fail("the cache was not used"))
-    assert build_sketches(glyphs, tiny_autoencoder, tmp_path).equal(sketches)
-    write_folder(tmp_path / "old", images, RECORDS[:2], about)
-    with pytest.raises(GlyphError, match="do not say what they are made of: make them again"):
-        build_sketches(GlyphDataset(tmp_path / "old"), tiny_autoencoder, tmp_path)
 
 
 def test_a_process_that_did_not_prepare_reads_the_same(data, folder, monkeypatch):
