@@ -35,8 +35,26 @@ from diffusion.outlines import Outline, trace
 from diffusion.philox import Philox, Stream
 from diffusion.prior import RadicalPrior
 from diffusion.process import PROCESSES, Process, x_0_predictor
-from diffusion.request import AUTO, BUNDLED, NONE, Request, conjuncts, whole
-from diffusion.samplers import SAMPLERS, Denoise, Randn, at, time_steps
+from diffusion.request import (
+    AUTO,
+    BUNDLED,
+    CALLS,
+    NONE,
+    SAMPLER,
+    Request,
+    conjuncts,
+    whole,
+)
+from diffusion.samplers import (
+    SAMPLERS,
+    Denoise,
+    Leap,
+    Randn,
+    State,
+    at,
+    flow_map,
+    time_steps,
+)
 
 NULL_CAPTION = ""
 OnStep = Callable[[Sequence[int], float, Tensor, Tensor], object]
@@ -91,12 +109,14 @@ class GlyphPipeline:
         denoiser: Denoiser,
         prior: RadicalPrior | None = None,
         recognizer: Recognizer | None = None,
+        student: Denoiser | None = None,
     ) -> None:
         self.autoencoder = autoencoder
         self.text_encoder = text_encoder
         self.denoiser = denoiser
         self.prior = prior
         self.recognizer = recognizer
+        self.student = student
 
     @torch.inference_mode()
     def __call__(
@@ -105,7 +125,7 @@ class GlyphPipeline:
         *,
         output_type: str = "pil",
         batch_size: int = 16,
-        progress: Callable[[int], object] = lambda glyphs: None,
+        progress: Callable[[float], object] = lambda glyphs: None,
         on_step: OnStep = lambda rows, t, x_t, x_0: None,
         **settings: Any,
     ) -> GlyphOutput:
@@ -115,16 +135,17 @@ class GlyphPipeline:
             prompt: English, one or several; or a request, some of whose `settings` are changed.
             output_type: "pil" or "pt".
             batch_size: glyphs at a time; memory depends on it, the result does not.
-            progress: called with the number of glyphs' steps done since the last call; the sum is
-                glyphs times steps, as what is drawn again does not count.
-            on_step: called with each state of the sampler, batch after batch: which glyphs of the
+            progress: called with how many glyphs, or how much of one, were done since the last
+                call; the sum is their number, as what is drawn again does not count.
+            on_step: called with each state on the way, batch after batch: which glyphs of the
                 call, the time they have come to, their latents there, and the `x_0` predicted on
                 the way. Glyphs drawn again come again.
             settings: the other attributes of `diffusion.request.Request`, such as `seed` and
-                `num_inference_steps`.
+                `calls`.
 
         Raises:
-            ValueError: a setting is unknown or out of its range; one line.
+            ValueError: a setting is unknown, or out of its range, or for a student that the
+                pipeline has not; one line.
         """
         request = Request.of(prompt, **settings)
         output_type, batch_size = str(output_type).lower(), whole("batch_size", batch_size)
@@ -132,10 +153,12 @@ class GlyphPipeline:
             raise ValueError(f'no output type "{output_type}": it is "pil" or "pt"')
         if batch_size < 1:
             raise ValueError(f"batches of {batch_size} glyphs: take at least 1")
-        seeds, steps = request.seeds, request.num_inference_steps
-        sample = SAMPLERS[request.sampler]
-        if request.sampler == "ddim":
-            sample = partial(sample, eta=request.eta)
+        if request.calls and self.student is None:
+            raise ValueError(
+                f"{request.calls} calls: this model has no student, train one with "
+                "scripts/train_student.py, or leave calls out"
+            )
+        seeds = request.seeds
         drawing = self.drawing(request.sketch)
         latest = list(seeds)  # of each glyph's last attempt
         texts, inventor = request.texts, self.inventor(request)
@@ -144,25 +167,24 @@ class GlyphPipeline:
         glyphs: dict[int, Tensor] = {}
         matches: dict[int, Match] = {}
 
-        def draw(rows: Sequence[int], progress: Callable[[int], object]) -> None:
-            for batch in by_time(rows, inventions, batch_size):
-                time, own = inventions[batch[0]].time, [latest[row] for row in batch]
-                denoise = self.denoise(
-                    [inventions[row].caption for row in batch],
-                    request.negative_prompt,
-                    request.guidance_scale,
-                    request.guidance_interval,
-                )
+        def draw(rows: Sequence[int], progress: Callable[[float], object]) -> None:
+            def way(row: int) -> tuple[float, int]:
+                return inventions[row].time, self.calls(request, inventions[row].caption)
+
+            for batch in alike(rows, way, batch_size):
+                (time, _), own = way(batch[0]), [latest[row] for row in batch]
+                captions = [inventions[row].caption for row in batch]
                 randn = self.randn(own)
                 latents = start = randn()
                 if time < 1:
                     clean = self.sketches([inventions[row] for row in batch], own, drawing)
                     latents = start = self.process.add_noise(clean, start, at(time, start))
-                times = time_steps(ceil(steps * time), time)
-                for t, latents, x_0 in sample(denoise, start, self.process, times, randn):
+                left = 1.0  # of the way
+                for t, latents, x_0 in self.states(request, captions, start, time, randn):
                     on_step(batch, t, latents, x_0)
-                    progress(len(batch))
-                progress(len(batch) * (steps + 1 - len(times)))
+                    progress(len(batch) * (left - t / time))
+                    left = t / time
+                progress(len(batch) * left)
                 drawn = self.decode(latents)
                 glyphs.update(zip(batch, drawn, strict=True))
                 if self.recognizer is not None:
@@ -186,6 +208,48 @@ class GlyphPipeline:
             redrawn,
             [matches[row] for row in sorted(matches)],
         )
+
+    def calls(self, request: Request, caption: str) -> int:
+        """Of the student for a caption, from noise to a glyph; 0 is the teacher.
+
+        Raises ValueError for a sum of prompts that a student is asked for.
+        """
+        if self.student is None or request.for_teacher:
+            return 0
+        if len(conjuncts(caption)) == 1:
+            return request.calls or CALLS[0]
+        if request.calls:
+            raise ValueError(
+                f'"{shortened(caption)}" is a sum of prompts, which only the teacher '
+                "draws: leave out calls"
+            )
+        return 0
+
+    def states(
+        self,
+        request: Request,
+        captions: Sequence[str],
+        latents: Tensor,
+        time: float,
+        randn: Randn,
+    ) -> Iterator[State]:
+        """The way of latents `(B, 8, 8, 8)` from a time to 0, by the student or its teacher.
+
+        All captions go one way (`calls`). Calls and steps are as long as from noise, as nearly as
+        they divide the way.
+        """
+        if time == 0:
+            return iter(())
+        if calls := self.calls(request, captions[0]):
+            times = time_steps(max(1, round(calls * time)), time)
+            return flow_map(self.leap(captions, request.guidance_scale), latents, times)
+        times = time_steps(ceil(request.steps * time), time)
+        sampler = SAMPLERS[request.sampler or SAMPLER]
+        if request.eta:
+            sampler = partial(sampler, eta=request.eta)
+        guidance = request.guidance_scale, request.guidance_interval
+        denoise = self.denoise(captions, request.negative_prompt, *guidance)
+        return sampler(denoise, latents, self.process, times, randn)
 
     def drawing(self, sketch: Any) -> Tensor | None:
         """The drawing of a request as a glyph `(1, 128, 128)`, or None."""
@@ -286,6 +350,18 @@ class GlyphPipeline:
             guidance_interval,
         )
 
+    def leap(self, captions: Sequence[str], guidance_scale: float = Request.guidance_scale) -> Leap:
+        """The student's `leap(x_t, t, length)`, a mean velocity, for one caption a latent."""
+        prompts = [Prompt.parse(caption).texts for caption in captions]
+        self.warn_of_unknown(text for texts in prompts for text in texts)
+        words, network = self.embed(prompts), row_by_row(self.student, self.rows)
+
+        def leap(x_t: Tensor, t: Tensor, length: Tensor) -> Tensor:
+            scale = torch.full_like(length, guidance_scale)
+            return network(x_t, t, words._replace(leap=torch.stack([length, scale], dim=1)))
+
+        return leap
+
     def warn_of_unknown(self, texts: Iterable[str]) -> None:
         """Warns of words that the text encoder has no token for, and of misspelt ones."""
         for text in dict.fromkeys(texts):
@@ -336,7 +412,7 @@ class GlyphPipeline:
     @property
     def parts(self) -> dict[str, Part]:
         """What goes with the denoiser, by the name of its folder."""
-        names = "autoencoder", "text_encoder", "prior", "recognizer"
+        names = "autoencoder", "text_encoder", "prior", "recognizer", "student"
         return {name: part for name in names if (part := getattr(self, name)) is not None}
 
     def to(
@@ -398,18 +474,22 @@ class GlyphPipeline:
             f"takes glyphs of another size than are drawn: train it again, "
             f"python scripts/train_recognizer.py --model.out {folder / 'recognizer'}",
         )
-        return cls(autoencoder, text_encoder, denoiser, prior, recognizer)
+        student = None
+        if (own := folder / "student").is_dir():
+            student = read_model(own, DiT, UNet)
+            if not student.config.flow_map or student.config.teacher != denoiser.fingerprint:
+                raise WeightsError(
+                    f"the student in {own} is of another denoiser: train it again, "
+                    f"python scripts/train_student.py --model.teacher {folder} --model.out {own}"
+                )
+        return cls(autoencoder, text_encoder, denoiser, prior, recognizer, student)
 
 
-def by_time(rows: Iterable[int], inventions: Sequence[Invention], size: int) -> Iterator[list[int]]:
-    """Rows in batches of at most `size`, each of glyphs that begin at one time."""
-
-    def time(row: int) -> float:
-        return inventions[row].time
-
-    for _, alike in groupby(sorted(rows, key=time, reverse=True), time):
-        alike = list(alike)
-        yield from (alike[start : start + size] for start in range(0, len(alike), size))
+def alike(rows: Iterable[int], way: Callable[[int], Any], size: int) -> Iterator[list[int]]:
+    """Rows in batches of at most `size`, each of those that go one way."""
+    for _, group in groupby(sorted(rows, key=way, reverse=True), way):
+        group = list(group)
+        yield from (group[start : start + size] for start in range(0, len(group), size))
 
 
 def successor(seed: int) -> int:
@@ -426,7 +506,7 @@ def to_pil(glyphs: Tensor) -> list[Image.Image]:
 
 # ---- folders -------------------------------------------------------------------------------------
 
-Part = Autoencoder | TextEncoder | RadicalPrior | Recognizer
+Part = Autoencoder | TextEncoder | RadicalPrior | Recognizer | Denoiser
 P = TypeVar("P", bound=Part)
 
 
@@ -455,6 +535,8 @@ def _load_optional(kind: type[P], own: Path, fits: Callable[[P], bool], mistake:
 
 def _ships(part: Part) -> bool:
     """Whether it is the one that ships, in every weight and not only in what fingerprints see."""
+    if isinstance(part, Denoiser):  # a student goes with its teacher
+        return False
     try:
         shipped = type(part).from_pretrained()
     except (OSError, ValueError):

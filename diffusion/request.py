@@ -19,7 +19,9 @@ AUTO, NONE = "auto", "none"  # the prior's choice, and none
 CONJUNCTIONS = ("compose", "sum")
 SAMPLER_NAMES = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "dpmpp_sde")  # keys of SAMPLERS
 MOST_STEPS = MOST_REDRAWS = 1000
-LEAST_SCALE, MOST_SCALE = 1.0, 8.0  # of guidance, in a student
+CALLS = (4, 2, 1, 8)  # of a student; the first is the default
+STEPS, SAMPLER = 12, "dpmpp_2m"  # of its teacher
+LEAST_SCALE, MOST_SCALE = 1.0, 8.0  # of guidance in a student
 MOST_GUIDANCE = 100  # beyond, a prediction is nothing but its error
 MOST_GLYPHS = 1_000_000
 LONGEST_PROMPT = 10_000  # characters; a text encoder reads far fewer
@@ -34,11 +36,11 @@ class Request:
             for both at once, and "fish; top-bottom" for a layout. Without any, a radical with a
             part or a sound is drawn under its own name.
         num_images_per_prompt: at least 1; at most 1,000,000 images of all prompts together.
-        num_inference_steps: of the sampler, 1 to 1000, each a call of the network; `heun` makes
-            two, and one in its last step.
+        num_inference_steps: of the teacher, 1 to 1000, each a guided call of its network; the
+            sampler `heun` makes two, and one in its last step. None is 12.
         guidance_scale: 1 follows the words plainly, more follows them harder, 0 not at all; from
-            -100 to 100.
-        sampler: a name in `SAMPLER_NAMES`.
+            -100 to 100, in a student from 1 to 8.
+        sampler: of the teacher, a name in `SAMPLER_NAMES`; None is `dpmpp_2m`.
         seed: image i comes from the generator of `seed + i`, and is the same to the last bit
             whatever else is drawn, on one machine and number of threads; 0 to 2^63 - 1.
         negative_prompt: what guidance leads away from; None is the empty caption.
@@ -65,13 +67,15 @@ class Request:
             where nothing is left of it; None is 0.3 for parts, and 0.55 for a sketch.
         conjunction: what `AND` does: "compose" makes a radical of one side and a part of the other
             where it can; "sum" adds up what the network predicts for each.
+        calls: of the student's network, 4, 2, 1 or 8, from noise to a glyph; fewer where it begins
+            from parts. None is 4, or the teacher where a setting asks for it, such as steps.
     """
 
     prompts: Sequence[str] = ()  # a single string is taken as one prompt
     num_images_per_prompt: int = 1
-    num_inference_steps: int = 12
+    num_inference_steps: int | None = None
     guidance_scale: float = 4.0
-    sampler: str = "dpmpp_2m"
+    sampler: str | None = None
     seed: int = 0
     negative_prompt: str | None = None
     guidance_interval: tuple[float, float] = (0.0, 1.0)
@@ -84,6 +88,7 @@ class Request:
     sketch: Any = None
     time: float | None = None
     conjunction: str = "compose"
+    calls: int | None = None
 
     def __post_init__(self) -> None:
         self._convert()
@@ -93,7 +98,7 @@ class Request:
             raise ValueError(
                 f"guidance of {self.guidance_scale}: take -{MOST_GUIDANCE} to {MOST_GUIDANCE}"
             )
-        if self.sampler not in SAMPLER_NAMES:
+        if self.sampler not in (None, *SAMPLER_NAMES):
             raise ValueError(f'no sampler "{self.sampler}": there are {", ".join(SAMPLER_NAMES)}')
         low, high = self.guidance_interval
         if not 0 <= low <= high <= 1:
@@ -101,7 +106,8 @@ class Request:
         if not 0 <= self.eta <= 1:
             raise ValueError(f"eta of {self.eta}: take 0 to 1")
         if self.eta and self.sampler != "ddim":
-            raise ValueError(f"eta belongs to the sampler ddim, and {self.sampler} has none")
+            name = self.sampler or SAMPLER
+            raise ValueError(f"eta belongs to the sampler ddim, and {name} has none")
         if self.radical not in (AUTO, NONE):
             find_radical(self.radical)
         if self.layout not in (NONE, *LAYOUTS):
@@ -120,8 +126,11 @@ class Request:
         if not isinstance(prompts, Iterable):
             raise ValueError(f"a prompt is a string, or a list of them, not {_said(prompts)}")
         converted: dict[str, Any] = {"prompts": tuple(prompts)}
-        for name in ("num_images_per_prompt", "num_inference_steps", "seed", "redraws"):
+        for name in ("num_images_per_prompt", "seed", "redraws"):
             converted[name] = whole(name, getattr(self, name))
+        for name in ("num_inference_steps", "calls"):
+            if getattr(self, name) is not None:
+                converted[name] = whole(name, getattr(self, name))
         for name in ("guidance_scale", "eta"):
             converted[name] = _number(name, getattr(self, name))
         if self.time is not None:
@@ -132,12 +141,13 @@ class Request:
             said = _said(self.guidance_interval)
             raise ValueError(f"guidance_interval of {said}: take two numbers, LOW, HIGH") from None
         converted["guidance_interval"] = low, high
-        sampler, radical, layout, conjunction = (  # None is "none"
-            str(name).strip().casefold()
-            for name in (self.sampler, self.radical, self.layout, self.conjunction)
+        radical, layout, conjunction = (  # None is "none"
+            str(name).strip().casefold() for name in (self.radical, self.layout, self.conjunction)
         )
         converted["conjunction"] = conjunction
-        converted["sampler"] = re.sub("[- ]", "_", sampler.replace("++", "pp"))
+        if self.sampler is not None:
+            sampler = str(self.sampler).strip().casefold().replace("++", "pp")
+            converted["sampler"] = re.sub("[- ]", "_", sampler)
         converted["radical"], converted["layout"] = radical, re.sub("[_ ]", "-", layout)
         if isinstance(self.part, str | None):  # None is "none"
             name = str(self.part).strip().casefold()
@@ -199,8 +209,15 @@ class Request:
             raise ValueError(f"{self.num_images_per_prompt} glyphs of a prompt: ask for at least 1")
         if self.total > MOST_GLYPHS:
             raise ValueError(f"{self.total:,} glyphs: ask for at most {MOST_GLYPHS:,} at once")
-        if not 1 <= self.num_inference_steps <= MOST_STEPS:
-            raise ValueError(f"{self.num_inference_steps} steps: take 1 to {MOST_STEPS}")
+        if not 1 <= self.steps <= MOST_STEPS:
+            raise ValueError(f"{self.steps} steps: take 1 to {MOST_STEPS}")
+        if self.calls not in (None, *CALLS):
+            raise ValueError(f"{self.calls} calls: take 1, 2, 4 or 8")
+        if self.calls and self.for_teacher:
+            raise ValueError(
+                f"{self.for_teacher} and calls: only the teacher, which has no calls, takes "
+                "that: leave out one of them"
+            )
         if not 0 <= self.redraws <= MOST_REDRAWS:
             raise ValueError(f"{self.redraws} redraws: take 0 to {MOST_REDRAWS:,}")
         if not 0 <= self.seed <= 2**63 - self.total:
@@ -225,6 +242,27 @@ class Request:
     def own_part(self) -> str:
         """The part that is asked for; "" where it is left to the seed, or to chance."""
         return "" if self.part in (AUTO, NONE) else self.part
+
+    @property
+    def steps(self) -> int:
+        """The steps of the teacher, asked for or not."""
+        return STEPS if self.num_inference_steps is None else self.num_inference_steps
+
+    @property
+    def for_teacher(self) -> str:
+        """What is asked for that a student cannot do, as one says it; "" where nothing is."""
+        several = any(len(conjuncts(prompt)) > 1 for prompt in self.prompts)
+        asked = {
+            "steps": self.num_inference_steps is not None,
+            "a sampler": self.sampler is not None or self.eta,
+            "a negative prompt": self.negative_prompt,
+            "a guidance interval": self.guidance_interval != (0, 1),
+            f"guidance of {self.guidance_scale:g}": not (
+                LEAST_SCALE <= self.guidance_scale <= MOST_SCALE
+            ),
+            "a sum of prompts": self.conjunction == "sum" and several,
+        }
+        return next((what for what, is_asked in asked.items() if is_asked), "")
 
     @property
     def total(self) -> int:

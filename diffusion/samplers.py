@@ -6,7 +6,7 @@ time it has arrived at, the state there, and the data predicted on the way. The 
 0, is the result. Those that add noise draw it by `randn()`; none touches the global random state.
 
 In the code `t` is the time before a step and `s` the one after it. The factors of a step are in
-double precision.
+double precision. The last function is a student's, which leaps.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from torch import Tensor
 from diffusion.process import Process
 
 Denoise = Callable[[Tensor, Tensor], Tensor]
+Leap = Callable[[Tensor, Tensor, Tensor], Tensor]  # of x_t, t and how far to go
 Randn = Callable[[], Tensor]  # standard normal noise of the shape of x, new at every call
 State = tuple[float, Tensor, Tensor]
 Point = tuple[float, float, float]  # a time with its alpha and its sigma
@@ -161,6 +162,17 @@ def dpmpp_sde(
         x = sigma_s / sigma_t * forget * x + alpha_s * (1 - forget**2) * straighter
         if sigma_s > 0:
             x = x + sigma_s * math.sqrt(1 - forget**2) * randn()
+        yield s, x, x_0
+
+
+def flow_map(leap: Leap, x: Tensor, times: list[float]) -> Iterator[State]:
+    """A student's way: `x_s = x_t - (t - s) u`, with the mean velocity `u` between both.
+
+    Boffi et al. 2024, Flow Map Matching (https://arxiv.org/abs/2406.07507), under rectified flow.
+    """
+    for t, s in pairwise(times):
+        velocity = leap(x, at(t, x), at(t - s, x))
+        x, x_0 = x - (t - s) * velocity, x - t * velocity
         yield s, x, x_0
 
 

@@ -46,8 +46,21 @@ SEED = ("--seed", "-s")
 Seed = Annotated[
     int, typer.Option(*SEED, help="Seed of the first glyph, or random; each next one adds 1.")
 ]
-Steps = Annotated[
-    int, typer.Option(help="Calls of the network, 1 to 1000: more are finer and slower.")
+Steps = Annotated[int, typer.Option(help="1 to 1000: more are finer and slower.")]
+TeachersSteps = Annotated[
+    int | None,
+    typer.Option(
+        "--steps",
+        help="Of the student's slow teacher, 1 to 1000.",
+        show_default="12 where the teacher draws",
+    ),
+]
+Calls = Annotated[
+    int | None,
+    typer.Option(
+        help="Of the fast student's network: 4, 2, 1 or 8.",
+        show_default="4, or the teacher where an option is for it alone",
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
 Guidance = Annotated[

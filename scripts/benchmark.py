@@ -40,7 +40,7 @@ from diffusion.condition import Condition
 from diffusion.networks.unet import GROUPS, UNet, UNetConfig
 from diffusion.pipeline import GlyphPipeline
 from diffusion.process import PROCESSES
-from diffusion.request import BUNDLED, Request, check_model
+from diffusion.request import BUNDLED, SAMPLER, STEPS, check_model
 from diffusion.samplers import SAMPLERS, result, time_steps
 from diffusion.training.loss import denoising_loss
 
@@ -191,11 +191,11 @@ def drawing(pipe: GlyphPipeline, turns: int, others: bool) -> list[Row]:
 def one_call(pipe: GlyphPipeline, turns: int, others: bool) -> list[Row]:
     """The parts of a call for sixteen glyphs, and the denoiser next to a U-Net of diffusers."""
     texts, seeds = ["gold"] * GLYPHS, list(range(GLYPHS))
-    randn, times = pipe.randn(seeds), time_steps(Request.num_inference_steps)
+    randn, times = pipe.randn(seeds), time_steps(STEPS)
     x, config = randn(), pipe.denoiser.config
 
     def sample(denoise: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
-        return result(SAMPLERS[Request.sampler](denoise, x, pipe.process, times, randn))
+        return result(SAMPLERS[SAMPLER](denoise, x, pipe.process, times, randn))
 
     denoise = pipe.denoise(pipe.captions(texts, seeds))
     latents = sample(denoise)

@@ -12,12 +12,13 @@ from typing import Annotated
 
 import typer
 from _cli import (
+    Calls,
     Data,
     Device,
     Guidance,
     Model,
     Overwrite,
-    Steps,
+    TeachersSteps,
     check_device,
     load_pipeline,
     output_folder,
@@ -49,7 +50,8 @@ def main(
         list[Path] | None,
         typer.Option(help="Further glyphs it learnt from, to look for copies among too."),
     ] = None,
-    steps: Steps = Request.num_inference_steps,
+    calls: Calls = None,
+    steps: TeachersSteps = None,
     guidance: Guidance = Request.guidance_scale,
     device: Device = "auto",
 ) -> None:
@@ -70,7 +72,7 @@ def main(
     the extra "evaluate" (an OCR engine, plots) is skipped without it, and
     the tables say so. At least 129 held-out glyphs are needed.
     """
-    Request("-", num_inference_steps=steps, guidance_scale=guidance)
+    Request("-", num_inference_steps=steps, guidance_scale=guidance, calls=calls)
     check_device(device)
     check_model(model)
     target = output_folder(out, "evaluation", overwrite)
@@ -96,7 +98,7 @@ def main(
             f"{data} has {len(held_out):,} glyphs held out and {len(training):,} to train on: "
             f"sets to compare take at least {least} and {2 * least}"
         )
-    plan = replace(QUICK if quick else Plan(), steps=steps, guidance_scale=guidance)
+    plan = replace(QUICK if quick else Plan(), steps=steps, calls=calls, guidance_scale=guidance)
     (ocr, lpips, layouts, components), skipped = extras()
     # The longest captions are cut, as in training, and some say what is not there.
     warnings.filterwarnings("ignore", 'caption longer|"(no|without) ')

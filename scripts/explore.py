@@ -33,14 +33,14 @@ from _pictures import (
 )
 
 from diffusion.pictures import ANIMATED, labelled, sheet
-from diffusion.request import BUNDLED, NONE, Request
+from diffusion.request import BUNDLED, NONE, STEPS, Request
 
 if TYPE_CHECKING:
     from autoencoder.data.glyphs import GlyphDataset
 
 ABOUT = "Look inside: a picture for each question, from the model that ships or from your own."
 DATA = Path(".data")
-STEPS, GUIDANCE = Request.num_inference_steps, Request.guidance_scale
+GUIDANCE = Request.guidance_scale
 STEP_COUNTS = (1, 2, 3, 5, 10, 20, 50, 120)
 SCALES, SCALE_STEPS = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0), (1, 3, 6, 12, 30)
 TIMES = (0.05, 0.3, 0.6, 0.95)  # of the forward process
@@ -170,7 +170,7 @@ def steps(
     request = Request(prompt, count, guidance_scale=guidance, seed=seed, redraws=0, part=NONE)
     target = picture_path(out, f"{prompt}-steps", overwrite, model, device)
     pipe = load_pipeline(model, device)
-    with progress_bar("drawing", count * sum(STEP_COUNTS)) as advance:
+    with progress_bar("drawing", count * len(STEP_COUNTS)) as advance:
         drawn = [
             pipe(request, num_inference_steps=number, progress=advance).images
             for number in STEP_COUNTS
@@ -197,7 +197,7 @@ def guidance(
     target = picture_path(out, f"{prompt}-guidance", overwrite, model, device)
     pipe = load_pipeline(model, device)
     rows, words = [], []
-    with progress_bar("drawing", sum(SCALE_STEPS) * len(SCALES)) as advance:
+    with progress_bar("drawing", len(SCALE_STEPS) * len(SCALES)) as advance:
         for number in SCALE_STEPS:
             settings = {"num_inference_steps": number, "progress": advance}
             drawn = [pipe(request, guidance_scale=scale, **settings) for scale in SCALES]
@@ -232,9 +232,9 @@ def radicals(
     names = [radical(number).names[0] for number in numbers]
     request = Request(names, guidance_scale=guidance, seed=seed, redraws=0, part=NONE)
     pipe = load_pipeline(model, device)
-    with progress_bar("drawing", COMMONEST * (1 + STEPS)) as advance:
+    with progress_bar("drawing", 2 * COMMONEST) as advance:
         one = pipe(request, num_inference_steps=1, progress=advance).images
-        whole = pipe(request, progress=advance).images
+        whole = pipe(request, num_inference_steps=STEPS, progress=advance).images
     rows, words = [], []
     for first in range(0, COMMONEST, 12):
         part = slice(first, first + 12)
@@ -279,7 +279,7 @@ def denoise(
         sides = [np.asarray(sheet(to_pil(pipe.decode(z)))) for z in (x_t, x_0)]
         frames.append(Image.fromarray(np.hstack(sides)))
 
-    with progress_bar("drawing", count * steps) as advance:
+    with progress_bar("drawing", count) as advance:
         pipe(request, batch_size=count, progress=advance, on_step=keep)
     save_animation(frames, target, rate, lossless=False)
 
@@ -319,7 +319,7 @@ def neighbours(
     glyphs = enough(GlyphDataset(data), "a comparison", nearest)
     pipe = load_pipeline(model, device)
     glyphs.check_size(pipe.autoencoder.config.image_size)
-    with progress_bar("drawing", count * steps) as advance:
+    with progress_bar("drawing", count) as advance:
         drawn = pipe(request, output_type="pt", progress=advance).images
     with progress_bar("comparing", count) as advance:
         overlaps, found = nearest_by_strokes(drawn, ink(glyphs), count=nearest, advance=advance)

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from _cli import (
     LARGEST_GRID,
+    Calls,
     Device,
     Guidance,
     Model,
     Overwrite,
     Seed,
-    Steps,
+    TeachersSteps,
     as_typed,
     check_device,
     is_folder,
@@ -49,7 +50,9 @@ from diffusion.request import (
     AUTO,
     BUNDLED,
     NONE,
+    SAMPLER,
     SAMPLER_NAMES,
+    STEPS,
     Request,
     check_model,
     read_prompts,
@@ -79,7 +82,8 @@ def main(
     ] = None,
     count: Annotated[int, Option("--count", "-n", help="Glyphs of each prompt.")] = 16,
     seed: Seed = Request.seed,
-    steps: Steps = Request.num_inference_steps,
+    calls: Calls = None,
+    steps: TeachersSteps = None,
     guidance: Guidance = Request.guidance_scale,
     negative: Annotated[
         str | None, Option(help="What to lead away from.", show_default=False)
@@ -88,7 +92,13 @@ def main(
         tuple[float, float],
         Option(metavar="LOW HIGH", help="Guide only between these times: 0 is data, 1 is noise."),
     ] = Request.guidance_interval,
-    sampler: Annotated[str, Option(help=f"{', '.join(SAMPLER_NAMES)}.")] = Request.sampler,
+    sampler: Annotated[
+        str | None,
+        Option(
+            help=f"Of the teacher: {', '.join(SAMPLER_NAMES)}.",
+            show_default=f"{SAMPLER} where the teacher draws",
+        ),
+    ] = None,
     radical: Annotated[
         str, Option(help="auto is the prior's choice, none is open; else a name, form or number.")
     ] = Request.radical,
@@ -199,6 +209,8 @@ def main(
     if prompts_file and prompts_file != "-":
         prompts_file = as_typed(prompts_file)
     lines = read_prompts(prompts_file) if prompts_file else {}
+    if animate and calls is None and steps is None:
+        steps = STEPS  # more frames than a student's calls make
     request = Request(
         list(lines.values()) or prompts or (),
         count,
@@ -217,6 +229,7 @@ def main(
         sketch,
         time,
         conjunction,
+        calls,
     )
     lines = lines or dict(enumerate(request.prompts, 1))
     if negative and guidance <= 1:
@@ -271,7 +284,7 @@ def main(
         pipe.invent(request)  # what cannot be composed is said before anything is written
     own = sum(map(len, batches))
     states: States | None = {} if animate else None
-    with progress_bar("drawing", own * steps) as progress:
+    with progress_bar("drawing", own) as progress:
         glyphs = draw(pipe, request, batches, progress, states)
         about = settings(request, pipe)
         if single_files:
@@ -286,7 +299,9 @@ def main(
     name = f"{target}/" if single_files else target
     number = f"{own:,} of {total:,}" if processes > 1 else f"{total:,}"
     noun = "glyph" if total == 1 else "glyphs"
-    print(f"wrote {name}: {number} {noun} from seed {seed} on, in {seconds:.1f} s")
+    teacher = pipe.student is not None and request.for_teacher
+    by = f", by the teacher, for {teacher}" if teacher else ""
+    print(f"wrote {name}: {number} {noun} from seed {seed} on, in {seconds:.1f} s{by}")
     report(drawn, with_radicals=request.radical == AUTO and pipe.prior is not None)
 
 
@@ -318,7 +333,7 @@ def draw(
     pipe: GlyphPipeline,
     request: Request,
     batches: Iterable[range],
-    progress: Callable[[int], object],
+    progress: Callable[[float], object],
     states: States | None,
 ) -> Iterator[Drawn]:
     """Yields the glyphs of a request batch by batch, and keeps what each step predicts."""
@@ -351,7 +366,10 @@ def settings(request: Request, pipe: GlyphPipeline) -> dict[str, object]:
     for name in ("prompts", "num_images_per_prompt", "seed"):  # written of each picture
         del about[name]
     about["guidance_interval"] = " ".join(map(str, request.guidance_interval))
-    return about | {"Software": "Tianshu", "model": pipe.denoiser.fingerprint[:12]}
+    about |= {"Software": "Tianshu", "model": pipe.denoiser.fingerprint[:12]}
+    if pipe.student is not None:
+        about["student"] = pipe.student.fingerprint[:12]
+    return about
 
 
 def file_names(lines: dict[int, str], count: int, seed: int) -> list[str]:

@@ -17,12 +17,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
 from _cli import (
+    Calls,
     Device,
     Guidance,
     Model,
     Overwrite,
     Seed,
-    Steps,
+    TeachersSteps,
     as_typed,
     check_device,
     load_pipeline,
@@ -71,7 +72,8 @@ def main(
         int, Option("--count", "-n", help="Glyphs of each word, 1 to 21; further ones are ss01 on.")
     ] = 1,
     seed: Seed = Request.seed,
-    steps: Steps = Request.num_inference_steps,
+    calls: Calls = None,
+    steps: TeachersSteps = None,
     guidance: Guidance = Request.guidance_scale,
     family: Annotated[str, Option(help="The name of the font.")] = "Tianshu",
     latin: Annotated[
@@ -126,7 +128,7 @@ def main(
     lines = common(words) if words else read_prompts(file if file == "-" else as_typed(file))
     prompts = distinct(lines.values())
     untyped = [one.word for one in characters_of(list(prompts), count) if not one.letters]
-    request = Request(list(prompts.values()), count, steps, guidance, seed=seed)
+    request = Request(list(prompts.values()), count, steps, guidance, seed=seed, calls=calls)
     check_device(device)
     check_model(model)
     target = output_file(out, f"tianshu{ENDINGS[0]}", ENDINGS, overwrite)
@@ -215,8 +217,7 @@ def draw(pipe: GlyphPipeline, request: Request, folder: Path) -> list[Path]:
     missing = [batch for batch in batches if not there.issuperset(paths[i] for i in batch)]
     if there:
         print(f"{len(there):,} of {len(paths):,} glyphs are in {folder}/ already")
-    steps = request.num_inference_steps
-    with progress_bar("drawing", sum(map(len, missing)) * steps) as progress:
+    with progress_bar("drawing", sum(map(len, missing))) as progress:
         for batch in missing:
             drawn = pipe(
                 request,

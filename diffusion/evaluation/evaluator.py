@@ -45,7 +45,7 @@ from diffusion.evaluation.sketched import likeness, load_drawings, own_sketches
 from diffusion.evaluation.words import load_words
 from diffusion.inventions import SKETCHED, Invention, ways
 from diffusion.pipeline import GlyphOutput, GlyphPipeline
-from diffusion.request import Request
+from diffusion.request import LEAST_SCALE, MOST_SCALE, NONE, Request
 
 COMMONEST = 36  # radicals that are asked for by name
 ALL = 1_000_000
@@ -89,20 +89,20 @@ class Plan:
     probed: int = ALL
     criticism: int = STEPS
     guidance_scale: float = Request.guidance_scale
-    steps: int = Request.num_inference_steps
+    calls: int | None = None
+    steps: int | None = None
     guidance_scales: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)
     step_counts: tuple[int, ...] = (1, 2, 3, 5, 8, 12, 24, 120)
     seed: int = 0
 
-    def glyph_steps(self, held_out: int) -> int:
-        """Glyphs times steps of all that is drawn, for so many held-out glyphs."""
+    def glyphs(self, held_out: int) -> int:
+        """How many glyphs are drawn with the plan's own settings, for so many held-out ones."""
         named = COMMONEST * self.per_radical + len(load_words()) * self.per_word
         drawn = (
             min(self.captions, held_out) + named + 2 * len(LAYOUTS) * COMMONEST * self.per_layout
         )
         drawn += self.pairs + 50 * self.per_sound + 30 * self.per_conjunction
-        steps = self.steps * len(self.guidance_scales) + sum(self.step_counts)
-        return drawn * self.steps + COMMONEST * self.sweep * steps
+        return drawn + COMMONEST * self.sweep * len(self.guidance_scales)
 
 
 QUICK = Plan(
@@ -192,34 +192,36 @@ class Evaluator:
         }
 
     def expected_seconds(self) -> float:
-        """How long `run` will take, from a timing of two steps; reading adds half as much again."""
-        texts, seconds = ["gold"] * 16, 0.0
-        for _ in range(2):  # the first warms up
+        """How long `run` will take, from timings of sixteen glyphs; reading adds half as much."""
+        texts, plan = ["gold"] * 16, self.plan
+
+        def seconds(**settings: object) -> float:
             start = time.perf_counter()
-            self.pipe(texts, num_inference_steps=2, guidance_scale=self.plan.guidance_scale)
-            seconds = time.perf_counter() - start
-        return 1.5 * seconds / (2 * len(texts)) * self.plan.glyph_steps(len(self.held_out))
+            self.pipe(texts, **settings)
+            return (time.perf_counter() - start) / len(texts)
+
+        seconds(num_inference_steps=1)  # warms up
+        step = seconds(num_inference_steps=2, part=NONE) / 2
+        drawing = plan.glyphs(len(self.held_out)) * seconds(**self.settings)
+        return 1.5 * (drawing + COMMONEST * plan.sweep * sum(plan.step_counts) * step)
+
+    @property
+    def settings(self) -> dict:
+        """The plan's own, as a `Request` names them."""
+        plan = self.plan
+        asked = {"calls": plan.calls, "num_inference_steps": plan.steps}
+        return asked | {"guidance_scale": plan.guidance_scale, "seed": plan.seed}
 
     def draw(
         self,
         texts: list[str],
         what: str,
-        scale: float | None = None,
-        steps: int | None = None,
-        **settings: str,
+        **settings: object,
     ) -> GlyphOutput:
-        """One glyph a text, with the plan's guidance scale and steps by default."""
-        steps = self.plan.steps if steps is None else steps
-        with self.progress(what, len(texts) * steps) as advance:
-            return self.pipe(
-                texts,
-                num_inference_steps=steps,
-                guidance_scale=self.plan.guidance_scale if scale is None else scale,
-                seed=self.plan.seed,
-                output_type="pt",
-                progress=advance,
-                **settings,
-            )
+        """One glyph a text, with the plan's settings and others."""
+        settings = self.settings | settings
+        with self.progress(what, len(texts)) as advance:
+            return self.pipe(texts, output_type="pt", progress=advance, **settings)
 
     def read(self, glyphs: Tensor) -> Tensor:
         """The radical that the reader sees in each glyph, `(N,)`."""
@@ -284,7 +286,7 @@ class Evaluator:
         The floor is other real glyphs instead of samples. Held-out glyphs that were only noised to
         time 0.3 and denoised are compared with themselves. All went through the decoder.
         """
-        plan, generator = self.plan, torch.Generator().manual_seed(self.plan.seed)
+        generator = torch.Generator().manual_seed(self.plan.seed)
         with self.progress("decoding", 2 * len(self.real)) as advance:
             real, others = (
                 reconstruct(self.pipe.autoencoder, glyphs, advance)
@@ -293,9 +295,9 @@ class Evaluator:
         held_out = [record.radical for record in self.records]
         training = [self.training.records[i].radical for i in self.order[len(real) : 2 * len(real)]]
         captions = [radical(record.radical).before(record.caption) for record in self.records]
-        settings = plan.steps, plan.guidance_scale, plan.seed
+        how = Request("-", **self.settings)
         with self.progress("denoising real glyphs", len(real)) as advance:
-            again = denoised(self.pipe, self.real, captions, 0.3, *settings, advance)
+            again = denoised(self.pipe, self.real, captions, how, 0.3, advance)
         rows, of_others = partners(held_out, training, generator)
         floor = self.tell_apart(others[of_others], real[rows], "real glyphs")
         rows, of_samples = partners(held_out, self.asked_radicals, generator)
@@ -329,10 +331,10 @@ class Evaluator:
         plan, numbers = self.plan, torch.tensor(self.frequent[:COMMONEST])
         names = [radical(number).names[0] for number in numbers.tolist()]
 
-        def ask(count: int, what: str, *settings: float | None) -> tuple[Tensor, Tensor]:
+        def ask(count: int, what: str, **settings: object) -> tuple[Tensor, Tensor]:
             """`count` glyphs of each radical, and which of them carry it, `(36, count)`."""
             texts = [name for name in names for _ in range(count)]
-            glyphs = self.draw(texts, what, *settings).images
+            glyphs = self.draw(texts, what, **settings).images
             return glyphs, self.read(glyphs).view(-1, count) == numbers[:, None]
 
         self.pictures["radicals"], right = ask(plan.per_radical, "names of radicals")
@@ -352,11 +354,14 @@ class Evaluator:
             },
             "each": {name: share(row) for name, row in zip(names, right, strict=True)},
             "guidance": {
-                f"{scale:g}": share(ask(plan.sweep, f"guidance {scale:g}", scale)[1])
+                f"{scale:g}": share(ask(plan.sweep, f"guidance {scale:g}", guidance_scale=scale)[1])
                 for scale in plan.guidance_scales
+                if not plan.calls or LEAST_SCALE <= scale <= MOST_SCALE
             },
             "steps": {
-                str(steps): share(ask(plan.sweep, f"{steps} steps", None, steps)[1])
+                str(steps): share(
+                    ask(plan.sweep, f"{steps} steps", calls=None, num_inference_steps=steps)[1]
+                )
                 for steps in plan.step_counts
             },
         }
@@ -447,7 +452,7 @@ class Evaluator:
         """
         if self.pipe.recognizer is None:
             return {}
-        plan, of = self.plan, {one.character: i for i, one in enumerate(self.records)}
+        of = {one.character: i for i, one in enumerate(self.records)}
         written, drawings = load_drawings()
         shown = [i for i, character in enumerate(written) if character in of]
         composed, own = own_sketches(self.records)
@@ -461,9 +466,9 @@ class Evaluator:
                 continue
             records, real = [self.records[row] for row in rows], self.real[rows]
             names = [radical(one.radical).names[0] for one in records]
-            settings = plan.steps, plan.guidance_scale, plan.seed
+            how = Request("-", **self.settings)
             with self.progress(f"{kind} sketches", len(rows)) as advance:
-                drawn = denoised(self.pipe, sketches, names, SKETCHED, *settings, advance)
+                drawn = denoised(self.pipe, sketches, names, how, SKETCHED, advance)
             characters = [one.character for one in records]
             found[kind] = {"glyphs": len(rows)} | {
                 name: likeness(self.pipe, glyphs, real, characters)

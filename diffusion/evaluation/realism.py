@@ -14,7 +14,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise, product
-from math import ceil
 
 import torch
 import torch.nn.functional as F
@@ -25,7 +24,7 @@ from autoencoder.optim import trapezoid
 from diffusion.networks.base import in_batches
 from diffusion.pipeline import GlyphPipeline
 from diffusion.request import Request
-from diffusion.samplers import SAMPLERS, at, result, time_steps
+from diffusion.samplers import at, result
 
 FOLDS = 5
 STEPS = 600  # of each critic
@@ -221,25 +220,21 @@ def denoised(
     pipe: GlyphPipeline,
     glyphs: Tensor,
     captions: Sequence[str],
+    request: Request,
     time: float = 0.3,
-    steps: int = Request.num_inference_steps,
-    guidance_scale: float = Request.guidance_scale,
-    seed: int = 0,
     advance: Advance = lambda glyphs: None,
 ) -> Tensor:
     """Glyphs `(N, 1, 128, 128)`, noised to a time and denoised again under their captions.
 
-    Steps are as long as those of a whole drawing of `steps`.
+    The request says how, and the seed of the first.
     """
     done = []
     for start in range(0, len(glyphs), 16):
         rows = range(start, min(start + 16, len(glyphs)))
         latents = in_batches(pipe.autoencoder.encode, glyphs[rows].to(pipe.device), pipe.rows)
-        randn = pipe.randn([seed + row for row in rows])
+        randn = pipe.randn([request.seed + row for row in rows])
         x = pipe.process.add_noise(latents, randn(), at(time, latents))
-        denoise = pipe.denoise([captions[row] for row in rows], guidance_scale=guidance_scale)
-        times = time_steps(ceil(time * steps), time)
-        x = result(SAMPLERS[Request.sampler](denoise, x, pipe.process, times, randn))
-        done.append(pipe.decode(x))
+        own = [captions[row] for row in rows]
+        done.append(pipe.decode(result(pipe.states(request, own, x, time, randn))))
         advance(len(rows))
     return torch.cat(done)
