@@ -135,7 +135,6 @@ class Sketcher:
         second: str,
         generator: np.random.Generator | None = None,
         size: int = 128,
-        loose: float = 1.0,
         without: str = "",
     ) -> list[np.ndarray]:
         """Two parts in their places, each by itself, `(size, size)` in [0, 1], 1 = ink.
@@ -146,16 +145,15 @@ class Sketcher:
             generator: draws proportions and weight, which differ as between fonts; None is the
                 usual ones. It need only have `random` and `standard_normal`.
             size: pixels on a side.
-            loose: factor of what the generator changes.
             without: a character that no piece is to come from, where there are others.
 
         Raises ValueError, in one line, for parts without an outline for this place.
         """
         move, heavier = 0.0, 1.0
-        pair = self.pair(kind, first, second, generator, loose, without)
+        pair = self.pair(kind, first, second, generator, without)
         if generator is not None:
-            move = loose * MOVE * generator.standard_normal()
-            heavier = 1 + loose * HEAVIER * generator.standard_normal()
+            move = MOVE * generator.standard_normal()
+            heavier = 1 + HEAVIER * generator.standard_normal()
         for gap in np.arange(0, WIDEST, 0.01):
             places = frames(*pair, kind, move, gap)
             inks = [
@@ -178,7 +176,6 @@ class Sketcher:
         first: str,
         second: str,
         generator: np.random.Generator | None = None,
-        loose: float = 1.0,
         without: str = "",
     ) -> tuple[Piece, Piece]:
         """The pieces of two parts whose frames fit each other best, or one of such pairs."""
@@ -192,7 +189,7 @@ class Sketcher:
         usual = [each[len(each) // 2] for each in cut]
         strain = np.array([mismatch(*pair, *usual) for pair in pairs])
         if generator is not None:
-            strain += loose * CHOICE * generator.random(len(pairs))
+            strain += CHOICE * generator.random(len(pairs))
         return pairs[int(strain.argmin())]
 
 

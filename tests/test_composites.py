@@ -1,7 +1,6 @@
 """New characters of the parts of old ones: cut where a scribe would, and never one that exists."""
 
 from collections import Counter, defaultdict
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -187,20 +186,12 @@ def test_a_folder_of_composites_is_read_with_others(script, real_folder):
     assert held_out
     (read,) = load_more(["new"], held_out)
     assert len(read) == 20
-    assert {replace(one, other="") for one in read.records} <= set(source.records) - set(held_out)
-    others = {one.other for one in read.records}
-    assert others <= {one.character for one in source.records} - {o.character for o in held_out}
+    assert set(read.records) <= set(source.records) - set(held_out)
     glyphs = read.images(range(20))
     assert not any(match.exists for match in recognizer.match(recognizer.embed(glyphs)))
-    rows = {one.character: row for row, one in enumerate(source.records)}
-    parents = [
-        source.images([rows[getattr(one, name)] for one in read.records])
-        for name in ("character", "other")
-    ]
-    for whole in parents:
-        shared = (glyphs.minimum(whole).sum((1, 2, 3)) / whole.sum((1, 2, 3))).tolist()
-        assert all(0.1 < share < 1 for share in shared)
-    assert (glyphs <= parents[0].maximum(parents[1])).all()  # and nothing else is in them
+    radicals = source.images([source.records.index(one) for one in read.records])
+    shared = (glyphs.minimum(radicals).sum((1, 2, 3)) / radicals.sum((1, 2, 3))).tolist()
+    assert all(0.1 < share < 1 for share in shared)
 
 
 def test_composites_replace_no_glyphs_that_they_are_made_of(script, real_folder):

@@ -8,7 +8,6 @@ from autoencoder.readers.reader import PartReader
 from conditioning.parts import existing, parts_of_sound
 from conditioning.radicals import forms, radical
 from diffusion.evaluation.parts import (
-    hidden_parts,
     load_conjunctions,
     load_pairs,
     load_sounds,
@@ -26,12 +25,6 @@ def test_three_hundred_pairs_exist_nowhere_and_stand_as_real_characters_do():
     layouts = Counter(one.layout for one in pairs)  # as of real characters; few stand so inside
     assert 219 <= layouts["left-right"] <= 241 and 50 <= layouts["top-bottom"] <= 59
     assert 0 < layouts["enclosed"] <= 22
-
-
-def test_the_parts_that_no_sketch_shows_are_forty_of_these_and_always_the_same():
-    hidden = hidden_parts()
-    assert len(hidden) == 40 and hidden < {one.part for one in load_pairs()}
-    assert hidden == hidden_parts() != hidden_parts(seed=1)
 
 
 def test_fifty_sounds_leave_something_to_invent_under_eight_radicals_each():

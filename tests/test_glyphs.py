@@ -9,7 +9,7 @@ import torch
 from test_fonts import build_font, ink
 
 from autoencoder.data.fonts import EM, SIZE, GlyphError, default_font, draw_glyph, write_glyphs
-from autoencoder.data.glyphs import GlyphDataset, held_out, record
+from autoencoder.data.glyphs import GlyphDataset, held_out, record, write_folder
 from conditioning.captions import load_entries
 
 MIDDLE = (SIZE - 1) / 2
@@ -146,6 +146,16 @@ def test_the_dataset_pickles_without_its_pixels(folder):
     pickled = pickle.dumps(dataset)
     assert len(pickled) < (folder / "glyphs.npy").stat().st_size / 10
     assert torch.equal(pickle.loads(pickled)[5], dataset[5])
+
+
+def test_a_folder_whose_table_still_names_a_second_character_reads_the_same(tmp_path):
+    records = [record(one, 167, 8, "gold") for one in "金針"]
+    about = {"size": 8, "counts": {"glyphs": 2}}
+    write_folder(tmp_path, np.zeros((2, 8, 8), np.uint8), records, about)
+    table = tmp_path / "glyphs.tsv"
+    lines = zip(table.read_text("utf-8").splitlines(), ("other", "鐵", ""), strict=True)
+    table.write_text("".join(f"{line}\t{other}\n" for line, other in lines), "utf-8")
+    assert GlyphDataset(tmp_path).records == records
 
 
 def test_a_missing_or_mixed_folder_says_what_to_run(tmp_path):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -73,16 +73,12 @@ class Composites(Dataset):
     def save(self, folder: str | Path) -> None:
         """Writes them as glyphs, each under the record of the one that gave its radical."""
         images = compose(self.images, self.pairs)
-        records = [
-            replace(self.records[first.row], other=self.records[second.row].character)
-            for first, second in self.pairs
-        ]
         about = {
             "composites": {"sha256": hashlib.sha256(images).hexdigest()},
             "size": images.shape[-1],
             "counts": {"glyphs": len(images)},
         }
-        write_folder(folder, images, records, about)
+        write_folder(folder, images, [self.records[first.row] for first, _ in self.pairs], about)
 
 
 def make_composites(

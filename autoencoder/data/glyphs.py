@@ -37,7 +37,6 @@ class GlyphRecord:
     strokes: int
     split: str  # "train" or "test"
     caption: str
-    other: str = ""  # of a composite: the character that gave the part besides the radical
 
 
 def held_out(caption: str) -> bool:
@@ -117,6 +116,8 @@ class GlyphDataset(Dataset):
         self.about = json.loads((self.folder / "glyphs.json").read_text("utf-8"))
         with (self.folder / "glyphs.tsv").open(encoding="utf-8", newline="") as file:
             lines = list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
+        for line in lines:
+            line.pop("other", None)  # which some folders have from before
         numbers = ("radical", "strokes")
         records = [GlyphRecord(**line | {key: int(line[key]) for key in numbers}) for line in lines]
         size = self.about["size"]

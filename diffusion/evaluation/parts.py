@@ -11,7 +11,6 @@ from __future__ import annotations
 import random
 from collections import Counter
 from collections.abc import Collection, Mapping
-from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
@@ -51,12 +50,6 @@ class Pair(NamedTuple):
 def load_pairs() -> list[Pair]:
     """300 radicals and parts that stand together in no encoded character."""
     return [Pair(find_radical(one).number, part, layout) for one, part, layout in _rows(PAIRS)]
-
-
-@cache
-def hidden_parts(count: int = 40, seed: int = 0) -> frozenset[str]:
-    """Parts of these pairs that no sketch shows in training."""
-    return frozenset(random.Random(seed).sample([pair.part for pair in load_pairs()], count))
 
 
 def load_sounds() -> dict[str, list[int]]:
