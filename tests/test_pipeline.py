@@ -13,21 +13,22 @@ from conftest import (
     DENOISER,
     UNET,
     make_autoencoder,
+    make_denoiser,
     make_pipeline,
     make_prior,
     make_text_encoder,
+    shake,
 )
 
 from autoencoder.pretrained import WeightsError
 from conditioning.radicals import RADICALS
 from diffusion import GlyphPipeline
-from diffusion.condition import as_sketch
-from diffusion.networks.base import in_batches
 from diffusion.pipeline import NULL_CAPTION, to_pil
 from diffusion.process import PREDICTIONS, PROCESSES
 from diffusion.request import Request
 from diffusion.samplers import SAMPLERS
 from diffusion.training.data import NOTHING, build_words
+from diffusion.training.student import student_of
 
 LONG = "a large fish of the sea and a bird of the mountain and the dragon of the fire"
 
@@ -177,45 +178,123 @@ def test_guidance_and_the_negative_prompt(draw):
     )
 
 
-# ---- sketches ------------------------------------------------------------------------------------
+# ---- students ------------------------------------------------------------------------------------
 
 
-@torch.no_grad()
-def test_a_denoiser_that_takes_sketches_is_shown_each_beside_its_own_words(monkeypatch):
-    """From noise, so that only the sketch tells one that is shown it from one that is not."""
-    pipe = make_pipeline(config=replace(UNET, sketch=True))
-    options = {"num_inference_steps": 2, "output_type": "pt", "radical": "metal"}
-    prompts = ["dragon", "fish; part 里", "water; part 可", "sea AND fire"]
-    options |= {"time": 1.0, "part": "none", "conjunction": "sum"}
-    seen, forward = [], pipe.denoiser.forward
-
-    def watch(x_t, t, condition):
-        seen.append(condition.sketch)
-        return forward(x_t, t, condition)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(pipe.denoiser, "forward", watch)
-        drawn = pipe(prompts, seed=3, **options)
-    glyphs = [pipe.sketch(drawn.inventions[i], 3 + i) for i in (1, 2)]
-    shown = as_sketch(in_batches(pipe.autoencoder.encode, torch.stack(glyphs), pipe.rows))
-    kinds = {row.numpy().tobytes() for sketches in seen for row in sketches}
-    assert kinds == {row.numpy().tobytes() for row in (*shown, torch.zeros_like(shown[0]))}
-    for i, prompt in enumerate(prompts):
-        assert pipe(prompt, seed=3 + i, **options).images[0].equal(drawn.images[i])
-    plain = pipe(["dragon", "fish", "water"], seed=3, **options).images
-    assert plain[0].equal(drawn.images[0])
-    assert not same(plain[1], drawn.images[1]) and not same(plain[2], drawn.images[2])
+def teach(pipe):
+    """Gives a pipeline a student that is not its teacher, and heeds leaps: none is zero in it."""
+    pipe.student = shake(student_of(pipe.denoiser), seed=1)
+    return pipe
 
 
-def test_a_drawing_is_shown_to_a_denoiser_that_takes_sketches():
-    pipe = make_pipeline(config=replace(UNET, sketch=True))
-    drawing = np.zeros((64, 64), np.float32)
-    drawing[30:34, 8:56] = 1
-    options = {"num_inference_steps": 2, "output_type": "pt", "time": 1.0}
-    ours, turned, none = (
-        pipe("gold", sketch=one, **options).images for one in (drawing, drawing.T, None)
+@pytest.fixture
+def taught(tiny_pipeline):
+    return teach(tiny_pipeline)
+
+
+BESIDE = {"radical": "metal", "part": "里"}  # from time 0.3
+
+
+@pytest.mark.parametrize(
+    ("settings", "leaps"),
+    [
+        ({}, [(1, 0.25), (0.75, 0.25), (0.5, 0.25), (0.25, 0.25)]),
+        ({"calls": 4}, [(1, 0.25), (0.75, 0.25), (0.5, 0.25), (0.25, 0.25)]),
+        ({"calls": 2}, [(1, 0.5), (0.5, 0.5)]),
+        ({"calls": 1}, [(1, 1)]),
+        (BESIDE, [(0.3, 0.3)]),
+        (BESIDE | {"calls": 8}, [(0.3, 0.15), (0.15, 0.15)]),
+    ],
+    ids=str,
+)
+def test_a_student_makes_the_calls_asked_for_and_its_teacher_none(taught, settings, leaps):
+    made = []
+
+    def watch(network, given, predicted):
+        _, t, condition = given
+        length, scale = condition.leap[0].tolist()
+        assert network is taught.student and scale == 4
+        made.append((float(t[0]), length))
+
+    for network in (taught.student, taught.denoiser):
+        network.register_forward_hook(watch)
+    taught("gold", **settings)
+    assert made == [pytest.approx(one) for one in leaps]
+
+
+def test_a_student_that_has_learnt_nothing_walks_as_its_teacher_without_guidance(taught):
+    by_teacher = {"sampler": "euler", "num_inference_steps": 4, "guidance_scale": 1}
+    truth = taught("gold", output_type="pt", **by_teacher).images
+    assert not same(taught("gold", output_type="pt").images, truth)
+    taught.student = student_of(taught.denoiser)
+    for scale in (1, 2, 6):
+        assert same(taught("gold", output_type="pt", guidance_scale=scale).images, truth)
+
+
+def test_a_student_is_guided_by_what_its_leaps_say(taught):
+    plain, *others = (
+        taught("gold", output_type="pt", guidance_scale=scale).images for scale in (1, 2, 6)
     )
-    assert not same(ours, none) and not same(ours, turned)
+    assert not same(plain, others[0]) and not same(*others)
+
+
+def test_a_student_s_glyph_is_the_same_to_the_last_bit_whatever_else_is_in_the_call():
+    pipe = teach(make_pipeline(config=UNET))
+    options = {"radical": "metal", "part": "none", "output_type": "pt"}
+    prompts = ["gold", LONG, "fish; part 里", "water AND bird", "gold; enclosed", "fish", LONG]
+    whole = pipe(prompts, num_images_per_prompt=2, seed=5, **options).images
+    for size in (1, 5):
+        rows = pipe(prompts, num_images_per_prompt=2, seed=5, batch_size=size, **options)
+        assert rows.images.equal(whole)
+    assert pipe("fish; part 里", seed=9, **options).images[0].equal(whole[4])
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"num_inference_steps": 2}, "steps"),
+        ({"sampler": "dpmpp_2m"}, "a sampler"),
+        ({"sampler": "ddim", "eta": 0.5}, "a sampler"),
+        ({"negative_prompt": "fish"}, "a negative prompt"),
+        ({"guidance_interval": (0, 0.5)}, "a guidance interval"),
+        ({"guidance_scale": 0.5}, "guidance of 0.5"),
+        ({"guidance_scale": 9}, "guidance of 9"),
+        ({"prompt": "sea AND fire", "conjunction": "sum"}, "a sum of prompts"),
+        ({"prompt": "the sea AND a river"}, '"the sea AND a river" is a sum of prompts'),
+    ],
+    ids=str,
+)
+def test_what_only_the_teacher_does_it_does_and_with_calls_it_is_refused(
+    tiny_pipeline, settings, said
+):
+    settings = {"prompt": "gold", "output_type": "pt"} | settings
+    by_teacher = tiny_pipeline(**settings).images
+    teach(tiny_pipeline)
+    assert tiny_pipeline(**settings).images.equal(by_teacher)
+    assert not tiny_pipeline(output_type="pt", prompt="gold").images.equal(by_teacher)
+    with pytest.raises(ValueError, match="leave out") as error:
+        tiny_pipeline(calls=4, **settings)
+    assert str(error.value).startswith(said)
+    assert "\n" not in str(error.value)
+
+
+def test_calls_of_a_student_that_is_not_there_are_refused(tiny_pipeline):
+    with pytest.raises(ValueError, match=r"4 calls: this model has no student") as error:
+        tiny_pipeline("gold", calls=4)
+    assert "\n" not in str(error.value)
+
+
+def test_a_student_goes_with_its_teacher_and_that_of_another_is_refused(taught, tmp_path):
+    folder = taught.save_pretrained(tmp_path)
+    loaded = GlyphPipeline.from_pretrained(folder)
+    assert loaded.student.fingerprint == taught.student.fingerprint
+    drawn, again = (pipe("gold", calls=2, output_type="pt").images for pipe in (taught, loaded))
+    assert again.equal(drawn)
+    for other in (student_of(make_denoiser(seed=1)), taught.denoiser):
+        other.save_pretrained(folder / "student")
+        with pytest.raises(WeightsError, match=r"another denoiser.*train_student\.py") as error:
+            GlyphPipeline.from_pretrained(folder)
+        assert "\n" not in str(error.value)
 
 
 # ---- radicals ------------------------------------------------------------------------------------
@@ -317,14 +396,17 @@ def test_a_prior_goes_with_its_model_and_one_of_another_text_encoder_is_refused(
 def test_the_prior_that_ships_goes_with_the_text_encoder_that_ships(tmp_path):
     shipped = GlyphPipeline.from_pretrained()
     folder = shipped.save_pretrained(tmp_path / "model")
-    assert sorted(path.name for path in folder.iterdir()) == ["config.json", "model.safetensors"]
+    own = ["student"] if shipped.student else []
+    names = ["config.json", "model.safetensors", *own]
+    assert sorted(path.name for path in folder.iterdir()) == names
     assert GlyphPipeline.from_pretrained(folder).prior.fingerprint == shipped.prior.fingerprint
 
 
-def test_progress_adds_up_to_glyphs_times_steps(draw):
+def test_progress_adds_up_to_glyphs(draw):
     done = []
     draw(["gold", "fish", "tree"], num_inference_steps=5, batch_size=2, progress=done.append)
-    assert sum(done) == 15
+    assert done[:5] == pytest.approx([2 / 5] * 5)
+    assert sum(done) == pytest.approx(3)
 
 
 def test_more_steps_come_nearer_to_the_many(draw):

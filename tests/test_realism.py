@@ -8,6 +8,7 @@ from conftest import make_pipeline
 from diffusion.evaluation import realism
 from diffusion.evaluation.measures import reconstruct
 from diffusion.evaluation.realism import Verdict, denoised, partners, tell_apart
+from diffusion.request import Request
 
 
 def bars(count, seed):
@@ -88,9 +89,9 @@ def test_too_few_pairs_are_refused():
 
 
 def test_glyphs_from_hardly_any_noise_are_those_of_the_decoder():
-    pipe, glyphs = make_pipeline(), bars(18, 0)
-    found = denoised(pipe, glyphs, ["gold"] * 18, time=1e-4, guidance_scale=1.0)
+    pipe, glyphs, how = make_pipeline(), bars(18, 0), Request("-", guidance_scale=1.0)
+    found = denoised(pipe, glyphs, ["gold"] * 18, how, time=1e-4)
     truth = reconstruct(pipe.autoencoder, glyphs, lambda done: None)
     torch.testing.assert_close(found, truth, atol=1e-2, rtol=0)
-    noisy = denoised(pipe, glyphs, ["gold"] * 18, time=0.5, guidance_scale=1.0)
+    noisy = denoised(pipe, glyphs, ["gold"] * 18, how, time=0.5)
     assert (noisy - truth).abs().max() > (found - truth).abs().max()

@@ -88,7 +88,7 @@ def test_no_glyph_is_drawn_again_oftener_than_told(pipe, redraws):
     assert drawn.redrawn == [redraws] * 3
     assert pipe.recognizer.shown == 3 * (1 + redraws)
     assert all(match.exists for match in drawn.matches)
-    assert sum(done) == 3 * 2  # of the first attempts
+    assert sum(done) == pytest.approx(3)  # of the first attempts
 
 
 def test_steps_say_which_glyphs_they_are_of(pipe, plain):

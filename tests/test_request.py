@@ -60,6 +60,9 @@ def test_the_largest_request_is_fine_and_one_more_is_not():
         ({"negative_prompt": ["fish"]}, "negative_prompt is one string for all images"),
         ({"num_images_per_prompt": 2.0}, "num_images_per_prompt of 2.0: take a whole number"),
         ({"num_inference_steps": "12"}, "num_inference_steps of '12': take a whole number"),
+        ({"calls": 3}, "3 calls: take 1, 2, 4 or 8"),
+        ({"calls": 0}, "0 calls: take 1, 2, 4 or 8"),
+        ({"calls": 4.0}, "calls of 4.0: take a whole number"),
         ({"seed": None}, "seed of None: take a whole number"),
         ({"seed": True}, "seed of True: take a whole number"),
         ({"seed": [1, 2]}, "seed of [1, 2]: take a whole number"),
@@ -112,9 +115,8 @@ def test_values_of_other_libraries_and_names_in_any_case_are_taken():
     assert Request("gold", sampler="DPM++ 2M").sampler == "dpmpp_2m"
     names = {"sampler": "DPMPP-2M", "radical": "Speech", "layout": "LEFT_right"}
     request = Request((text for text in ("gold", "fish")), **numbers, **names)
-    assert request == Request(
-        ["gold", "fish"], seed=7, guidance_scale=2.5, radical="speech", layout="left-right"
-    )
+    names = {"sampler": "dpmpp_2m", "radical": "speech", "layout": "left-right"}
+    assert request == Request(["gold", "fish"], seed=7, guidance_scale=2.5, **names)
     assert type(request.seed) is int
     assert Request("gold", radical=149, layout=None).radical == "149"
 

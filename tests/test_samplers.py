@@ -17,6 +17,7 @@ from diffusion.samplers import (
     dpmpp_2m,
     dpmpp_sde,
     euler,
+    flow_map,
     half_log_snr,
     heun,
     time_steps,
@@ -182,6 +183,31 @@ def test_of_a_gaussian_the_ode_leads_every_quantile_to_the_same_quantile(process
     quantile = (x - alpha * mean) / (alpha**2 * std**2 + sigma**2).sqrt()
     *_, (_, found, _) = dpmpp_2m(denoise, x, process, even_shares(process, 400))
     assert (found - (mean + std * quantile)).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("start", [1.0, 0.3])
+@pytest.mark.parametrize("calls", [1, 2, 4])
+def test_exact_mean_velocities_stay_on_the_flow_in_any_number_of_calls(calls, start):
+    """Again N(m, s²): from time t to s the deviation from the mean grows as the variance does."""
+    mean, std = 0.7, 1.5
+
+    def flow(x, t, s):
+        grown = ((1 - s) ** 2 * std**2 + s**2) / ((1 - t) ** 2 * std**2 + t**2)
+        return (1 - s) * mean + grown**0.5 * (x - (1 - t) * mean)
+
+    def leap(x, t, length):
+        t, length = (each.view(-1, 1, 1, 1) for each in (t, length))
+        return (x - flow(x, t, t - length)) / length
+
+    begun = x = normal()()
+    times = time_steps(calls, start)
+    states = list(flow_map(leap, begun, times))
+    assert [s for s, _, _ in states] == times[1:]
+    for t, (s, x_s, x_0) in zip(times, states, strict=False):
+        torch.testing.assert_close(x_s, flow(begun, start, s))
+        torch.testing.assert_close(x_s, x_0 + s / t * (x - x_0))  # data and both on one line
+        x = x_s
+    assert x.equal(states[-1][2])
 
 
 @EVERY
