@@ -58,8 +58,9 @@ from diffusion.samplers import (
 
 NULL_CAPTION = ""
 OnStep = Callable[[Sequence[int], float, Tensor, Tensor], object]
-# Enough to fill a device, and few enough that a single glyph does not wait for the rest.
-ROWS, ROWS_OF_GPU = 8, 64
+# Rows that a network is called with on a CPU, and on other devices: so few that a lone glyph waits
+# for little, and so many that each of them costs little more than it would among many others.
+LATENTS, GLYPHS, ON_GPU = 2, 1, 64
 
 
 @dataclass(frozen=True)
@@ -285,7 +286,7 @@ class GlyphPipeline:
             self.sketch(invention, seed) if drawing is None else drawing
             for invention, seed in zip(inventions, seeds, strict=True)
         ]
-        return in_batches(self.autoencoder.encode, torch.stack(glyphs), self.rows)
+        return in_batches(self.autoencoder.encode, torch.stack(glyphs), self.glyph_rows)
 
     def sketch(self, invention: Invention, seed: int) -> Tensor:
         """Radical and part put together, `(1, 128, 128)`, in proportions that the seed decides."""
@@ -387,17 +388,22 @@ class GlyphPipeline:
 
     def decode(self, latents: Tensor) -> Tensor:
         """Latents `(B, 8, 8, 8)` to glyphs `(B, 1, 128, 128)` in [0, 1], 1 = ink, on the CPU."""
-        return in_batches(self.autoencoder.decode, latents, self.rows).cpu()
+        return in_batches(self.autoencoder.decode, latents, self.glyph_rows).cpu()
 
     def match(self, glyphs: Tensor) -> list[Match]:
         """The character nearest to each of `(B, 1, 128, 128)` glyphs, by the recogniser."""
-        embeddings = in_batches(self.recognizer, glyphs.to(self.device), self.rows)
+        embeddings = in_batches(self.recognizer, glyphs.to(self.device), self.glyph_rows)
         return self.recognizer.match(embeddings.cpu())
 
     @property
     def rows(self) -> int:
-        """How many rows the networks are called with at a time, always."""
-        return ROWS if self.device.type == "cpu" else ROWS_OF_GPU
+        """How many rows the denoisers are called with at a time, always."""
+        return LATENTS if self.device.type == "cpu" else ON_GPU
+
+    @property
+    def glyph_rows(self) -> int:
+        """The same of the autoencoder and the recogniser."""
+        return GLYPHS if self.device.type == "cpu" else ON_GPU
 
     @property
     def process(self) -> Process:

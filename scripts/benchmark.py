@@ -172,7 +172,7 @@ def whole_process(model: Path, device: torch.device) -> list[Row]:
 @torch.inference_mode()
 def drawing(pipe: GlyphPipeline, turns: int, others: bool) -> list[Row]:
     """From words to pixels; for the article, its network alone, one glyph a step."""
-    many = 2 * pipe.rows
+    many = 64
     calls = {n: lambda n=n: pipe(["gold"] * n, batch_size=n) for n in (1, many)}
     if others:
         network = DiffusersUNet(**ARTICLE).eval().to(pipe.device)

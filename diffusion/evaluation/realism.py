@@ -231,7 +231,8 @@ def denoised(
     done = []
     for start in range(0, len(glyphs), 16):
         rows = range(start, min(start + 16, len(glyphs)))
-        latents = in_batches(pipe.autoencoder.encode, glyphs[rows].to(pipe.device), pipe.rows)
+        of_rows = glyphs[rows].to(pipe.device)
+        latents = in_batches(pipe.autoencoder.encode, of_rows, pipe.glyph_rows)
         randn = pipe.randn([request.seed + row for row in rows])
         x = pipe.process.add_noise(latents, randn(), at(time, latents))
         own = [captions[row] for row in rows]

@@ -123,6 +123,7 @@ class UNet(Denoiser):
         self.norm_out = nn.GroupNorm(GROUPS, widths[0])
         self.conv_out = nn.Conv2d(widths[0], config.latent_channels, 3, padding=1)
         self.initialize_weights()
+        self.to(memory_format=torch.channels_last)
 
     def initialize_weights(self) -> None:
         """Hidden matrices keep variance; every residual branch and the output start at zero."""
