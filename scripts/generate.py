@@ -280,8 +280,9 @@ def main(
         set_backend(attention)
     size = 16 if pipe.device.type == "cpu" else 256
     batches = [range(total)[i : i + size] for i in range(rank * size, total, processes * size)]
-    if total > size:
-        pipe.invent(request)  # what cannot be composed is said before anything is written
+    if total > size:  # what cannot be drawn is said before anything is written
+        for invention in pipe.invent(request):
+            pipe.calls(request, invention.caption)
     own = sum(map(len, batches))
     states: States | None = {} if animate else None
     with progress_bar("drawing", own) as progress:
@@ -366,6 +367,10 @@ def settings(request: Request, pipe: GlyphPipeline) -> dict[str, object]:
     for name in ("prompts", "num_images_per_prompt", "seed"):  # written of each picture
         del about[name]
     about["guidance_interval"] = " ".join(map(str, request.guidance_interval))
+    if calls := pipe.calls(request, ""):
+        about["calls"] = calls
+    else:
+        about |= {"num_inference_steps": request.steps, "sampler": request.sampler or SAMPLER}
     about |= {"Software": "Tianshu", "model": pipe.denoiser.fingerprint[:12]}
     if pipe.student is not None:
         about["student"] = pipe.student.fingerprint[:12]

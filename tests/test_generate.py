@@ -12,7 +12,7 @@ from xml.etree import ElementTree
 import lightning.pytorch  # noqa: F401  here, for it logs to what is stderr when first imported
 import numpy as np
 import pytest
-from conftest import files, pixels, process
+from conftest import files, make_pipeline, pixels, process, shake
 from PIL import Image
 
 from autoencoder.readers.recognizer import Match, Recognizer
@@ -21,7 +21,8 @@ from diffusion.inventions import COMPOSED, SKETCHED
 from diffusion.networks.dit import DiT
 from diffusion.outlines import path_data, picture, read_svg, trace
 from diffusion.pictures import GAP, LABEL, MARGIN
-from diffusion.request import Request
+from diffusion.request import SAMPLER, STEPS, Request
+from diffusion.training.student import student_of
 
 CELL = 128 + MARGIN
 TALL = CELL + LABEL + MARGIN
@@ -67,6 +68,29 @@ def test_a_file_says_what_drew_it(generate, tiny_model_folder):
     fingerprint = DiT.from_pretrained(tiny_model_folder).fingerprint
     assert len(text["model"]) == 12
     assert fingerprint.startswith(text["model"])
+
+
+def test_it_is_said_whether_a_student_or_its_teacher_drew(script, tmp_path_factory):
+    pipe = make_pipeline()
+    pipe.student = shake(student_of(pipe.denoiser), seed=1)
+    model = pipe.save_pretrained(tmp_path_factory.mktemp("model"))
+    options = "--count", 1, "--model", model, "--device", "cpu"
+    for own, said in (
+        ((), ("4", "None", "None")),
+        (("--calls", 2), ("2", "None", "None")),
+        (("--steps", 2), ("None", "2", SAMPLER)),
+    ):
+        result = script("generate.py", "gold", *options, *own, "--out", "x.png", "--overwrite")
+        assert result.code == 0, result.err
+        assert (" s, by the teacher, for steps\n" in result.out) == ("--steps" in own)
+        text = Image.open("x.png").text
+        assert (text["calls"], text["num_inference_steps"], text["sampler"]) == said
+        assert text["model"] == pipe.denoiser.fingerprint[:12]
+        assert text["student"] == pipe.student.fingerprint[:12]
+    refused(script("generate.py", "gold", *options, *own, "--calls", 2), "leave out", ["x.png"])
+    options += "--count", 16, "--calls", 2, "--out", "new/"  # in the second batch too
+    prompts = "gold", "the sea AND a river"
+    refused(script("generate.py", *prompts, *options), "a sum of prompts", ["x.png"])
 
 
 def test_a_radical_of_ones_own_is_drawn_and_said(generate):
@@ -428,11 +452,12 @@ def test_a_random_seed_is_drawn_and_said(generate):
         assert 0 < int(text["seed"]) < 2**32
 
 
-def test_the_defaults_are_those_of_a_request(generate):
-    steps = Request.num_inference_steps
-    assert generate("gold", "--count", 1, "--steps", steps).code == 0
+def test_the_defaults_are_those_of_a_request(script, tiny_model_folder):
+    options = "--count", 1, "--model", tiny_model_folder, "--device", "cpu"
+    assert script("generate.py", "gold", *options).code == 0
     text = Image.open("gold.png").text
-    for name, value in asdict(Request("gold", negative_prompt="")).items():
+    by_teacher = {"num_inference_steps": STEPS, "sampler": SAMPLER}
+    for name, value in asdict(Request("gold", negative_prompt="", **by_teacher)).items():
         if name != "prompts":
             shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
             assert text[name] == shown, name
@@ -530,6 +555,7 @@ def damaged(folder, what, model):
         (("gold", "--count", 5000), "--out glyphs/"),
         (("gold", "--count", "many"), "'--count'"),
         (("gold", "--steps", -1), "take 1 to 1000"),
+        (("gold", "--calls", 3), "3 calls: take 1, 2, 4 or 8"),
         (("gold", "--guidance-interval", 0.9, 0.1), "LOW <= HIGH"),
         (("gold", "--guidance-interval", 0.9), "--guidance-interval"),
         (("gold", "--animate", "gold.png"), "end the name in .webp, .gif, .mp4"),
