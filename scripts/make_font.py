@@ -206,6 +206,8 @@ def draw(pipe: GlyphPipeline, request: Request, folder: Path) -> list[Path]:
     for name in ("prompts", "num_images_per_prompt", "seed"):  # of each glyph
         del about[name]
     about |= {"Software": "Tianshu", "model": pipe.denoiser.fingerprint}
+    if pipe.student is not None:
+        about["student"] = pipe.student.fingerprint
     asked_of = list(zip(request.texts, request.seeds, strict=True))
     paths = []
     for prompt, seed in asked_of:
