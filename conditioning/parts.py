@@ -26,6 +26,9 @@ UNIFIED = str.maketrans(
     "⺂⺃⺄⺅⺆⺇⺉⺊⺋⺎⺏⺐⺑⺒⺓⺔⺕⺖⺗⺘⺙⺛⺜⺝⺞⺠⺡⺢⺣⺤⺥⺦⺧⺨⺩⺪⺫⺬⺭⺯⺰⺱⺲⺳⺴⺵⺶⺷⺸⺹⺺⺻⺼⺽⺾⺿⻀⻁⻂⻃⻄⻅⻆⻇⻈⻉⻋⻌⻍⻎⻏⻐⻑⻒⻓⻔⻕⻖⻗⻘⻙⻚⻛⻜⻝⻞⻟⻠⻡⻢⻣⻤⻥⻦⻧⻨⻩⻪⻫⻬⻭⻮⻯⻰⻱⻲㇠",
     "乛乚乙亻冂几刂卜㔾兀尣尢尢巳幺彑彐忄㣺扌攵旡日月歺民氵氺灬爫爫丬牛犭王疋罒示礻糹纟罓罒罒网罒羊羊羊耂肀聿月臼艹艹艹虎衤覀西见角角讠贝车辶辶辶阝钅長镸长门阜阝雨青韦页风飞食飠飠饣首马骨鬼鱼鸟卤麦黄黾斉齐歯齿竜龙龜亀乙",
 )
+SIMPLIFIED = frozenset(
+    "纟见讠贝车钅门韦页风饣马鱼鸟卤麦黾齿龙"
+)  # forms of radicals that have others too
 CHINESE = r"[\u2e80-\u2fdf\u31c0-\u31ef\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 ARTICLE = re.compile(r"^(?:to|an?|the) ")
 
@@ -293,7 +296,8 @@ def arrangements(radical: int, part: str, layout: str = "none") -> dict[Arrangem
     """The ways to put a radical beside a part, as real characters do, with weights that sum to 1.
 
     p(arrangement) ~ p(arrangement | radical) p(place | part) / p(place), counted over characters.
-    A part with a form for one place only takes it there, as 水 does at the left.
+    A part with a form for one place only takes it there, as 水 does at the left. Simplified forms
+    stand with simplified parts, and with those that were not simplified.
 
     Args:
         radical: its number.
@@ -316,7 +320,27 @@ def arrangements(radical: int, part: str, layout: str = "none") -> dict[Arrangem
         if layout in ("none", layout_of(kind)):
             both = (form, _shape(part, (kind[0], not first)))
             found[Arrangement(kind, *both[:: 1 if first else -1], first)] = weight
-    return _shares(found, _FLOOR)
+    alike = {way: found[way] for way in found if _of_one_style(radical, way, part)}
+    return _shares(alike or found, _FLOOR)
+
+
+def _of_one_style(radical: int, way: Arrangement, part: str) -> bool:
+    """Whether a radical and a part are both simplified, or neither, as far as that can be told."""
+    form = way.first if way.radical_first else way.second
+    if SIMPLIFIED.isdisjoint(forms(radical)):
+        return True
+    beside = _simplified_beside().get(part, set())
+    return (form in SIMPLIFIED) in (beside or {False})
+
+
+@cache
+def _simplified_beside() -> dict[str, set[bool]]:
+    """Whether radicals stand simplified beside each part, of radicals that have such a form."""
+    found = defaultdict(set)
+    for use in uses():
+        if not SIMPLIFIED.isdisjoint(forms(use.composition.radical)):
+            found[use.part].add(use.form in SIMPLIFIED)
+    return found
 
 
 def usual_parts(radical: int, layout: str = "none") -> dict[str, int]:

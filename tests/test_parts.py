@@ -187,3 +187,15 @@ def test_characters_are_of_the_blocks_that_are_drawn():
 def test_it_is_quick_to_import():
     code = "import sys, conditioning.parts; sys.exit(bool({'torch', 'numpy'} & sys.modules.keys()))"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_simplified_forms_stand_with_simplified_parts():
+    for radical, part, forms in (
+        ("gold", "戲", {"金"}),
+        ("gold", "戋", {"钅"}),
+        ("gold", "戔", {"金"}),
+        ("gold", "里", {"金", "钅"}),
+        ("speech", "予", {"言", "讠"}),
+        ("water", "戲", {"氵"}),
+    ):
+        assert {way.first for way in arrangements(find_radical(radical).number, part)} == forms
