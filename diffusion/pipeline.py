@@ -484,10 +484,12 @@ class GlyphPipeline:
         if (own := folder / "student").is_dir():
             student = read_model(own, DiT, UNet)
             if not student.config.flow_map or student.config.teacher != denoiser.fingerprint:
-                raise WeightsError(
-                    f"the student in {own} is of another denoiser: train it again, "
-                    f"python scripts/train_student.py --model.teacher {folder} --model.out {own}"
+                warnings.warn(
+                    f"the student in {own} is of another denoiser, and not used: train it again, "
+                    f"python scripts/train_student.py --model.teacher {folder} --model.out {own}",
+                    stacklevel=2,
                 )
+                student = None
         return cls(autoencoder, text_encoder, denoiser, prior, recognizer, student)
 
 

@@ -15,7 +15,11 @@ from _cli import run
 SCRIPTS = Path(__file__).parent
 RUNS = Path(".runs")
 EXPORT = RUNS / "diffusion" / "export"
-MADE = {"data": Path(".data/glyphs.json"), "prior": EXPORT / "prior" / "config.json"}
+MADE = {
+    "data": Path(".data/glyphs.json"),
+    "prior": EXPORT / "prior" / "config.json",
+    "student": EXPORT / "student" / "config.json",
+}
 
 
 class Preset(StrEnum):
@@ -39,8 +43,8 @@ def main(
 ) -> None:
     """Make all models from nothing, one training after another.
 
-    Glyphs, autoencoder, text encoder, denoiser, prior: hours on two cores, minutes on a
-    GPU. It needs Debian's wordnet-base, and is faster with a C++ compiler. What is
+    Glyphs, autoencoder, text encoder, denoiser, prior and student: hours on two cores,
+    minutes on a GPU. It needs Debian's wordnet-base, and is faster with a C++ compiler. What is
     finished is not made again, and a training that was cut off resumes:
 
         python scripts/train_all.py
@@ -57,6 +61,8 @@ def main(
         encoders += ["--data.text_encoder", f"{RUNS}/text_encoder/export"]
     steps["diffusion"] = ["train_diffusion.py", *configured("diffusion", preset), *encoders]
     steps["prior"] = ["train_prior.py", "--model", str(EXPORT)]
+    student = ["train_student.py", *configured("student", preset)]
+    steps["student"] = [*student, "--model.teacher", str(EXPORT), *encoders]
 
     begun = time.perf_counter()
     made = {name: MADE.get(name, RUNS / name / "export" / "config.json") for name in steps}
