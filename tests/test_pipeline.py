@@ -284,7 +284,7 @@ def test_calls_of_a_student_that_is_not_there_are_refused(tiny_pipeline):
     assert "\n" not in str(error.value)
 
 
-def test_a_student_goes_with_its_teacher_and_that_of_another_is_refused(taught, tmp_path):
+def test_a_student_goes_with_its_teacher_and_that_of_another_is_not_used(taught, tmp_path):
     folder = taught.save_pretrained(tmp_path)
     loaded = GlyphPipeline.from_pretrained(folder)
     assert loaded.student.fingerprint == taught.student.fingerprint
@@ -292,9 +292,8 @@ def test_a_student_goes_with_its_teacher_and_that_of_another_is_refused(taught, 
     assert again.equal(drawn)
     for other in (student_of(make_denoiser(seed=1)), taught.denoiser):
         other.save_pretrained(folder / "student")
-        with pytest.raises(WeightsError, match=r"another denoiser.*train_student\.py") as error:
-            GlyphPipeline.from_pretrained(folder)
-        assert "\n" not in str(error.value)
+        with pytest.warns(UserWarning, match=r"another denoiser.*train_student\.py"):
+            assert GlyphPipeline.from_pretrained(folder).student is None
 
 
 # ---- radicals ------------------------------------------------------------------------------------
