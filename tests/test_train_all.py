@@ -18,10 +18,12 @@ NAMES = [
     "train_text_encoder.py",
     "train_diffusion.py",
     "train_prior.py",
+    "train_student.py",
 ]
 MADE = {
     "prepare_data.py": Path(".data/glyphs.json"),
     "train_prior.py": Path(".runs/diffusion/export/prior/config.json"),
+    "train_student.py": Path(".runs/diffusion/export/student/config.json"),
 }
 CHECKPOINT = Path(".runs/diffusion/checkpoints/last.ckpt")
 
@@ -59,13 +61,15 @@ def test_each_training_gets_what_was_made_before_it(script, calls, preset):
     assert result.code == 0, result.err
     assert "all models in .runs" in result.out
     assert names(calls) == NAMES
-    _, autoencoder, _, diffusion, prior = calls.seen
-    assert diffusion[-4:] == [
-        "--data.autoencoder", ".runs/autoencoder/export",
-        "--data.text_encoder", ".runs/text_encoder/export",
-    ]  # fmt: skip
+    _, autoencoder, _, diffusion, prior, student = calls.seen
+    for command in (diffusion, student):
+        assert command[-4:] == [
+            "--data.autoencoder", ".runs/autoencoder/export",
+            "--data.text_encoder", ".runs/text_encoder/export",
+        ]  # fmt: skip
     assert prior[1:] == ["--model", ".runs/diffusion/export"]
-    for command in (autoencoder, diffusion):
+    assert student[-6:-4] == ["--model.teacher", ".runs/diffusion/export"]
+    for command in (autoencoder, diffusion, student):
         assert ("--config" in command) == (preset == "gpu")
         if preset == "gpu":
             assert Path(command[command.index("--config") + 1]).exists()
@@ -83,7 +87,7 @@ def test_what_is_there_is_not_made_again_and_what_was_cut_off_goes_on(script, ca
     calls.fails = None
     calls.seen.clear()
     assert script("train_all.py").code == 0
-    assert names(calls) == ["train_diffusion.py", "train_prior.py"]
+    assert names(calls) == ["train_diffusion.py", "train_prior.py", "train_student.py"]
     assert calls.seen[0][-2:] == ["--ckpt_path", "last"]
     # A second beginning forgets all of the first at once, so that it can be cut off too.
     calls.fails = "train_diffusion.py"
@@ -93,7 +97,7 @@ def test_what_is_there_is_not_made_again_and_what_was_cut_off_goes_on(script, ca
     calls.fails = None
     calls.seen.clear()
     assert script("train_all.py").code == 0
-    assert names(calls) == ["train_diffusion.py", "train_prior.py"]
+    assert names(calls) == ["train_diffusion.py", "train_prior.py", "train_student.py"]
     assert "--ckpt_path" not in calls.seen[0]
 
 
