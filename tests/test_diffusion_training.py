@@ -323,6 +323,14 @@ def test_a_denoiser_is_trained_further_whatever_the_options_say(tmp_path):
     assert DiffusionModule("dit", start=folder).denoiser.config == UNET
 
 
+def test_a_flow_map_is_not_trained_as_a_denoiser(tmp_path):
+    config = replace(UNET, flow_map=True)
+    start = make_denoiser(config=config).save_pretrained(tmp_path)
+    for options in ({"start": start}, {"unet": config}):
+        with pytest.raises(ValueError, match=r"train_student\.py trains it"):
+            DiffusionModule(**options)
+
+
 def test_without_a_compiler_a_training_warns_and_goes_on(script, training_folder, monkeypatch):
     for name in ("data", "tiny", "text"):
         Path(name).symlink_to(training_folder / name)

@@ -109,6 +109,8 @@ class DiffusionModule(LightningModule):
             self.denoiser = read_model(start, *DENOISERS.values()).train()
         else:
             self.denoiser = DENOISERS[denoiser]({"dit": dit, "unet": unet}[denoiser])
+        if self.denoiser.config.flow_map:
+            raise ValueError("a flow map learns from its teacher alone: train_student.py trains it")
 
     def on_fit_start(self) -> None:
         data = self.trainer.datamodule
