@@ -27,7 +27,7 @@ from conditioning.prompts import Prompt, shortened
 from conditioning.radicals import RADICALS, Radical
 from diffusion.condition import Condition
 from diffusion.guidance import classifier_free
-from diffusion.inventions import Invention, Inventor, sketcher
+from diffusion.inventions import COMPOSED, Invention, Inventor, sketcher
 from diffusion.networks.base import Denoiser, in_batches, row_by_row
 from diffusion.networks.dit import DiT
 from diffusion.networks.unet import UNet
@@ -39,6 +39,7 @@ from diffusion.request import (
     AUTO,
     BUNDLED,
     CALLS,
+    GUIDANCE,
     NONE,
     SAMPLER,
     Request,
@@ -57,6 +58,7 @@ from diffusion.samplers import (
 )
 
 NULL_CAPTION = ""
+REPAIRS = 2  # steps of what begins from parts
 OnStep = Callable[[Sequence[int], float, Tensor, Tensor], object]
 # Rows that a network is called with on a CPU, and on other devices: so few that a lone glyph waits
 # for little, and so many that each of them costs little more than it would among many others.
@@ -237,18 +239,24 @@ class GlyphPipeline:
         """The way of latents `(B, 8, 8, 8)` from a time to 0, by the student or its teacher.
 
         All captions go one way (`calls`). Calls and steps are as long as from noise, as nearly as
-        they divide the way.
+        they divide the way. What begins from parts needs no guidance, and no more than two steps.
         """
         if time == 0:
             return iter(())
+        shaped, scale = time <= COMPOSED and not request.negative_prompt, request.scale
+        if shaped and request.guidance_scale is None:
+            scale = 1.0
         if calls := self.calls(request, captions[0]):
             times = time_steps(max(1, round(calls * time)), time)
-            return flow_map(self.leap(captions, request.guidance_scale), latents, times)
-        times = time_steps(ceil(request.steps * time), time)
+            return flow_map(self.leap(captions, scale), latents, times)
+        steps = ceil(request.steps * time)
+        if shaped and request.num_inference_steps is None:
+            steps = min(steps, REPAIRS)
+        times = time_steps(steps, time)
         sampler = SAMPLERS[request.sampler or SAMPLER]
         if request.eta:
             sampler = partial(sampler, eta=request.eta)
-        guidance = request.guidance_scale, request.guidance_interval
+        guidance = scale, request.guidance_interval
         denoise = self.denoise(captions, request.negative_prompt, *guidance)
         return sampler(denoise, latents, self.process, times, randn)
 
@@ -326,7 +334,7 @@ class GlyphPipeline:
         self,
         captions: Sequence[str],
         negative_prompt: str | None = None,
-        guidance_scale: float = Request.guidance_scale,
+        guidance_scale: float = GUIDANCE,
         guidance_interval: tuple[float, float] = Request.guidance_interval,
         weights: list[list[float]] | None = None,
     ) -> Denoise:
@@ -351,7 +359,7 @@ class GlyphPipeline:
             guidance_interval,
         )
 
-    def leap(self, captions: Sequence[str], guidance_scale: float = Request.guidance_scale) -> Leap:
+    def leap(self, captions: Sequence[str], guidance_scale: float = GUIDANCE) -> Leap:
         """The student's `leap(x_t, t, length)`, a mean velocity, for one caption a latent."""
         prompts = [Prompt.parse(caption).texts for caption in captions]
         self.warn_of_unknown(text for texts in prompts for text in texts)

@@ -20,7 +20,7 @@ CONJUNCTIONS = ("compose", "sum")
 SAMPLER_NAMES = ("ddpm", "ddim", "euler", "heun", "dpmpp_2m", "dpmpp_sde")  # keys of SAMPLERS
 MOST_STEPS = MOST_REDRAWS = 1000
 CALLS = (4, 2, 1, 8)  # of a student; the first is the default
-STEPS, SAMPLER = 12, "dpmpp_2m"  # of its teacher
+STEPS, SAMPLER, GUIDANCE = 12, "dpmpp_2m", 4.0  # of its teacher, from noise
 LEAST_SCALE, MOST_SCALE = 1.0, 8.0  # of guidance in a student
 MOST_GUIDANCE = 100  # beyond, a prediction is nothing but its error
 MOST_GLYPHS = 1_000_000
@@ -37,9 +37,10 @@ class Request:
             part or a sound is drawn under its own name.
         num_images_per_prompt: at least 1; at most 1,000,000 images of all prompts together.
         num_inference_steps: of the teacher, 1 to 1000, each a guided call of its network; the
-            sampler `heun` makes two, and one in its last step. None is 12.
+            sampler `heun` makes two, and one in its last step. None is 12, and two where a glyph
+            begins from parts.
         guidance_scale: 1 follows the words plainly, more follows them harder, 0 not at all; from
-            -100 to 100, in a student from 1 to 8.
+            -100 to 100, in a student from 1 to 8. None is 4, and 1 where a glyph begins from parts.
         sampler: of the teacher, a name in `SAMPLER_NAMES`; None is `dpmpp_2m`.
         seed: image i comes from the generator of `seed + i`, and is the same to the last bit
             whatever else is drawn, on one machine and number of threads; 0 to 2^63 - 1.
@@ -74,7 +75,7 @@ class Request:
     prompts: Sequence[str] = ()  # a single string is taken as one prompt
     num_images_per_prompt: int = 1
     num_inference_steps: int | None = None
-    guidance_scale: float = 4.0
+    guidance_scale: float | None = None
     sampler: str | None = None
     seed: int = 0
     negative_prompt: str | None = None
@@ -94,10 +95,8 @@ class Request:
         self._convert()
         self._check_prompts()
         self._check_counts()
-        if not abs(self.guidance_scale) <= MOST_GUIDANCE:  # nan neither
-            raise ValueError(
-                f"guidance of {self.guidance_scale}: take -{MOST_GUIDANCE} to {MOST_GUIDANCE}"
-            )
+        if not abs(self.scale) <= MOST_GUIDANCE:  # nan neither
+            raise ValueError(f"guidance of {self.scale}: take -{MOST_GUIDANCE} to {MOST_GUIDANCE}")
         if self.sampler not in (None, *SAMPLER_NAMES):
             raise ValueError(f'no sampler "{self.sampler}": there are {", ".join(SAMPLER_NAMES)}')
         low, high = self.guidance_interval
@@ -131,10 +130,9 @@ class Request:
         for name in ("num_inference_steps", "calls"):
             if getattr(self, name) is not None:
                 converted[name] = whole(name, getattr(self, name))
-        for name in ("guidance_scale", "eta"):
-            converted[name] = _number(name, getattr(self, name))
-        if self.time is not None:
-            converted["time"] = _number("time", self.time)
+        for name in ("guidance_scale", "eta", "time"):
+            if getattr(self, name) is not None:
+                converted[name] = _number(name, getattr(self, name))
         try:
             low, high = (_number("time", one) for one in self.guidance_interval)
         except (TypeError, ValueError):
@@ -245,8 +243,13 @@ class Request:
 
     @property
     def steps(self) -> int:
-        """The steps of the teacher, asked for or not."""
+        """The steps of the teacher from noise, asked for or not."""
         return STEPS if self.num_inference_steps is None else self.num_inference_steps
+
+    @property
+    def scale(self) -> float:
+        """The scale of the guidance from noise, asked for or not."""
+        return GUIDANCE if self.guidance_scale is None else self.guidance_scale
 
     @property
     def for_teacher(self) -> str:
@@ -257,9 +260,7 @@ class Request:
             "a sampler": self.sampler is not None or self.eta,
             "a negative prompt": self.negative_prompt,
             "a guidance interval": self.guidance_interval != (0, 1),
-            f"guidance of {self.guidance_scale:g}": not (
-                LEAST_SCALE <= self.guidance_scale <= MOST_SCALE
-            ),
+            f"guidance of {self.scale:g}": not LEAST_SCALE <= self.scale <= MOST_SCALE,
             "a sum of prompts": self.conjunction == "sum" and several,
         }
         return next((what for what, is_asked in asked.items() if is_asked), "")

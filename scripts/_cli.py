@@ -63,9 +63,11 @@ Calls = Annotated[
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
-Guidance = Annotated[
-    float,
-    typer.Option(help="How hard to follow the words: 1 plainly, more harder, 0 not at all."),
+HARDNESS = "How hard to follow the words: 1 plainly, more harder, 0 not at all."
+Guidance = Annotated[float, typer.Option(help=HARDNESS)]
+AnyGuidance = Annotated[
+    float | None,
+    typer.Option("--guidance", help=HARDNESS, show_default="4, and 1 where parts are given"),
 ]
 
 

@@ -12,10 +12,10 @@ from typing import Annotated
 
 import typer
 from _cli import (
+    AnyGuidance,
     Calls,
     Data,
     Device,
-    Guidance,
     Model,
     Overwrite,
     TeachersSteps,
@@ -52,7 +52,7 @@ def main(
     ] = None,
     calls: Calls = None,
     steps: TeachersSteps = None,
-    guidance: Guidance = Request.guidance_scale,
+    guidance: AnyGuidance = None,
     device: Device = "auto",
 ) -> None:
     """Measure a model, with a floor and a ceiling beside every figure.

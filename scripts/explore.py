@@ -33,14 +33,13 @@ from _pictures import (
 )
 
 from diffusion.pictures import ANIMATED, labelled, sheet
-from diffusion.request import BUNDLED, NONE, STEPS, Request
+from diffusion.request import BUNDLED, GUIDANCE, NONE, STEPS, Request
 
 if TYPE_CHECKING:
     from autoencoder.data.glyphs import GlyphDataset
 
 ABOUT = "Look inside: a picture for each question, from the model that ships or from your own."
 DATA = Path(".data")
-GUIDANCE = Request.guidance_scale
 STEP_COUNTS = (1, 2, 3, 5, 10, 20, 50, 120)
 SCALES, SCALE_STEPS = (0.0, 1.0, 2.0, 4.0, 6.0, 8.0), (1, 3, 6, 12, 30)
 TIMES = (0.05, 0.3, 0.6, 0.95)  # of the forward process

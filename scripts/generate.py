@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 from _cli import (
     LARGEST_GRID,
+    AnyGuidance,
     Calls,
     Device,
-    Guidance,
     Model,
     Overwrite,
     Seed,
@@ -84,7 +84,7 @@ def main(
     seed: Seed = Request.seed,
     calls: Calls = None,
     steps: TeachersSteps = None,
-    guidance: Guidance = Request.guidance_scale,
+    guidance: AnyGuidance = None,
     negative: Annotated[
         str | None, Option(help="What to lead away from.", show_default=False)
     ] = None,
@@ -232,8 +232,10 @@ def main(
         calls,
     )
     lines = lines or dict(enumerate(request.prompts, 1))
-    if negative and guidance <= 1:
-        raise ValueError(f"--negative at guidance {guidance:g} leads nowhere: take more than 1")
+    if negative and request.scale <= 1:
+        raise ValueError(
+            f"--negative at guidance {request.scale:g} leads nowhere: take more than 1"
+        )
     part = request.own_part
     with_part = request.part != NONE != request.radical
     begun = with_part or sound or sketch or request.layout != NONE
@@ -367,10 +369,7 @@ def settings(request: Request, pipe: GlyphPipeline) -> dict[str, object]:
     for name in ("prompts", "num_images_per_prompt", "seed"):  # written of each picture
         del about[name]
     about["guidance_interval"] = " ".join(map(str, request.guidance_interval))
-    if calls := pipe.calls(request, ""):
-        about["calls"] = calls
-    else:
-        about |= {"num_inference_steps": request.steps, "sampler": request.sampler or SAMPLER}
+    about["calls"] = pipe.calls(request, "") or None
     about |= {"Software": "Tianshu", "model": pipe.denoiser.fingerprint[:12]}
     if pipe.student is not None:
         about["student"] = pipe.student.fingerprint[:12]

@@ -24,7 +24,7 @@ from _cli import (
 from _pictures import OUT, NoiseSeed, picture_path, save_animation, save_picture
 
 from diffusion.pictures import ANIMATED, labelled
-from diffusion.request import BUNDLED, STEPS, Request
+from diffusion.request import BUNDLED, GUIDANCE, STEPS, Request
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,7 +36,6 @@ ABOUT = """Walk between characters, and see whether there are any on the way.
 The name that --out ends in decides what is written: .png is a strip, or a
 square between four; .gif, .webp and .mp4 are an endless walk.
 """
-GUIDANCE = Request.guidance_scale
 LONGEST_STRIP = 400  # glyphs: 54,408 pixels, and many programs open no more than 65,535
 
 

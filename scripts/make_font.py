@@ -17,9 +17,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Annotated
 
 from _cli import (
+    AnyGuidance,
     Calls,
     Device,
-    Guidance,
     Model,
     Overwrite,
     Seed,
@@ -74,7 +74,7 @@ def main(
     seed: Seed = Request.seed,
     calls: Calls = None,
     steps: TeachersSteps = None,
-    guidance: Guidance = Request.guidance_scale,
+    guidance: AnyGuidance = None,
     family: Annotated[str, Option(help="The name of the font.")] = "Tianshu",
     latin: Annotated[
         Path | None,

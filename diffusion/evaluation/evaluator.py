@@ -88,7 +88,7 @@ class Plan:
     read: int = ALL
     probed: int = ALL
     criticism: int = STEPS
-    guidance_scale: float = Request.guidance_scale
+    guidance_scale: float | None = None
     calls: int | None = None
     steps: int | None = None
     guidance_scales: tuple[float, ...] = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0)

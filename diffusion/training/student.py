@@ -26,7 +26,7 @@ from diffusion.condition import Condition
 from diffusion.networks.base import Denoiser
 from diffusion.pipeline import NULL_CAPTION
 from diffusion.process import PROCESSES, Network, column
-from diffusion.request import BUNDLED, LEAST_SCALE, MOST_SCALE, Request
+from diffusion.request import BUNDLED, GUIDANCE, LEAST_SCALE, MOST_SCALE
 from diffusion.training.denoiser import DENOISERS
 
 FLOW = PROCESSES["flow"]
@@ -113,7 +113,7 @@ def lessons(count: int, velocities: int, generator: torch.Generator) -> Lesson:
     t = start - length * (place * calls).floor()
     t[:velocities], length[:velocities] = place[:velocities], 0
     others = LEAST_SCALE * (MOST_SCALE / LEAST_SCALE) ** scale
-    scale = torch.where(kind < 0.5, Request.guidance_scale, others)
+    scale = torch.where(kind < 0.5, GUIDANCE, others)
     return Lesson(t, length, scale, calls == max(CALLS))
 
 
