@@ -15,7 +15,7 @@ from diffusion.training.captions import (
     all_captions,
     captions_of,
 )
-from diffusion.training.data import NOTHING, LatentDataset, build_words
+from diffusion.training.data import LatentDataset, build_words
 
 
 def test_what_a_glyph_may_be_called():
@@ -161,7 +161,7 @@ def test_a_caption_too_long_gives_way_to_its_senses(words):
 
 def test_without_a_mix_a_glyph_has_its_whole_caption(words):
     dataset = LatentDataset(list(range(10, 18)), RECORDS, words, None)
-    whole = [(10 + i, [one.caption], NOTHING) for i, one in enumerate(RECORDS)]
+    whole = [(10 + i, [one.caption]) for i, one in enumerate(RECORDS)]
     assert [dataset[i] for i in range(8)] == whole
 
 

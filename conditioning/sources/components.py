@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
@@ -21,8 +21,6 @@ APART = re.compile(r"a|d|s[tblr]*|r\d?(a|d|tr|sq|gw|s|st)|m[elr]")
 WRAPPED = "行衣"  # what these are written around stands apart, too: 術, 裏
 UNLIKE = "丷灬旡母王"  # forms of a radical that are read as parts of their own
 STROKES = "丨丶丿亅乀乁乚乛" + "".join(map(chr, range(0x31C0, 0x31F0)))  # too small for parts
-
-Splits = Mapping[str, tuple[str, tuple[str, ...]]]  # the kind and the components of each
 
 
 def load_splits(folder: Path | None = None) -> dict[str, tuple[str, tuple[str, ...]]]:
@@ -100,6 +98,7 @@ def common_parts(
         if len(form) == 1 and form != name(form):
             forms[name(form)] += form
     ranked = sorted(halves, key=lambda part: (-halves[part], part))
-    enough = {part for part in having if len(having[part].intersection(characters)) >= fewest}
+    counted = frozenset(characters)
+    enough = {part for part in having if len(having[part] & counted) >= fewest}
     kept = [part for part in ranked if len(part) == 1 and part in enough and part not in STROKES]
     return {part + forms[part]: having[part] for part in kept[:most]}
