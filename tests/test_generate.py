@@ -21,7 +21,7 @@ from diffusion.inventions import COMPOSED, SKETCHED
 from diffusion.networks.dit import DiT
 from diffusion.outlines import path_data, picture, read_svg, trace
 from diffusion.pictures import GAP, LABEL, MARGIN
-from diffusion.request import SAMPLER, STEPS, Request
+from diffusion.request import Request
 from diffusion.training.student import student_of
 
 CELL = 128 + MARGIN
@@ -70,21 +70,21 @@ def test_a_file_says_what_drew_it(generate, tiny_model_folder):
     assert fingerprint.startswith(text["model"])
 
 
-def test_it_is_said_whether_a_student_or_its_teacher_drew(script, tmp_path_factory):
+def test_it_is_said_whether_a_student_or_its_teacher_drew(seeded, script, tmp_path_factory):
     pipe = make_pipeline()
     pipe.student = shake(student_of(pipe.denoiser), seed=1)
     model = pipe.save_pretrained(tmp_path_factory.mktemp("model"))
     options = "--count", 1, "--model", model, "--device", "cpu"
     for own, said in (
-        ((), ("4", "None", "None")),
-        (("--calls", 2), ("2", "None", "None")),
-        (("--steps", 2), ("None", "2", SAMPLER)),
+        ((), ("4", "None")),
+        (("--calls", 2), ("2", "None")),
+        (("--steps", 2), ("None", "2")),
     ):
         result = script("generate.py", "gold", *options, *own, "--out", "x.png", "--overwrite")
         assert result.code == 0, result.err
         assert (" s, by the teacher, for steps\n" in result.out) == ("--steps" in own)
         text = Image.open("x.png").text
-        assert (text["calls"], text["num_inference_steps"], text["sampler"]) == said
+        assert (text["calls"], text["num_inference_steps"]) == said
         assert text["model"] == pipe.denoiser.fingerprint[:12]
         assert text["student"] == pipe.student.fingerprint[:12]
     refused(script("generate.py", "gold", *options, *own, "--calls", 2), "leave out", ["x.png"])
@@ -456,8 +456,7 @@ def test_the_defaults_are_those_of_a_request(script, tiny_model_folder):
     options = "--count", 1, "--model", tiny_model_folder, "--device", "cpu"
     assert script("generate.py", "gold", *options).code == 0
     text = Image.open("gold.png").text
-    by_teacher = {"num_inference_steps": STEPS, "sampler": SAMPLER}
-    for name, value in asdict(Request("gold", negative_prompt="", **by_teacher)).items():
+    for name, value in asdict(Request("gold", negative_prompt="")).items():
         if name != "prompts":
             shown = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
             assert text[name] == shown, name

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SCRIPTS, files, process
+from conftest import SCRIPTS, files, make_pipeline, process, shake
 from fontTools.pens.recordingPen import RecordingPen
 from fontTools.ttLib import TTFont
 from fontTools.ufoLib import UFOReader
@@ -20,6 +20,7 @@ from conditioning.words import content_words
 from diffusion.fonts import Font, characters_of, make_font
 from diffusion.outlines import path_data, to_svg, trace
 from diffusion.specimen import SHOT, browser, page, take_pictures
+from diffusion.training.student import student_of
 
 hb = pytest.importorskip("uharfbuzz")
 ots = pytest.importorskip("ots")
@@ -341,6 +342,18 @@ def test_glyphs_are_those_that_generate_draws(make, script, tiny_model_folder):
         (part,) = Path("font.parts").glob(f"{word}-*.png")
         (file,) = Path("glyphs").glob(f"{number}-{word}*.png")
         assert (np.asarray(Image.open(part)) == np.asarray(Image.open(file))).all()
+
+
+def test_glyphs_of_another_student_are_drawn_again(make, tmp_path_factory):
+    Path("words.txt").write_text("gold\n", "utf-8")
+    pipe, models = make_pipeline(), []
+    for seed in (1, 2):
+        pipe.student = shake(student_of(pipe.denoiser), seed)
+        models.append(pipe.save_pretrained(tmp_path_factory.mktemp("model")))
+    for model, kept in ((models[0], False), (models[0], True), (models[1], False)):
+        result = make("words.txt", "--model", model, "--out", "font.ttf", "--overwrite")
+        assert result.code == 0, result.err
+        assert ("1 of 1 glyphs are in font.parts/ already" in result.out) == kept
 
 
 @pytest.mark.parametrize(

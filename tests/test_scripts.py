@@ -43,11 +43,7 @@ def test_mistakes_and_help_do_not_wait_for_torch(tmp_path):
     [
         (
             "generate.py",
-            [
-                "python scripts/generate.py",
-                "--guidance",
-                f"[default: {Request.num_inference_steps}]",
-            ],
+            ["python scripts/generate.py", "--guidance", "--calls", f"[default: {Request.seed}]"],
         ),
         ("prepare_data.py", ["python scripts/prepare_data.py", "--font"]),
         ("train_autoencoder.py", ["--model.loss.kl_weight", "--model.out", "--ckpt_path"]),
