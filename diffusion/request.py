@@ -131,7 +131,7 @@ class Request:
             if getattr(self, name) is not None:
                 converted[name] = whole(name, getattr(self, name))
         for name in ("guidance_scale", "eta", "time"):
-            if getattr(self, name) is not None:
+            if name == "eta" or getattr(self, name) is not None:
                 converted[name] = _number(name, getattr(self, name))
         try:
             low, high = (_number("time", one) for one in self.guidance_interval)
