@@ -29,7 +29,7 @@ from conditioning.radicals import RADICALS, Radical, find_radical
 from diffusion.philox import Philox, Stream
 from diffusion.request import AUTO, NONE, Request, conjuncts
 
-COMPOSED, SKETCHED = 0.3, 0.55  # how far into noise: radical and part put together, and a drawing
+COMPOSED, SKETCHED = 0.3, 0.5  # how far into noise: radical and part put together, and a drawing
 CHOICES = 8  # radicals that are tried beside a part, and parts beside a radical
 ROOMY = 0.6  # of the width of strokes: what a part that the seed draws keeps in its place
 T = TypeVar("T")

@@ -65,7 +65,7 @@ class Request:
         sketch: a drawing of the whole character to begin with: a file, a PIL image, or an array or
             tensor `(height, width)` in [0, 1], 1 = ink.
         time: how far what is put together or sketched goes into noise, from 0, not at all, to 1,
-            where nothing is left of it; None is 0.3 for parts, and 0.55 for a sketch.
+            where nothing is left of it; None is 0.3 for parts, and 0.5 for a sketch.
         conjunction: what `AND` does: "compose" makes a radical of one side and a part of the other
             where it can; "sum" adds up what the network predicts for each.
         calls: of the student's network, 4, 2, 1 or 8, from noise to a glyph; fewer where it begins

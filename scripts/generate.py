@@ -124,7 +124,7 @@ def main(
         float | None,
         Option(
             help="How far parts or a sketch go into noise: 0 not at all, 1 all the way.",
-            show_default="parts 0.3, a sketch 0.55",
+            show_default="parts 0.3, a sketch 0.5",
         ),
     ] = None,
     redraws: Annotated[
