@@ -59,11 +59,6 @@ LATIN += "‰′″‹›⁄₹€™−"
 APOSTROPHES = "'’"
 RESERVED = ("Noto", "Source")  # family names that are not for derived fonts
 MADE = timestampFromString("Thu Jan  1 00:00:00 2026")  # always, so that bytes can be compared
-OFL = (
-    "This Font Software is licensed under the SIL Open Font License, Version 1.1. This license is "
-    "available with a FAQ at: https://openfontlicense.org",
-    "https://openfontlicense.org",
-)
 ABOUT = (
     "Characters that nobody has written, drawn from English by latent diffusion. Where ligatures "
     "are on, as they mostly are, a word that is typed becomes its character."

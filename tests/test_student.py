@@ -146,6 +146,8 @@ def test_a_student_says_whose_it_is_and_is_nobody_s_of_another_process():
         other = make_denoiser(config=replace(UNET, **changes))
         with pytest.raises(ValueError, match="predicts the velocity of the process flow"):
             student_of(other)
+    with pytest.raises(ValueError, match="a student teaches no other"):
+        student_of(student_of(teacher))
 
 
 def test_one_call_comes_to_where_the_guided_teacher_goes_in_sixteen_steps(tmp_path, seeded):

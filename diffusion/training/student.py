@@ -30,15 +30,17 @@ from diffusion.request import BUNDLED, GUIDANCE, LEAST_SCALE, MOST_SCALE
 from diffusion.training.denoiser import DENOISERS
 
 FLOW = PROCESSES["flow"]
-CALLS = {8: 0.3, 4: 0.3, 2: 0.25, 1: 0.15}  # of a drawing whose leaps are learnt, how often
+DRAWINGS = {8: 0.3, 4: 0.3, 2: 0.25, 1: 0.15}  # of so many calls, how often their leaps are learnt
 
 
 def student_of(teacher: Denoiser) -> Denoiser:
     """A flow map with a teacher's weights, which is as yet its teacher without guidance.
 
     Raises ValueError for a teacher of another process than `flow`, or another prediction than
-    `velocity`.
+    `velocity`, and for a student.
     """
+    if teacher.config.flow_map:
+        raise ValueError("a student teaches no other: name the folder of a denoiser")
     config = replace(teacher.config, flow_map=True, teacher=teacher.fingerprint)
     student = type(teacher)(config)
     student.load_state_dict(teacher.state_dict(), strict=False)
@@ -106,15 +108,15 @@ def lessons(count: int, velocities: int, generator: torch.Generator) -> Lesson:
     """
     begun, which, place, kind, scale = torch.rand(5, count, generator=generator)
     start = torch.where(begun < 0.7, 1.0, 1 - (begun - 0.7) / 0.3 * 0.8)
-    ends = torch.tensor(list(CALLS.values())).cumsum(0)
-    row = torch.searchsorted(ends, which * ends[-1], right=True).clamp(max=len(CALLS) - 1)
-    calls = torch.tensor(list(CALLS))[row]
+    ends = torch.tensor(list(DRAWINGS.values())).cumsum(0)
+    row = torch.searchsorted(ends, which * ends[-1], right=True).clamp(max=len(DRAWINGS) - 1)
+    calls = torch.tensor(list(DRAWINGS))[row]
     length = start / calls
     t = start - length * (place * calls).floor()
     t[:velocities], length[:velocities] = place[:velocities], 0
     others = LEAST_SCALE * (MOST_SCALE / LEAST_SCALE) ** scale
     scale = torch.where(kind < 0.5, GUIDANCE, others)
-    return Lesson(t, length, scale, calls == max(CALLS))
+    return Lesson(t, length, scale, calls == max(DRAWINGS))
 
 
 class StudentModule(LightningModule):
@@ -166,14 +168,11 @@ class StudentModule(LightningModule):
 
     def check_encoders(self, autoencoder: Autoencoder, text_encoder: TextEncoder) -> None:
         """Raises ValueError where the teacher was trained with other encoders."""
-        for encoder, own in (
-            (autoencoder, self.denoiser.config.autoencoder),
-            (text_encoder, self.denoiser.config.text_encoder),
-        ):
-            if own not in ("", encoder.fingerprint):
+        for name, encoder in (("autoencoder", autoencoder), ("text_encoder", text_encoder)):
+            if getattr(self.denoiser.config, name) not in ("", encoder.fingerprint):
                 raise ValueError(
-                    f"the teacher was trained with another {encoder.name} than this one: name its "
-                    f"own, --data.{encoder.name}"
+                    f"the teacher was trained with another {name} than this one: name its own, "
+                    f"--data.{name}"
                 )
 
     def training_step(self, batch: tuple[Tensor, Condition], batch_idx: int) -> Tensor:
@@ -195,10 +194,8 @@ class StudentModule(LightningModule):
         return loss.mean()
 
     def validation_step(self, batch: tuple[Tensor, Condition], batch_idx: int) -> None:
-        generator, count = (
-            torch.Generator().manual_seed(batch_idx),
-            len(batch[0]),
-        )  # always the same
+        count = len(batch[0])
+        generator = torch.Generator().manual_seed(batch_idx)  # the same noise every time
         velocities = round(self.hparams.velocity * count)
         lesson = lessons(count, velocities, generator)
         noise = torch.randn(batch[0].shape, generator=generator)
@@ -223,7 +220,7 @@ class StudentModule(LightningModule):
             targets = []
             if len(x_t[shown]):
                 asked = words.rows(shown)
-                nothing = self.nothing.rows([0] * velocities).of_length(asked.mask.shape[1])
+                nothing = self.nothing.rows([0] * velocities)
                 given = x_t[shown], t[shown], asked, nothing, scale[shown]
                 targets.append(guided_velocity(teacher, *given))
             if len(x_t[own]):
