@@ -133,6 +133,6 @@ def test_refining_brings_the_hardest_glyphs_back_and_leaves_the_model_alone(draw
         plain, better = (peak_signal_to_noise(model.decode(z), glyphs) for z in (latents, refined))
         assert model.refine(glyphs, steps=0).equal(latents)
     assert better > plain + 1.5
-    assert (refined - latents).std() < 0.3  # of latents whose own is 1
+    assert (refined - latents).std() < 0.4  # of latents whose own is 1
     assert better > 20
     assert all(weight.grad is None for weight in model.parameters())
