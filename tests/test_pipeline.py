@@ -196,30 +196,29 @@ BESIDE = {"radical": "metal", "part": "里"}  # from time 0.3
 
 
 @pytest.mark.parametrize(
-    ("settings", "leaps"),
+    ("settings", "scale", "leaps"),
     [
-        ({}, [(1, 0.25), (0.75, 0.25), (0.5, 0.25), (0.25, 0.25)]),
-        ({"calls": 4}, [(1, 0.25), (0.75, 0.25), (0.5, 0.25), (0.25, 0.25)]),
-        ({"calls": 2}, [(1, 0.5), (0.5, 0.5)]),
-        ({"calls": 1}, [(1, 1)]),
-        (BESIDE, [(0.3, 0.3)]),
-        (BESIDE | {"calls": 8}, [(0.3, 0.15), (0.15, 0.15)]),
+        ({}, 4, [(1, 0.25), (0.75, 0.25), (0.5, 0.25), (0.25, 0.25)]),
+        ({"calls": 2}, 4, [(1, 0.5), (0.5, 0.5)]),
+        ({"calls": 1}, 4, [(1, 1)]),
+        (BESIDE, 1, [(0.3, 0.3)]),
+        (BESIDE | {"calls": 8}, 1, [(0.3, 0.15), (0.15, 0.15)]),
+        (BESIDE | {"time": 0.72}, 4, [(0.72, 0.18), (0.54, 0.18), (0.36, 0.18), (0.18, 0.18)]),
     ],
     ids=str,
 )
-def test_a_student_makes_the_calls_asked_for_and_its_teacher_none(taught, settings, leaps):
+def test_a_student_makes_the_calls_asked_for_and_its_teacher_none(taught, settings, scale, leaps):
     made = []
 
     def watch(network, given, predicted):
+        assert network is taught.student
         _, t, condition = given
-        length, scale = condition.leap[0].tolist()
-        assert network is taught.student and scale == (1 if "part" in settings else 4)
-        made.append((float(t[0]), length))
+        made.append((float(t[0]), *condition.leap[0].tolist()))
 
     for network in (taught.student, taught.denoiser):
         network.register_forward_hook(watch)
     taught("gold", **settings)
-    assert made == [pytest.approx(one) for one in leaps]
+    assert made == [pytest.approx((*leap, scale)) for leap in leaps]
 
 
 def test_a_student_that_has_learnt_nothing_walks_as_its_teacher_without_guidance(taught):
