@@ -26,9 +26,7 @@ UNIFIED = str.maketrans(
     "⺂⺃⺄⺅⺆⺇⺉⺊⺋⺎⺏⺐⺑⺒⺓⺔⺕⺖⺗⺘⺙⺛⺜⺝⺞⺠⺡⺢⺣⺤⺥⺦⺧⺨⺩⺪⺫⺬⺭⺯⺰⺱⺲⺳⺴⺵⺶⺷⺸⺹⺺⺻⺼⺽⺾⺿⻀⻁⻂⻃⻄⻅⻆⻇⻈⻉⻋⻌⻍⻎⻏⻐⻑⻒⻓⻔⻕⻖⻗⻘⻙⻚⻛⻜⻝⻞⻟⻠⻡⻢⻣⻤⻥⻦⻧⻨⻩⻪⻫⻬⻭⻮⻯⻰⻱⻲㇠",
     "乛乚乙亻冂几刂卜㔾兀尣尢尢巳幺彑彐忄㣺扌攵旡日月歺民氵氺灬爫爫丬牛犭王疋罒示礻糹纟罓罒罒网罒羊羊羊耂肀聿月臼艹艹艹虎衤覀西见角角讠贝车辶辶辶阝钅長镸长门阜阝雨青韦页风飞食飠飠饣首马骨鬼鱼鸟卤麦黄黾斉齐歯齿竜龙龜亀乙",
 )
-SIMPLIFIED = frozenset(
-    "纟见讠贝车钅门韦页风饣马鱼鸟卤麦黾齿龙"
-)  # forms of radicals that have others too
+SIMPLIFIED = frozenset("纟见讠贝车钅门韦页风饣马鱼鸟卤麦黾齿龙")  # of forms of radicals
 CHINESE = r"[\u2e80-\u2fdf\u31c0-\u31ef\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 ARTICLE = re.compile(r"^(?:to|an?|the) ")
 

@@ -51,15 +51,15 @@ TeachersSteps = Annotated[
     int | None,
     typer.Option(
         "--steps",
-        help="Of the student's slow teacher, 1 to 1000.",
-        show_default="12 where the teacher draws",
+        help="1 to 1000: more are finer and slower.",
+        show_default="12 from noise, 2 from parts",
     ),
 ]
 Calls = Annotated[
     int | None,
     typer.Option(
-        help="Of the fast student's network: 4, 2, 1 or 8.",
-        show_default="4, or the teacher where an option is for it alone",
+        help="In place of steps, those of a student (train_student.py): 4, 2, 1 or 8.",
+        show_default="4 where the model has a student",
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace what is there already.")]
@@ -67,7 +67,7 @@ HARDNESS = "How hard to follow the words: 1 plainly, more harder, 0 not at all."
 Guidance = Annotated[float, typer.Option(help=HARDNESS)]
 AnyGuidance = Annotated[
     float | None,
-    typer.Option("--guidance", help=HARDNESS, show_default="4, and 1 where parts are given"),
+    typer.Option("--guidance", help=HARDNESS, show_default="4 from noise, 1 from parts"),
 ]
 
 

@@ -95,8 +95,8 @@ def main(
     sampler: Annotated[
         str | None,
         Option(
-            help=f"Of the teacher: {', '.join(SAMPLER_NAMES)}.",
-            show_default=f"{SAMPLER} where the teacher draws",
+            help=f"{', '.join(SAMPLER_NAMES)}.",
+            show_default=SAMPLER,
         ),
     ] = None,
     radical: Annotated[
