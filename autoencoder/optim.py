@@ -158,21 +158,20 @@ class Muon(torch.optim.Optimizer):
         return [self.state[parameter][name] for parameter in parameters]
 
 
-def muon_for(module: LightningModule, network: nn.Module) -> dict:
-    """The optimiser of a training: Muon for the pointwise convolutions of `network`.
+def muon_for(module: LightningModule, matrices: Iterable[nn.Parameter]) -> dict:
+    """The optimiser of a training: Muon for the matrices, and AdamW for all else that learns.
 
     At the module's own `learning_rate`, `adam_learning_rate`, `weight_decay` and `warmup_steps`,
-    falling to zero at the end.
+    falling to zero at the end, over its `cooldown` where it has one.
     """
     own, trainer = module.hparams, module.trainer
     optimizer = Muon(
-        pointwise(network),
+        matrices,
         module.parameters(),
         lr=own.learning_rate,
         adam_lr=own.adam_learning_rate,
         weight_decay=own.get("weight_decay", 0.0),
         dtype=muon_dtype(trainer.precision),
     )
-    return scheduled(
-        optimizer, trapezoid(own.warmup_steps, 1.0, trainer.estimated_stepping_batches)
-    )
+    total = trainer.estimated_stepping_batches
+    return scheduled(optimizer, trapezoid(own.warmup_steps, own.get("cooldown", 1.0), total))

@@ -25,7 +25,7 @@ from autoencoder.data.glyphs import GlyphDataset, load_splits
 from autoencoder.data.variations import move, moves
 from autoencoder.loss import LossConfig, autoencoder_loss, perceptual_loss
 from autoencoder.model import Autoencoder, AutoencoderConfig
-from autoencoder.optim import muon_for
+from autoencoder.optim import muon_for, pointwise
 from autoencoder.similarity import peak_signal_to_noise
 
 MOST_WORKERS = 256
@@ -211,7 +211,7 @@ class AutoencoderModule(LightningModule):
             self.logger.experiment.add_images("glyph | decoded", pairs, self.global_step)
 
     def configure_optimizers(self) -> dict:
-        return muon_for(self, self.autoencoder)
+        return muon_for(self, pointwise(self.autoencoder))
 
     def on_fit_end(self) -> None:
         if not is_exporter(self.trainer):

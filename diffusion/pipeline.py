@@ -28,7 +28,7 @@ from conditioning.radicals import RADICALS, Radical
 from diffusion.condition import Condition
 from diffusion.guidance import classifier_free
 from diffusion.inventions import COMPOSED, Invention, Inventor, sketcher
-from diffusion.networks.base import Denoiser, in_batches, row_by_row
+from diffusion.networks.base import Denoiser, in_batches, leap, row_by_row
 from diffusion.networks.dit import DiT
 from diffusion.networks.unet import UNet
 from diffusion.outlines import Outline, trace
@@ -365,12 +365,9 @@ class GlyphPipeline:
         prompts = [Prompt.parse(caption).texts for caption in captions]
         self.warn_of_unknown(text for texts in prompts for text in texts)
         words, network = self.embed(prompts), row_by_row(self.student, self.rows)
-
-        def leap(x_t: Tensor, t: Tensor, length: Tensor) -> Tensor:
-            scale = torch.full_like(length, guidance_scale)
-            return network(x_t, t, words._replace(leap=torch.stack([length, scale], dim=1)))
-
-        return leap
+        return lambda x_t, t, length: leap(
+            network, x_t, t, length, words, torch.full_like(length, guidance_scale)
+        )
 
     def warn_of_unknown(self, texts: Iterable[str]) -> None:
         """Warns of words that the text encoder has no token for, and of misspelt ones."""

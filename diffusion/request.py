@@ -253,15 +253,16 @@ class Request:
 
     @property
     def for_teacher(self) -> str:
-        """What is asked for that a student cannot do, as one says it; "" where nothing is."""
-        several = any(len(conjuncts(prompt)) > 1 for prompt in self.prompts)
+        """What is asked for that a student cannot do, as one says it; "" where nothing is.
+
+        Sums of prompts, which it cannot do either, are some captions' alone.
+        """
         asked = {
             "steps": self.num_inference_steps is not None,
             "a sampler": self.sampler is not None or self.eta,
             "a negative prompt": self.negative_prompt,
             "a guidance interval": self.guidance_interval != (0, 1),
             f"guidance of {self.scale:g}": not LEAST_SCALE <= self.scale <= MOST_SCALE,
-            "a sum of prompts": self.conjunction == "sum" and several,
         }
         return next((what for what, is_asked in asked.items() if is_asked), "")
 

@@ -302,8 +302,9 @@ def main(
     name = f"{target}/" if single_files else target
     number = f"{own:,} of {total:,}" if processes > 1 else f"{total:,}"
     noun = "glyph" if total == 1 else "glyphs"
-    teacher = pipe.student is not None and request.for_teacher
-    by = f", by the teacher, for {teacher}" if teacher else ""
+    by = ""
+    if pipe.student and not all(pipe.calls(request, one.invention.caption) for one in drawn):
+        by = f", by the teacher, for {request.for_teacher or 'a sum of prompts'}"
     print(f"wrote {name}: {number} {noun} from seed {seed} on, in {seconds:.1f} s{by}")
     report(drawn, with_radicals=request.radical == AUTO and pipe.prior is not None)
 

@@ -258,7 +258,7 @@ def test_a_student_s_glyph_is_the_same_to_the_last_bit_whatever_else_is_in_the_c
         ({"guidance_interval": (0, 0.5)}, "a guidance interval"),
         ({"guidance_scale": 0.5}, "guidance of 0.5"),
         ({"guidance_scale": 9}, "guidance of 9"),
-        ({"prompt": "sea AND fire", "conjunction": "sum"}, "a sum of prompts"),
+        ({"prompt": "sea AND fire", "conjunction": "sum"}, '"sea AND fire" is a sum of prompts'),
         ({"prompt": "the sea AND a river"}, '"the sea AND a river" is a sum of prompts'),
     ],
     ids=str,
@@ -275,6 +275,12 @@ def test_what_only_the_teacher_does_it_does_and_with_calls_it_is_refused(
         tiny_pipeline(calls=4, **settings)
     assert str(error.value).startswith(said)
     assert "\n" not in str(error.value)
+
+
+def test_a_sum_in_the_same_call_leaves_other_prompts_to_the_student(taught):
+    settings = {"conjunction": "sum", "output_type": "pt"}
+    alone = taught("gold", **settings).images[0]
+    assert taught(["gold", "sea AND fire"], **settings).images[0].equal(alone)
 
 
 def test_what_begins_from_parts_takes_two_steps_without_guidance_unless_they_are_asked_for(

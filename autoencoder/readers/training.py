@@ -21,7 +21,7 @@ from autoencoder.blocks import TrunkConfig
 from autoencoder.data.composites import Parts, make_composites
 from autoencoder.data.glyphs import GlyphDataset, load_splits
 from autoencoder.data.variations import vary, wobble
-from autoencoder.optim import muon_for
+from autoencoder.optim import muon_for, pointwise
 from autoencoder.pretrained import Pretrained
 from autoencoder.readers.reader import (
     PartReader,
@@ -52,7 +52,7 @@ class TrainingModule(LightningModule):
         return generator_of(self.hparams.seed, step, batch_idx, rank)
 
     def configure_optimizers(self) -> dict:
-        return muon_for(self, self.network)
+        return muon_for(self, pointwise(self.network))
 
     def on_fit_end(self) -> None:
         if is_exporter(self.trainer):

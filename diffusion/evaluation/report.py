@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from diffusion.request import CALLS, GUIDANCE, STEPS
+from diffusion.request import CALLS, Request
 
 NAMES = {
     "samples": "samples",
@@ -42,14 +42,13 @@ def markdown(figures: Mapping, skipped: Mapping[str, str], pictures: Sequence[st
     plan, models = figures["plan"], figures["models"]
     shown = [name for name in ("denoiser", "student", "autoencoder") if name in models]
     named = ", ".join(f"{name} {models[name][:12]}" for name in shown)
-    student = "student" in models and not plan["steps"]
-    scale = plan["guidance_scale"]
-    guidance = f"guidance {GUIDANCE if scale is None else scale:g}"
-    how = f"{plan['calls'] or CALLS[0]} calls" if student else f"{plan['steps'] or STEPS} steps"
+    asked = Request("-", num_inference_steps=plan["steps"], guidance_scale=plan["guidance_scale"])
+    student = "student" in models and not asked.for_teacher
+    how = f"{plan['calls'] or CALLS[0]} calls" if student else f"{asked.steps} steps"
     parts = [
         "# Evaluation",
         f"{plan['captions']} held-out captions and {plan['per_radical']} samples of each of 36 "
-        f"radicals, {how}, {guidance}, seeds from "
+        f"radicals, {how}, guidance {asked.scale:g}, seeds from "
         f"{plan['seed']} on; {named}, reader {models['reader'][:12]}. What the figures mean: "
         "`diffusion/evaluation/measures.py`.",
         *_reconstruction(figures["reconstruction"]),

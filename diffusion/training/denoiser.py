@@ -15,7 +15,7 @@ from torch import Tensor
 
 from autoencoder.batches import draw_for, is_exporter, randn, step_generator
 from autoencoder.model import Autoencoder
-from autoencoder.optim import Muon, muon_dtype, scheduled, trapezoid
+from autoencoder.optim import muon_for
 from autoencoder.pretrained import read_model
 from conditioning.encoder import TextEncoder
 from diffusion.condition import Condition
@@ -189,16 +189,7 @@ class DiffusionModule(LightningModule):
         return pipeline.to(self.device)
 
     def configure_optimizers(self) -> dict:
-        own, trainer = self.hparams, self.trainer
-        optimizer = Muon(
-            self.denoiser.hidden_matrices(),
-            self.denoiser.parameters(),
-            lr=own.learning_rate,
-            adam_lr=own.adam_learning_rate,
-            dtype=muon_dtype(trainer.precision),
-        )
-        total = trainer.estimated_stepping_batches
-        return scheduled(optimizer, trapezoid(own.warmup_steps, own.cooldown, total))
+        return muon_for(self, self.denoiser.hidden_matrices())
 
     def on_fit_end(self) -> None:
         if is_exporter(self.trainer):

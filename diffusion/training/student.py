@@ -17,13 +17,13 @@ import torch
 from lightning.pytorch import LightningModule
 from torch import Tensor
 
-from autoencoder.batches import draw_for, is_exporter, randn, step_generator
+from autoencoder.batches import choose, draw_for, is_exporter, randn, step_generator
 from autoencoder.model import Autoencoder
-from autoencoder.optim import Muon, muon_dtype, scheduled, trapezoid
+from autoencoder.optim import muon_for
 from autoencoder.pretrained import read_model
 from conditioning.encoder import TextEncoder
 from diffusion.condition import Condition
-from diffusion.networks.base import Denoiser
+from diffusion.networks.base import Denoiser, leap
 from diffusion.pipeline import NULL_CAPTION
 from diffusion.process import PROCESSES, Network, column
 from diffusion.request import BUNDLED, GUIDANCE, LEAST_SCALE, MOST_SCALE
@@ -54,13 +54,6 @@ def guided_velocity(
     both = teacher(torch.cat([x_t, x_t]), torch.cat([t, t]), words.joined(nothing))
     with_words, without = both.chunk(2)
     return torch.lerp(without, with_words, column(scale, x_t))
-
-
-def leap(
-    student: Network, x_t: Tensor, t: Tensor, length: Tensor, words: Condition, scale: Tensor
-) -> Tensor:
-    """The mean velocity of a student over a length of time, `(B, C, H, W)`."""
-    return student(x_t, t, words._replace(leap=torch.stack([length, scale], dim=1)))
 
 
 def halves(
@@ -106,11 +99,10 @@ def lessons(count: int, velocities: int, generator: torch.Generator) -> Lesson:
     The others are the leaps of drawings of one to eight calls, most of which start from noise and
     some from a sketch. Half of the scales are the default, the others log-uniform.
     """
-    begun, which, place, kind, scale = torch.rand(5, count, generator=generator)
+    begun, place, kind, scale = torch.rand(4, count, generator=generator)
     start = torch.where(begun < 0.7, 1.0, 1 - (begun - 0.7) / 0.3 * 0.8)
-    ends = torch.tensor(list(DRAWINGS.values())).cumsum(0)
-    row = torch.searchsorted(ends, which * ends[-1], right=True).clamp(max=len(DRAWINGS) - 1)
-    calls = torch.tensor(list(DRAWINGS))[row]
+    which = choose(torch.tensor(list(DRAWINGS.values())), count, generator)
+    calls = torch.tensor(list(DRAWINGS))[which]
     length = start / calls
     t = start - length * (place * calls).floor()
     t[:velocities], length[:velocities] = place[:velocities], 0
@@ -238,16 +230,7 @@ class StudentModule(LightningModule):
         return Condition(*words.batch(row, words.length(NULL_CAPTION)))
 
     def configure_optimizers(self) -> dict:
-        own, trainer = self.hparams, self.trainer
-        optimizer = Muon(
-            self.denoiser.hidden_matrices(),
-            self.denoiser.parameters(),
-            lr=own.learning_rate,
-            adam_lr=own.adam_learning_rate,
-            dtype=muon_dtype(trainer.precision),
-        )
-        total = trainer.estimated_stepping_batches
-        return scheduled(optimizer, trapezoid(own.warmup_steps, own.cooldown, total))
+        return muon_for(self, self.denoiser.hidden_matrices())
 
     def on_fit_end(self) -> None:
         if is_exporter(self.trainer):
