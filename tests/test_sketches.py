@@ -48,7 +48,10 @@ def sketcher():
 
 def test_the_ink_of_an_outline_is_its_area():
     ink = rasterise(ring(0.2), 128)
-    assert ink.sum() == pytest.approx((0.6**2 - 0.2**2) * (128 * EM) ** 2, rel=0.02)
+    assert ink.sum() == pytest.approx((0.6**2 - 0.2**2) * (128 * EM) ** 2, rel=0.01)
+    turn = np.array([[np.cos(0.3), np.sin(0.3)], [-np.sin(0.3), np.cos(0.3)]])
+    slanting = rasterise([(contour - 0.5) @ turn + 0.5 for contour in ring(0.2)], 128)
+    assert slanting.sum() == pytest.approx((0.6**2 - 0.2**2) * (128 * EM) ** 2, rel=0.001)
     assert ink[64, 64] == 0 and ink[64, 30] == 1 and ink[2, 2] == 0
     overlapping = [box(0.2, 0.2, 0.6, 0.8), box(0.4, 0.2, 0.8, 0.8)]
     assert np.array_equal(rasterise(overlapping, 64), rasterise([box(0.2, 0.2, 0.8, 0.8)], 64))
