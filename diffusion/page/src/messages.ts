@@ -1,37 +1,32 @@
 /** What the page and its worker say to each other. */
 
-/** What to draw. Without a setting, the model decides. */
+/** What to draw, as a `Request` in Python. */
 export interface Ask {
   prompt: string;
   seed: number;
   count: number;
-  /** The first glyph's index; glyph i is of the seed `seed + i`. */
-  start?: number;
-  radical?: string;
-  part?: string;
+  start?: number; // the index of the first glyph, whose seed is `seed + start`
+  radical?: string; // a name, a form or a number
+  part?: string; // a character or its meaning; "none" leaves it to chance
   sound?: string;
   layout?: string;
   guidance?: number;
-  /** A sketch of the whole character, 128 × 128, 1 = ink. */
-  drawing?: Float32Array;
-  /** Whether to send states on the way. */
-  steps?: boolean;
+  drawing?: Float32Array; // of a whole character, 128 by 128, 1 = ink
+  steps?: boolean; // report states on the way
 }
 
-/** A glyph, and what it is made of. */
+/** A glyph, and what is known of it. */
 export interface Glyph {
   index: number;
   seed: number;
-  /** 128 × 128, 255 = paper. */
-  image: Uint8Array;
-  caption: string;
+  image: Uint8Array; // 128 by 128 grey, 255 = paper
+  caption: string; // what the denoiser was conditioned on
   radical: number | null;
-  form: string;
+  form: string; // of the radical
   part: string;
   sound: string;
   layout: string;
-  /** The characters that radical and part are already. */
-  existing: string[];
+  existing: string[]; // characters that radical and part are already
   match: { character: string; likeness: number; exists: boolean };
   redrawn: number;
 }
@@ -47,9 +42,15 @@ export interface Part {
   readings: string[];
 }
 
-/** Why nothing was drawn. */
-export type Code =
+/** Where the networks run: in WebAssembly, with so many threads, or on a GPU. */
+export interface Backend {
+  name: "wasm" | "webgpu";
+  threads: number;
+}
+
+export type ErrorCode =
   | "unknown-part"
+  | "several-parts"
   | "unknown-sound"
   | "unknown-radical"
   | "empty"
@@ -58,24 +59,41 @@ export type Code =
   | "no-simd"
   | "cut-off"
   | "damaged"
-  | "other";
+  | "failed";
 
-/** To the worker. A new drawing cancels the one before. */
-export type Order =
-  /** `files` are those of a page in a single file, in base64. */
-  | { id: number; kind: "load"; files?: Record<string, string> }
-  | { id: number; kind: "draw"; ask: Ask }
-  /** `at` is from 0, all of `from`, to 1. */
-  | { id: number; kind: "blend"; from: Ask; to: Ask; at: number }
-  | { id: number; kind: "cancel" };
+/** What was left out of a prompt; the text says which words. */
+export type WarningCode = "unknown-words" | "words-lost" | "conjunction";
 
-/** From the worker, with the id of the order. */
-export type Answer = { id: number } & (
+/** `base` is the folder with the model; `files` are its files where they come with the page. */
+export interface Load {
+  kind: "load";
+  base?: string;
+  files?: Record<string, Blob>;
+}
+
+export type ToWorker = { id: number } & (
+  | Load
+  | { kind: "draw"; ask: Ask }
+  | { kind: "blend"; from: Ask; to: Ask; at: number }
+  | { kind: "cancel" }
+);
+
+export type FromWorker = { id: number } & (
   | { kind: "progress"; loaded: number; total: number }
-  | { kind: "ready"; radicals: Radical[]; parts: Part[]; backend: string }
+  | { kind: "ready"; radicals: Radical[]; parts: Part[]; backend: Backend }
   | { kind: "glyph"; glyph: Glyph }
   | { kind: "state"; index: number; time: number; image: Uint8Array }
-  | { kind: "warning"; text: string }
+  | { kind: "warning"; code: WarningCode; text: string }
   | { kind: "done" }
-  | { kind: "error"; code: Code; text: string }
+  | { kind: "error"; code: ErrorCode; text: string }
 );
+
+/** What cannot be drawn or loaded; the text is what it is about. */
+export class PageError extends Error {
+  constructor(
+    readonly code: ErrorCode,
+    text = "",
+  ) {
+    super(text);
+  }
+}

@@ -1,0 +1,321 @@
+/** Sketches as in autoencoder/sketches.py: radical and part put together from their outlines. */
+
+import type { Philox } from "./philox";
+
+const UNITS = 1000; // of the em, in the table
+const EM = 122 / 128; // the em box as a part of the image
+const SMOOTH = 4; // samples along a pixel's side
+const ACROSS = "a";
+const DOWN = "d";
+const ALONE = ""; // of two parts; all other kinds are one inside the other
+const LIGHTER = 0.2; // the power of a part's size that the width of its strokes goes by
+const DENSEST = 0.65; // share of ink up to which strokes are thickened
+const SHARPEST = 0.5; // bounds how far a corner moves out, where an edge turns back
+const WHITE = 0.1; // of ink, in [0, 1]
+const GAP = 2; // white pixels between two parts
+const WIDEST = 0.08; // what frames give up for them at most
+const HALF = 0.45; // of the em, for the first of two parts that nothing is known of
+const FREE_STANDING = 0.1; // what it counts that a part is not cut from such a place
+const LEAST = 0.15; // of the em, that either part gets
+const NARROW = 0.4; // of the em: less is too little for such a part
+const CHOICE = 0.05; // how far sketches of the same parts differ, with the next two
+const MOVE = 0.02;
+const HEAVIER = 0.06;
+
+/** The sides of a drawing in pixels. */
+export const SIZE = 128;
+
+type Point = [number, number];
+type Contour = Float64Array; // x and y in turn, in parts of the em, y down
+type Frame = [left: number, top: number, right: number, bottom: number];
+const WHOLE: Frame = [0, 0, 1, 1];
+
+/** A part as it stands in one place of a real character. */
+class Piece {
+  private contours: Contour[] | undefined;
+
+  constructor(
+    readonly kind: string,
+    readonly first: boolean,
+    readonly frame: Frame,
+    private readonly path: string,
+  ) {}
+
+  /** Whether the other part stands inside. */
+  get outer(): boolean {
+    return this.first && ![ACROSS, DOWN, ALONE].includes(this.kind);
+  }
+
+  get outline(): Contour[] {
+    return (this.contours ??= outlineOf(this.path));
+  }
+}
+
+/** Puts characters together from the pieces of a table, the text of outlines.tsv. */
+export class Sketcher {
+  private readonly pieces = new Map<string, Piece[]>();
+  private readonly parts = new Set<string>();
+
+  constructor(table: string) {
+    for (const line of table.trimEnd().split("\n")) {
+      const [part, kind, first, , corners, path] = line.split("\t");
+      const frame = corners.split(" ").map((corner) => Number(corner) / UNITS) as Frame;
+      const key = `${part} ${kind} ${first}`;
+      if (!this.pieces.has(key)) this.pieces.set(key, []);
+      this.pieces.get(key)!.push(new Piece(kind, first === "1", frame, path));
+      this.parts.add(part);
+    }
+  }
+
+  /** Whether there is an outline of a part, in any place. */
+  knows(part: string): boolean {
+    return this.parts.has(part);
+  }
+
+  /** Whether there is an outline of both parts for such a place. */
+  can(kind: string, first: string, second: string): boolean {
+    return this.find(first, kind, true).length > 0 && this.find(second, kind, false).length > 0;
+  }
+
+  /**
+   * Two parts in their places, 128 by 128 in [0, 1], 1 = ink. The numbers draw proportions and
+   * weight, which differ as between fonts.
+   */
+  sketch(kind: string, first: string, second: string, numbers?: Philox): Float32Array {
+    const pair = this.pair(kind, first, second, numbers);
+    const move = numbers ? MOVE * numbers.normal(1)[0] : 0;
+    const heavier = numbers ? 1 + HEAVIER * numbers.normal(1)[0] : 1;
+    let inks: Float32Array[] = [];
+    for (let i = 0; i * 0.01 < WIDEST; i++) {
+      const places = frames(pair, kind, move, i * 0.01);
+      inks = pair.map((piece, side) => rasterise(fit(piece, places[side], heavier)));
+      if (apart(inks[0], inks[1])) break;
+    }
+    return inks[0].map((ink, pixel) => Math.max(ink, inks[1][pixel]));
+  }
+
+  /** What strokes keep of their width where they keep least, as a part of it. */
+  room(kind: string, first: string, second: string): number {
+    const pair = this.pair(kind, first, second);
+    const places = frames(pair, kind);
+    return Math.min(...pair.flatMap((piece, side) => kept(piece, places[side])));
+  }
+
+  /** The pieces of a part for a place: those cut from there, and the part alone. */
+  private find(part: string, kind: string, first: boolean): Piece[] {
+    const outer = first && ![ACROSS, DOWN].includes(kind);
+    const cut = this.pieces.get(`${part} ${kind} ${first ? 1 : 0}`) ?? [];
+    return outer ? cut : [...cut, ...(this.pieces.get(`${part} ${ALONE} 1`) ?? [])];
+  }
+
+  /** The pieces of two parts whose frames fit each other best, or one of such pairs. */
+  private pair(kind: string, first: string, second: string, numbers?: Philox): [Piece, Piece] {
+    const [firsts, seconds] = [this.find(first, kind, true), this.find(second, kind, false)];
+    const usual = [firsts, seconds].map((each) => {
+      const cut = each.filter((piece) => piece.kind !== ALONE);
+      return cut.length ? cut[cut.length >> 1] : each[each.length >> 1];
+    }) as [Piece, Piece];
+    const pairs = firsts.flatMap((a) => seconds.map((b): [Piece, Piece] => [a, b]));
+    const chances = numbers?.random(pairs.length);
+    let [best, least] = [pairs[0], Infinity];
+    pairs.forEach((pair, i) => {
+      const strain = mismatch(pair, usual) + (chances ? CHOICE * chances[i] : 0);
+      if (strain < least) [best, least] = [pair, strain];
+    });
+    return best;
+  }
+}
+
+/** How much the frames of two pieces differ from what each leaves to the other. */
+function mismatch([first, second]: [Piece, Piece], usual: [Piece, Piece]): number {
+  let price = FREE_STANDING * (Number(first.kind === ALONE) + Number(second.kind === ALONE));
+  const a = first.kind === ALONE ? usual[1] : first;
+  const b = second.kind === ALONE ? usual[0] : second;
+  if (a.kind === ALONE || b.kind === ALONE) return price;
+  if (first.outer) {
+    const apart = a.frame.map((side, i) => Math.abs(side - b.frame[i]));
+    return price + (apart[0] + apart[1] + apart[2] + apart[3]) / 4;
+  }
+  if (first.kind === ALONE) price += Math.max(0, NARROW - boundary(b));
+  if (second.kind === ALONE) price += Math.max(0, NARROW - 1 + boundary(a));
+  return price + Math.abs(boundary(a) - boundary(b));
+}
+
+/** Where the frame of a piece meets the other: across or down, as a part of the em. */
+function boundary({ kind, first, frame: [left, top, right, bottom] }: Piece): number {
+  const across = kind === ACROSS;
+  if (first) return across ? right : bottom;
+  return across ? left : top;
+}
+
+/** What two pieces fill in one square; `gap` is what each gives up, and `move` of the em. */
+function frames(pair: [Piece, Piece], kind: string, move = 0, gap = 0): [Frame, Frame] {
+  const [first] = pair;
+  if (first.outer) {
+    const [left, top, right, bottom] = first.frame;
+    const [x, y] = [(left + right) / 2 + move, (top + bottom) / 2 + move];
+    const [width, height] = [right - left, bottom - top].map((side) =>
+      Math.max(side / 2 - gap, LEAST / 2),
+    );
+    return [WHOLE, [x - width, y - height, x + width, y + height]];
+  }
+  const known = pair.filter((piece) => piece.kind !== ALONE).map(boundary);
+  const middle = known.length ? known.reduce((a, b) => a + b) / known.length : HALF;
+  const border = Math.min(Math.max(middle + move, LEAST), 1 - LEAST);
+  if (kind === ACROSS) {
+    return [
+      [0, 0, border - gap, 1],
+      [border + gap, 0, 1, 1],
+    ];
+  }
+  return [
+    [0, 0, 1, border - gap],
+    [0, border + gap, 1, 1],
+  ];
+}
+
+/** The outline of a piece in another frame, with strokes `heavier` than there is room for. */
+function fit(piece: Piece, frame: Frame, heavier: number): Contour[] {
+  const scale = stretch(piece, frame);
+  const old = piece.outer ? WHOLE : piece.frame;
+  const width = strokeWidth(piece.outline);
+  const lost = kept(piece, frame, heavier).map((share, i) => (width * (share - scale[i])) / 2);
+  return piece.outline.map((contour) => {
+    const moved = contour.map((value, i) => frame[i % 2] + (value - old[i % 2]) * scale[i % 2]);
+    return thicken(moved, lost as Point);
+  });
+}
+
+/** How much a frame is wider and higher than that of a piece. */
+function stretch(piece: Piece, frame: Frame): Point {
+  const old = piece.outer ? WHOLE : piece.frame;
+  return [(frame[2] - frame[0]) / (old[2] - old[0]), (frame[3] - frame[1]) / (old[3] - old[1])];
+}
+
+/** What strokes keep of their width across and down in another frame. */
+function kept(piece: Piece, frame: Frame, heavier = 1): Point {
+  const scale = stretch(piece, frame);
+  const most = heavier * (scale[0] * scale[1]) ** LIGHTER;
+  const dense = density(piece.outline);
+  return scale.map((factor) => Math.min(most, (factor * DENSEST) / dense)) as Point;
+}
+
+/** The mean width of the strokes: twice the area over the length of the edges. */
+function strokeWidth(outline: Contour[]): number {
+  let length = 0;
+  for (const contour of outline) {
+    for (const [x0, y0, x1, y1] of edges(contour)) length += Math.hypot(x1 - x0, y1 - y0);
+  }
+  return (2 * inked(outline)) / length;
+}
+
+/** The share of ink in the smallest rectangle around an outline. */
+function density(outline: Contour[]): number {
+  const low = [Infinity, Infinity];
+  const high = [-Infinity, -Infinity];
+  for (const contour of outline) {
+    contour.forEach((value, i) => {
+      low[i % 2] = Math.min(low[i % 2], value);
+      high[i % 2] = Math.max(high[i % 2], value);
+    });
+  }
+  return inked(outline) / ((high[0] - low[0]) * (high[1] - low[1]));
+}
+
+/** The area of the ink in an outline. */
+function inked(outline: Contour[]): number {
+  let twice = 0;
+  for (const contour of outline) {
+    for (const [x0, y0, x1, y1] of edges(contour)) twice += x0 * y1 - y0 * x1;
+  }
+  return Math.abs(twice / 2);
+}
+
+/** The edges of a polygon: where each begins and ends. */
+function* edges(contour: Contour): Generator<[number, number, number, number]> {
+  for (let i = 0, last = contour.length - 2; i < contour.length; last = i, i += 2) {
+    yield [contour[last], contour[last + 1], contour[i], contour[i + 1]];
+  }
+}
+
+/** A polygon with its edges moved out of the ink, `by` so much across and down. */
+function thicken(contour: Contour, by: Point): Contour {
+  const corners: [x: number, y: number, across: number, down: number][] = []; // and normals
+  for (let i = 0; i < contour.length; i += 2) {
+    const next = (i + 2) % contour.length;
+    const [x, y] = [contour[i], contour[i + 1]];
+    const [dx, dy] = [contour[next] - x, contour[next + 1] - y];
+    const length = Math.sqrt(dx * dx + dy * dy);
+    if (length > 1e-6) corners.push([x, y, dy / length, -dx / length]);
+  }
+  return Float64Array.from(
+    corners.flatMap(([x, y, across, down], i) => {
+      const [, , before, above] = corners.at(i - 1)!;
+      const reach = Math.max(1 + (across * before + down * above), SHARPEST);
+      return [x + (by[0] * (across + before)) / reach, y + (by[1] * (down + above)) / reach];
+    }),
+  );
+}
+
+/**
+ * The ink of an outline, 128 by 128 in [0, 1], by the nonzero winding rule: the share of the
+ * samples in a pixel that are inside. An edge that crosses a row of samples turns once around all
+ * that are right of it.
+ */
+function rasterise(outline: Contour[]): Float32Array {
+  const side = SIZE * SMOOTH;
+  const within = (sample: number) => Math.min(Math.max(Math.ceil(sample), 0), side);
+  const place = (value: number) => ((1 - EM) / 2 + value * EM) * side - 0.5; // samples are integers
+  const turns = new Int8Array(side * (side + 1));
+  for (const contour of outline) {
+    for (const [x0, y0, x1, y1] of edges(contour.map(place))) {
+      const last = within(Math.max(y0, y1));
+      for (let y = within(Math.min(y0, y1)); y < last; y++) {
+        const x = x0 + ((y - y0) * (x1 - x0)) / (y1 - y0);
+        turns[y * (side + 1) + within(x)] += Math.sign(y1 - y0);
+      }
+    }
+  }
+  const ink = new Float32Array(SIZE * SIZE);
+  for (let y = 0; y < side; y++) {
+    const row = SIZE * Math.floor(y / SMOOTH);
+    for (let x = 0, winding = 0; x < side; x++) {
+      winding += turns[y * (side + 1) + x];
+      if (winding) ink[row + Math.floor(x / SMOOTH)] += 1 / SMOOTH ** 2;
+    }
+  }
+  return ink;
+}
+
+/** Whether there are `GAP` white pixels between two inks. */
+function apart(first: Float32Array, second: Float32Array): boolean {
+  for (let y = 0; y < SIZE; y++) {
+    for (let x = 0; x < SIZE; x++) {
+      if (!(first[SIZE * y + x] > WHITE)) continue;
+      for (let row = Math.max(y - GAP, 0); row <= Math.min(y + GAP, SIZE - 1); row++) {
+        const from = SIZE * row + Math.max(x - GAP, 0);
+        const to = SIZE * row + Math.min(x + GAP, SIZE - 1);
+        for (let i = from; i <= to; i++) if (second[i] > WHITE) return false;
+      }
+    }
+  }
+  return true;
+}
+
+/** The polygons of relative path data. */
+function outlineOf(path: string): Contour[] {
+  let start: Point = [0, 0];
+  return path
+    .split("z")
+    .slice(0, -1)
+    .map((text) => {
+      let [x, y] = start;
+      const points = Float64Array.from(text.slice(1).split(" "), Number);
+      for (let i = 0; i < points.length; i += 2) {
+        points[i] = x += points[i];
+        points[i + 1] = y += points[i + 1];
+      }
+      start = [points[0], points[1]];
+      return points.map((value) => value / UNITS);
+    });
+}
