@@ -1,32 +1,37 @@
 /** What the page and its worker say to each other. */
 
-/** What to draw, as a `Request` in Python. */
+/** What to draw. Without a setting, the model decides. */
 export interface Ask {
   prompt: string;
   seed: number;
   count: number;
-  start?: number; // the index of the first glyph, whose seed is `seed + start`
-  radical?: string; // a name, a form or a number
-  part?: string; // a character or its meaning; "none" leaves it to chance
+  /** The first glyph's index; glyph i is of the seed `seed + i`. */
+  start?: number;
+  radical?: string;
+  part?: string;
   sound?: string;
   layout?: string;
   guidance?: number;
-  drawing?: Float32Array; // of a whole character, 128 by 128, 1 = ink
-  steps?: boolean; // report states on the way
+  /** A sketch of the whole character, 128 × 128, 1 = ink. */
+  drawing?: Float32Array;
+  /** Whether to send states on the way. */
+  steps?: boolean;
 }
 
-/** A glyph, and what is known of it. */
+/** A glyph, and what it is made of. */
 export interface Glyph {
   index: number;
   seed: number;
-  image: Uint8Array; // 128 by 128 grey, 255 = paper
-  caption: string; // what the denoiser was conditioned on
+  /** 128 × 128, 255 = paper. */
+  image: Uint8Array;
+  caption: string;
   radical: number | null;
-  form: string; // of the radical
+  form: string;
   part: string;
   sound: string;
   layout: string;
-  existing: string[]; // characters that radical and part are already
+  /** The characters that radical and part are already. */
+  existing: string[];
   match: { character: string; likeness: number; exists: boolean };
   redrawn: number;
 }
@@ -42,13 +47,8 @@ export interface Part {
   readings: string[];
 }
 
-/** Where the networks run: in WebAssembly, with so many threads, or on a GPU. */
-export interface Backend {
-  name: "wasm" | "webgpu";
-  threads: number;
-}
-
-export type ErrorCode =
+/** Why nothing was drawn. */
+export type Code =
   | "unknown-part"
   | "several-parts"
   | "unknown-sound"
@@ -59,41 +59,28 @@ export type ErrorCode =
   | "no-simd"
   | "cut-off"
   | "damaged"
-  | "failed";
+  | "other";
 
-/** What was left out of a prompt; the text says which words. */
-export type WarningCode = "unknown-words" | "words-lost" | "conjunction";
+/** What of a prompt is passed over: words without a token, words beyond the last token, `AND`. */
+export type Passed = "unknown-words" | "words-lost" | "conjunction";
 
-/** `base` is the folder with the model; `files` are its files where they come with the page. */
-export interface Load {
-  kind: "load";
-  base?: string;
-  files?: Record<string, Blob>;
-}
+/** To the worker. A new drawing cancels the one before. */
+export type Order =
+  /** `files` are those of a page in a single file, in base64. */
+  | { id: number; kind: "load"; files?: Record<string, string> }
+  | { id: number; kind: "draw"; ask: Ask }
+  /** `at` is from 0, all of `from`, to 1. */
+  | { id: number; kind: "blend"; from: Ask; to: Ask; at: number }
+  | { id: number; kind: "cancel" };
 
-export type ToWorker = { id: number } & (
-  | Load
-  | { kind: "draw"; ask: Ask }
-  | { kind: "blend"; from: Ask; to: Ask; at: number }
-  | { kind: "cancel" }
-);
-
-export type FromWorker = { id: number } & (
+/** From the worker, with the id of the order. */
+export type Answer = { id: number } & (
   | { kind: "progress"; loaded: number; total: number }
-  | { kind: "ready"; radicals: Radical[]; parts: Part[]; backend: Backend }
+  | { kind: "ready"; radicals: Radical[]; parts: Part[]; backend: string }
   | { kind: "glyph"; glyph: Glyph }
   | { kind: "state"; index: number; time: number; image: Uint8Array }
-  | { kind: "warning"; code: WarningCode; text: string }
+  /** `text` is what is passed over. */
+  | { kind: "warning"; code: Passed; text: string }
   | { kind: "done" }
-  | { kind: "error"; code: ErrorCode; text: string }
+  | { kind: "error"; code: Code; text: string }
 );
-
-/** What cannot be drawn or loaded; the text is what it is about. */
-export class PageError extends Error {
-  constructor(
-    readonly code: ErrorCode,
-    text = "",
-  ) {
-    super(text);
-  }
-}

@@ -1,9 +1,9 @@
 /** The engine of the page in a worker, so that typing never stalls. */
 
-import type { FromWorker, ToWorker } from "./messages";
+import type { Answer, Order } from "./messages";
 
-const answer = (message: FromWorker) => self.postMessage(message);
+const answer = (message: Answer) => self.postMessage(message);
 
-self.onmessage = ({ data }: MessageEvent<ToWorker>) => {
-  answer({ id: data.id, kind: "error", code: "failed", text: "not drawn yet" });
+self.onmessage = ({ data }: MessageEvent<Order>) => {
+  answer({ id: data.id, kind: "error", code: "other", text: "not drawn yet" });
 };
