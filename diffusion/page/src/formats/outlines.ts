@@ -76,7 +76,7 @@ export function pathData(outline: Outline): string {
   return outline
     .flatMap((contour) => [
       `M ${point(contour[contour.length - 1].at(-1)!)}`,
-      ...contour.map((segment) => `${segment.length > 1 ? "C" : "L"} ${segment.map(point).join(" ")}`),
+      ...contour.flatMap((segment) => [segment.length > 1 ? "C" : "L", ...segment.map(point)]),
       "Z",
     ])
     .join(" ");
