@@ -23,6 +23,7 @@ from diffusion.training.student import (
     leap,
     lessons,
     student_of,
+    walk,
 )
 
 SPREAD = 0.5  # of the data, of which each number is Gaussian, around a mean that the words say
@@ -112,11 +113,22 @@ def test_the_shortest_leaps_go_by_the_midpoint_rule_and_only_they_do(gaussian):
     assert ratios == pytest.approx([8, 8], rel=0.05)
 
 
+def test_a_student_walks_to_where_the_flow_goes(gaussian):
+    x, start, words, scale = gaussian
+    for share in (0, 0.3, 1):
+        found = walk(student, x, start, share * start, words, scale)
+        mean = column(scale, x) * told(words)
+        truth = arrived(x, start, (1 - share) * start, mean)
+        torch.testing.assert_close(found, truth, **TRUTH)
+
+
 def test_lessons_are_velocities_and_the_leaps_of_whole_drawings():
     lesson = lessons(4000, 1000, torch.Generator().manual_seed(0))
-    t, length, scale, shortest = lesson
+    start, t, length, scale, shortest = lesson
     assert not length[:1000].any() and length[1000:].min() > 0
-    assert t.min() >= 0 and t.max() <= 1 and t[:1000].mean() == pytest.approx(0.5, abs=0.05)
+    assert t.min() >= 0 and (t <= start).all() and start.min() >= 0.2 and start.max() == 1
+    assert (start == 1).float().mean() == pytest.approx(0.7, abs=0.03)
+    assert (t / start)[:1000].mean() == pytest.approx(2 / 3, abs=0.03)
     assert 1 <= scale.min() < 1.1 and 7 < scale.max() <= 8
     usual = scale == GUIDANCE
     assert usual.float().mean() == pytest.approx(0.5, abs=0.03)

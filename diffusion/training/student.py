@@ -4,6 +4,9 @@
 length at all is the velocity itself, which the teacher shows (Meng et al. 2022,
 https://arxiv.org/abs/2210.03142); a longer leap is what two of half its length come to (Frans et
 al. 2024, https://arxiv.org/abs/2410.12557), which the student shows itself.
+
+It learns where it comes by itself from noise, not at noised glyphs: guidance leads to states that
+those are none of (Tong et al. 2025, https://arxiv.org/abs/2511.19428).
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from diffusion.training.denoiser import DENOISERS
 
 FLOW = PROCESSES["flow"]
 DRAWINGS = {8: 0.3, 4: 0.3, 2: 0.25, 1: 0.15}  # of so many calls, how often their leaps are learnt
+LEAPS = 2  # by which the student comes to where it learns
 
 
 def student_of(teacher: Denoiser) -> Denoiser:
@@ -77,16 +81,29 @@ def halves(
     return torch.where(column(shortest, x_t), second, (first + second) / 2)
 
 
+def walk(
+    student: Network, x: Tensor, start: Tensor, t: Tensor, words: Condition, scale: Tensor
+) -> Tensor:
+    """The states that a student comes to at times `t` from those of `start`, in equal leaps."""
+    length = (start - t) / LEAPS
+    for i in range(LEAPS):
+        velocity = leap(student, x, start - i * length, length, words, scale)
+        x = x - column(length, x) * velocity
+    return x
+
+
 class Lesson(NamedTuple):
     """What each sample of a batch teaches, `(B,)` each.
 
     Attributes:
-        t: the time that it starts from.
+        start: the time of the noised glyph that the student comes from, 1 for noise alone.
+        t: the time that the lesson is of.
         length: how far it leaps from there; 0 for the velocity.
         scale: of the guidance.
         shortest: whether the leap is among the shortest that are learnt.
     """
 
+    start: Tensor
     t: Tensor
     length: Tensor
     scale: Tensor
@@ -94,9 +111,9 @@ class Lesson(NamedTuple):
 
 
 def lessons(count: int, velocities: int, generator: torch.Generator) -> Lesson:
-    """Lessons for `count` samples, the first of which are of velocities, at any time.
+    """Lessons for `count` samples, the first of which are of velocities, most of them near noise.
 
-    The others are the leaps of drawings of one to eight calls, most of which start from noise and
+    The others are the leaps of drawings of one to eight calls. Most samples start from noise and
     some from a sketch. Half of the scales are the default, the others log-uniform.
     """
     begun, place, kind, scale = torch.rand(4, count, generator=generator)
@@ -105,10 +122,11 @@ def lessons(count: int, velocities: int, generator: torch.Generator) -> Lesson:
     calls = torch.tensor(list(DRAWINGS))[which]
     length = start / calls
     t = start - length * (place * calls).floor()
-    t[:velocities], length[:velocities] = place[:velocities], 0
+    t[:velocities] = (start * (1 - place**2))[:velocities]
+    length[:velocities] = 0
     others = LEAST_SCALE * (MOST_SCALE / LEAST_SCALE) ** scale
     scale = torch.where(kind < 0.5, GUIDANCE, others)
-    return Lesson(t, length, scale, calls == max(DRAWINGS))
+    return Lesson(start, t, length, scale, calls == max(DRAWINGS))
 
 
 class StudentModule(LightningModule):
@@ -203,12 +221,16 @@ class StudentModule(LightningModule):
         noise: Tensor,
         velocities: int,
     ) -> Tensor:
-        """The mean squared error of each sample, `(B,)`, the first of which learn velocities."""
+        """The squared error of each sample over its scale, `(B,)`; the first learn velocities.
+
+        Errors grow with the scale, and would be those of strong guidance alone.
+        """
         x_0, words = batch
-        t, length, scale, shortest = (each.to(x_0) for each in lesson)
-        x_t = FLOW.add_noise(x_0, noise.to(x_0), t)
+        start, t, length, scale, shortest = (each.to(x_0) for each in lesson)
         shown, own = slice(velocities), slice(velocities, None)
         with torch.no_grad():
+            noised = FLOW.add_noise(x_0, noise.to(x_0), start)
+            x_t = walk(student, noised, start, t, words, scale)
             targets = []
             if len(x_t[shown]):
                 asked = words.rows(shown)
@@ -220,7 +242,7 @@ class StudentModule(LightningModule):
                 targets.append(halves(student, *given, shortest[own] > 0))
             target = torch.cat(targets)
         error = leap(student, x_t, t, length, words, scale) - target
-        return error.square().mean(dim=(1, 2, 3))
+        return error.square().mean(dim=(1, 2, 3)) / scale
 
     @cached_property
     def nothing(self) -> Condition:
