@@ -26,7 +26,7 @@ from fontTools.fontBuilder import FontBuilder
 from fontTools.misc.timeTools import timestampFromString
 from fontTools.pens.cu2quPen import Cu2QuPen
 from fontTools.pens.pointPen import SegmentToPointPen
-from fontTools.pens.recordingPen import DecomposingRecordingPen
+from fontTools.pens.recordingPen import DecomposingRecordingPen, RecordingPen
 from fontTools.pens.reverseContourPen import ReverseContourPen
 from fontTools.pens.t2CharStringPen import T2CharStringPen
 from fontTools.pens.transformPen import TransformPen
@@ -241,6 +241,28 @@ class Latin:
             (round(font["hhea"].ascent * scale), -round(font["hhea"].descent * scale)),
             tuple(legal),
         )
+
+    def table(self) -> dict[str, object]:
+        """All of it as JSON holds it, by characters: what the page makes its fonts with.
+
+        A glyph is its advance and path data; kerning is by the first character and by how much.
+        """
+        letters, glyphs, kerning = {name: c for c, name in self.names.items()}, {}, {}
+        for name, c in letters.items():
+            self.shapes[name](pen := RecordingPen())
+            path = (
+                " ".join([_PATH[step], *(f"{x:.0f} {y:.0f}" for x, y in points)])
+                for step, points in pen.value
+            )
+            glyphs[c] = [self.advances[name], " ".join(path)]
+        for (left, right), by in self.kerning.items():
+            row = kerning.setdefault(letters[left], {})
+            row[str(by)] = row.get(str(by), "") + letters[right]
+        known = {"heights": self.heights, "reach": self.reach, "legal": self.legal}
+        return known | {"glyphs": glyphs, "kerning": kerning}
+
+
+_PATH = {"moveTo": "M", "lineTo": "L", "curveTo": "C", "closePath": "Z"}
 
 
 def _subtables(font: TTFont, tag: str, feature: str, kind: int) -> Iterator:
