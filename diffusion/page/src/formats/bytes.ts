@@ -4,10 +4,14 @@ export type Bytes = number[];
 export const u8 = (...values: number[]): Bytes => values.map((value) => value & 0xff);
 
 /** Numbers of 16 bits, with or without a sign. */
-export const u16 = (...values: number[]): Bytes => values.flatMap((value) => u8(value >> 8, value));
+export function u16(...values: number[]): Bytes {
+  const bytes: Bytes = [];
+  for (const value of values) bytes.push((value >> 8) & 0xff, value & 0xff);
+  return bytes;
+}
 
 export const u32 = (...values: number[]): Bytes =>
-  values.flatMap((value) => u16(value >>> 16, value & 0xffff));
+  u16(...values.flatMap((value) => [value >>> 16, value]));
 
 export const ascii = (text: string): Bytes => Array.from(text, (letter) => letter.charCodeAt(0));
 

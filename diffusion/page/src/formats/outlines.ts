@@ -53,8 +53,7 @@ type Line = readonly [Vector, Vector];
  */
 export function trace(image: ArrayLike<number>): Outline {
   const side = Math.sqrt(image.length);
-  const ink = Array.from(image, (value) => 1 - value / 255);
-  const loops = edges(ink, side).filter((loop) => Math.abs(area(loop)) > SPECK);
+  const loops = edges(image, side).filter((loop) => Math.abs(area(loop)) > SPECK);
   if (!loops.length) return [];
   const contours = divide(new Edges(loops));
   fit(contours.flat());
@@ -85,12 +84,12 @@ export function pathData(outline: Outline): string {
 // ---- points along edges -------------------------------------------------------------------------
 
 /** Points about a pixel apart along each edge of a glyph, ink at the left; y points down. */
-function edges(ink: readonly number[], side: number): Vector[][] {
+function edges(image: ArrayLike<number>, side: number): Vector[][] {
   const width = side + 2 * DEEP;
-  const grey = new Float64Array(width * width);
-  ink.forEach((value, i) => {
-    grey[(Math.floor(i / side) + DEEP) * width + (i % side) + DEEP] = value;
-  });
+  const grey = new Float64Array(width * width); // 1 = ink
+  for (let i = 0; i < image.length; i++) {
+    grey[(Math.floor(i / side) + DEEP) * width + (i % side) + DEEP] = 1 - image[i] / 255;
+  }
   // A crack is a side of a pixel of ink beside one of paper. It is walked down, right, up or left:
   // the step along it, the step out of the ink, and the step from the pixel to its start.
   const along = [width, 1, -width, -1];
@@ -99,12 +98,12 @@ function edges(ink: readonly number[], side: number): Vector[][] {
   const cracks: { way: number; pixel: number; begin: number; end: number }[] = [];
   const number = along.map(() => new Int32Array(grey.length).fill(-1));
   for (let way = 0; way < 4; way++) {
-    grey.forEach((value, pixel) => {
-      if (value < 0.5 || grey[pixel + out[way]] >= 0.5) return;
+    for (let pixel = 0; pixel < grey.length; pixel++) {
+      if (grey[pixel] < 0.5 || grey[pixel + out[way]] >= 0.5) continue;
       const begin = pixel + start[way];
       number[way][begin] = cracks.length;
       cracks.push({ way, pixel, begin, end: begin + along[way] });
-    });
+    }
   }
   const following = cracks.map(({ way, end }) => {
     const [left, straight, right] = [1, 0, 3].map((turn) => number[(way + turn) % 4][end]);
