@@ -136,10 +136,10 @@ def find_part(text: str) -> str:
     if re.fullmatch(CHINESE, asked):
         return asked
     word = ARTICLE.sub("", asked)
-    meant = _meant().get(word, {})
-    scores = {one: _usual(one) / (1 + order) ** 2 for one, order in meant.items()}
+    known = meant().get(word, {})
+    scores = {one: _usual(one) / (1 + order) ** 2 for one, order in known.items()}
     if shapes := _named(asked) or _named(word):
-        boosted = [shapes[0], *(shape for shape in shapes[1:] if shape in meant)]
+        boosted = [shapes[0], *(shape for shape in shapes[1:] if shape in known)]
         scores |= {shape: 4 * _usual(shape) for shape in boosted}
     if not scores:
         raise ValueError(
@@ -168,7 +168,7 @@ def _usual(part: str) -> int:
 
 
 @cache
-def _meant() -> dict[str, dict[str, int]]:
+def meant() -> dict[str, dict[str, int]]:
     """By an English gloss, the characters that have it, each with how many it has before that."""
     found: dict[str, dict[str, int]] = defaultdict(dict)
     for entry in load_entries():
@@ -268,6 +268,7 @@ def existing(radical: int | str, part: str) -> tuple[str, ...]:
     return tuple(sorted(found, key=lambda one: (found[one], -frequencies.get(one, 0), one)))
 
 
+@cache
 def _alike(part: str) -> tuple[str, ...]:
     """A part in all forms of the radicals that it is a form of."""
     shapes = [shape for one in RADICALS if part in one.forms for shape in one.forms]
@@ -285,9 +286,10 @@ def _wholes() -> dict[frozenset[str], list[str]]:
 
 # ---- how they stand ------------------------------------------------------------------------------
 
-_FLOOR = 0.1  # of the weight of the most usual arrangement: rarer ones are left out
-_PRIOR = 30  # characters' worth of trust in where parts stand in general
+FLOOR = 0.1  # of the weight of the most usual arrangement: rarer ones are left out
+TRUST = 30  # characters' worth of trust in where parts stand in general
 _FEW = 5  # characters with a part that say where it stands
+USUAL = 3  # characters with a part that is drawn without being asked for
 
 
 def arrangements(radical: int, part: str, layout: str = "none") -> dict[Arrangement, float]:
@@ -302,12 +304,10 @@ def arrangements(radical: int, part: str, layout: str = "none") -> dict[Arrangem
         part: a component.
         layout: one of `LAYOUTS`, or "none" for any. Where the two never stand so, there is no way.
     """
-    places = _part_places().get(part, Counter())
-    if places.total() < _FEW:
-        places = places + _component_places().get(part, Counter())
+    places = places_of(part)
     ways: Counter[tuple[str, str, bool]] = Counter()
     around = Counter({kind: n for (kind, first), n in places.items() if kind[0] == "s" and first})
-    for (form, kind, first), count in _radical_places().get(radical, Counter()).items():
+    for (form, kind, first), count in radical_places().get(radical, Counter()).items():
         # A radical within a part is surrounded as the part surrounds others.
         kinds = around if kind[0] == "s" and not first else {kind: 1}
         for other, share in kinds.items():
@@ -316,10 +316,18 @@ def arrangements(radical: int, part: str, layout: str = "none") -> dict[Arrangem
     found = {}
     for (form, kind, first), weight in ways.items():
         if layout in ("none", layout_of(kind)):
-            both = (form, _shape(part, (kind[0], not first)))
+            both = (form, shape_at(part, (kind[0], not first)))
             found[Arrangement(kind, *both[:: 1 if first else -1], first)] = weight
     alike = {way: found[way] for way in found if _of_one_style(radical, way, part)}
-    return _shares(alike or found, _FLOOR)
+    return _shares(alike or found, FLOOR)
+
+
+def places_of(part: str) -> Counter[Place]:
+    """How many characters have a part at which place: beside their radical, or else anywhere."""
+    places = _part_places().get(part, Counter())
+    if places.total() < _FEW:
+        places = places + _component_places().get(part, Counter())
+    return places
 
 
 def _of_one_style(radical: int, way: Arrangement, part: str) -> bool:
@@ -327,12 +335,12 @@ def _of_one_style(radical: int, way: Arrangement, part: str) -> bool:
     form = way.first if way.radical_first else way.second
     if SIMPLIFIED.isdisjoint(forms(radical)):
         return True
-    beside = _simplified_beside().get(part, set())
+    beside = simplified_beside().get(part, set())
     return (form in SIMPLIFIED) in (beside or {False})
 
 
 @cache
-def _simplified_beside() -> dict[str, set[bool]]:
+def simplified_beside() -> dict[str, set[bool]]:
     """Whether radicals stand simplified beside each part, of radicals that have such a form."""
     found = defaultdict(set)
     for use in uses():
@@ -346,24 +354,33 @@ def usual_parts(radical: int, layout: str = "none") -> dict[str, int]:
 
     `layout` is as for `arrangements`.
     """
-    room: Counter[Place] = Counter()  # that the radical leaves; what surrounds it must fit its kind
-    for (_, kind, first), count in _radical_places().get(radical, Counter()).items():
-        if layout in ("none", layout_of(kind)):
-            room[_room(kind, not first)] += count
-    kept = _shares(room, _FLOOR)
-    counts = Counter(
-        {
-            part: sum(n for (kind, first), n in places.items() if _room(kind, first) in kept)
-            for part, places in _part_places().items()
-            if readings(part)
-        }
-    )
-    usual = [item for item in counts.items() if item[1] >= 3]
+    kept = rooms(radical, layout)
+    counts = {part: sum(map(places.get, kept & places.keys())) for part, places in taken().items()}
+    usual = [item for item in counts.items() if item[1] >= USUAL]
     return dict(sorted(usual, key=lambda item: (-item[1], item[0])))
 
 
+def rooms(radical: int, layout: str = "none") -> set[Place]:
+    """The places that a radical leaves to parts, of one letter where these do not surround it."""
+    room: Counter[Place] = Counter()  # what surrounds the radical must fit its kind
+    for (_, kind, first), count in radical_places().get(radical, Counter()).items():
+        if layout in ("none", layout_of(kind)):
+            room[_room(kind, not first)] += count
+    return set(_shares(room, FLOOR))
+
+
 @cache
-def _radical_places() -> dict[int, Counter[tuple[str, str, bool]]]:
+def taken() -> dict[str, Counter[Place]]:
+    """By a part that can be read, how many characters have it in which of the `rooms`."""
+    found: dict[str, Counter[Place]] = defaultdict(Counter)
+    for part, places in _part_places().items():
+        for (kind, first), count in places.items() if readings(part) else ():
+            found[part][_room(kind, first)] += count
+    return dict(found)
+
+
+@cache
+def radical_places() -> dict[int, Counter[tuple[str, str, bool]]]:
     """By a radical, how many characters have which form of it at which place.
 
     A radical without characters, such as 行, stands where others have it as a component.
@@ -413,7 +430,7 @@ def _component_places() -> dict[str, Counter[Place]]:
 
 
 @cache
-def _all_places() -> Counter[Place]:
+def all_places() -> Counter[Place]:
     """How many parts stand at each place, "a", "d" and "s" apart."""
     places: Counter[Place] = Counter()
     for counts in _part_places().values():
@@ -457,12 +474,12 @@ def _shares(weights: Mapping[T, float], floor: float) -> dict[T, float]:
 
 def _fit(places: Counter[Place], place: Place) -> float:
     """How much likelier a part is at a place than parts in general, "a", "d" and "s" apart."""
-    general = _all_places()[place] / _all_places().total()
+    general = all_places()[place] / all_places().total()
     own = sum(n for (kind, first), n in places.items() if (kind[0], first) == place)
-    return (own + _PRIOR * general) / (places.total() + _PRIOR) / general
+    return (own + TRUST * general) / (places.total() + TRUST) / general
 
 
-def _shape(part: str, place: Place) -> str:
+def shape_at(part: str, place: Place) -> str:
     """The form of a part at a place: itself, or that of the radical that only stands there."""
 
     def count(places: Mapping[str, Counter[Place]], shape: str) -> int:
