@@ -298,6 +298,8 @@ def rasterise(outline: Outline, size: int = 128) -> np.ndarray:
     It is the share of `SMOOTH` by `SMOOTH` samples in a pixel that are inside. An edge that crosses
     a row of samples turns once around all that are right of it.
     """
+    if not outline:
+        return np.zeros((size, size), np.float32)
     side = size * SMOOTH
     starts, ends = (
         ((1 - EM) / 2 + np.concatenate(corners) * EM) * side - 0.5  # samples are at whole numbers

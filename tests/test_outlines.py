@@ -128,6 +128,7 @@ def test_specks_and_blanks_are_no_outlines():
     glyph[64, 64] = 0
     assert len(trace(glyph)) == 1
     assert trace(np.zeros((128, 128))) == []
+    assert not ink(picture([])).any()
 
 
 def test_any_picture_has_an_outline_near_it():

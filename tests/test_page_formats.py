@@ -53,6 +53,7 @@ def shapes():
     yield [square * 0.7 + 0.15, (square * 0.4 + 0.3)[::-1]]
     yield [ring(4, 0.4)]
     yield [ring(6, 0.35, turn=0.2), ring(5, 0.1, 0.9, 0.1)]
+    yield []
     yield [square * [0.8, 0.1] + [0.1, 0.45], square * [0.1, 0.8] + [0.45, 0.1]]
 
 
@@ -64,7 +65,7 @@ def glyphs():
     places += product(["sbl"], "辶", "里文分")
     drawn = [sketcher.sketch(*place) for place in places if sketcher.can(*place)]
     assert len(drawn) > 20
-    inks = np.stack([*drawn, *map(rasterise, shapes()), np.zeros((128, 128))])
+    inks = np.stack([*drawn, *map(rasterise, shapes())])
     return np.uint8(np.round(255 * (1 - inks)))
 
 
