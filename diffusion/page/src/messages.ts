@@ -61,8 +61,11 @@ export type Code =
   | "damaged"
   | "other";
 
-/** What of a prompt is passed over: words without a token, words beyond the last token, `AND`. */
-export type Passed = "unknown-words" | "words-lost" | "conjunction";
+/**
+ * What a prompt loses, words without a token, words beyond the last token and what `AND` does
+ * elsewhere; or what a Chinese character is read as.
+ */
+export type Passed = "unknown-words" | "words-lost" | "conjunction" | "read-as";
 
 /** To the worker. A new drawing cancels the one before. */
 export type Order =
@@ -79,7 +82,7 @@ export type Answer = { id: number } & (
   | { kind: "ready"; radicals: Radical[]; parts: Part[]; backend: string }
   | { kind: "glyph"; glyph: Glyph }
   | { kind: "state"; index: number; time: number; image: Uint8Array }
-  /** `text` is what is passed over. */
+  /** `text` is the words that it is about. */
   | { kind: "warning"; code: Passed; text: string }
   | { kind: "done" }
   | { kind: "error"; code: Code; text: string }

@@ -2,25 +2,29 @@
 
 import type { Philox } from "./philox";
 
-const UNITS = 1000; // of the em, in the table
-const EM = 122 / 128; // the em box as a part of the image
-const SMOOTH = 4; // samples along a pixel's side
 const ACROSS = "a";
 const DOWN = "d";
 const ALONE = ""; // of two parts; all other kinds are one inside the other
-const LIGHTER = 0.2; // the power of a part's size that the width of its strokes goes by
-const DENSEST = 0.65; // share of ink up to which strokes are thickened
-const SHARPEST = 0.5; // bounds how far a corner moves out, where an edge turns back
-const WHITE = 0.1; // of ink, in [0, 1]
-const GAP = 2; // white pixels between two parts
-const WIDEST = 0.08; // what frames give up for them at most
-const HALF = 0.45; // of the em, for the first of two parts that nothing is known of
-const FREE_STANDING = 0.1; // what it counts that a part is not cut from such a place
-const LEAST = 0.15; // of the em, that either part gets
-const NARROW = 0.4; // of the em: less is too little for such a part
-const CHOICE = 0.05; // how far sketches of the same parts differ, with the next two
-const MOVE = 0.02;
-const HEAVIER = 0.06;
+
+/** The constants of autoencoder/sketches.py. */
+export interface SketchRules {
+  units: number; // of the em, in the table
+  em: number; // the em box as a part of the image
+  smooth: number; // samples along a pixel's side
+  lighter: number; // the power of a part's size that the width of its strokes goes by
+  densest: number; // share of ink up to which strokes are thickened
+  sharpest: number; // bounds how far a corner moves out, where an edge turns back
+  white: number; // of ink, in [0, 1]
+  gap: number; // white pixels between two parts
+  widest: number; // what frames give up for them at most
+  half: number; // of the em, for the first of two parts that nothing is known of
+  free_standing: number; // what it counts that a part is not cut from such a place
+  least: number; // of the em, that either part gets
+  narrow: number; // of the em: less is too little for such a part
+  choice: number; // how far sketches of the same parts differ, with the next two
+  move: number;
+  heavier: number;
+}
 
 /** The sides of a drawing in pixels. */
 export const SIZE = 128;
@@ -39,6 +43,7 @@ class Piece {
     readonly first: boolean,
     readonly frame: Frame,
     private readonly path: string,
+    private readonly units: number,
   ) {}
 
   /** Whether the other part stands inside. */
@@ -47,7 +52,7 @@ class Piece {
   }
 
   get outline(): Contour[] {
-    return (this.contours ??= outlineOf(this.path));
+    return (this.contours ??= outlineOf(this.path, this.units));
   }
 }
 
@@ -56,13 +61,17 @@ export class Sketcher {
   private readonly pieces = new Map<string, Piece[]>();
   private readonly parts = new Set<string>();
 
-  constructor(table: string) {
+  constructor(
+    table: string,
+    private readonly rules: SketchRules,
+  ) {
+    const { units } = rules;
     for (const line of table.trimEnd().split("\n")) {
       const [part, kind, first, , corners, path] = line.split("\t");
-      const frame = corners.split(" ").map((corner) => Number(corner) / UNITS) as Frame;
+      const frame = corners.split(" ").map((corner) => Number(corner) / units) as Frame;
       const key = `${part} ${kind} ${first}`;
       if (!this.pieces.has(key)) this.pieces.set(key, []);
-      this.pieces.get(key)!.push(new Piece(kind, first === "1", frame, path));
+      this.pieces.get(key)!.push(new Piece(kind, first === "1", frame, path, units));
       this.parts.add(part);
     }
   }
@@ -82,14 +91,15 @@ export class Sketcher {
    * weight, which differ as between fonts.
    */
   sketch(kind: string, first: string, second: string, numbers?: Philox): Float32Array {
+    const { rules } = this;
     const pair = this.pair(kind, first, second, numbers);
-    const move = numbers ? MOVE * numbers.normal(1)[0] : 0;
-    const heavier = numbers ? 1 + HEAVIER * numbers.normal(1)[0] : 1;
+    const move = numbers ? rules.move * numbers.normal(1)[0] : 0;
+    const heavier = numbers ? 1 + rules.heavier * numbers.normal(1)[0] : 1;
     let inks: Float32Array[] = [];
-    for (let i = 0; i * 0.01 < WIDEST; i++) {
-      const places = frames(pair, kind, move, i * 0.01);
-      inks = pair.map((piece, side) => rasterise(fit(piece, places[side], heavier)));
-      if (apart(inks[0], inks[1])) break;
+    for (let i = 0; i * 0.01 < rules.widest; i++) {
+      const places = frames(pair, kind, rules, move, i * 0.01);
+      inks = pair.map((piece, side) => rasterise(fit(piece, places[side], rules, heavier), rules));
+      if (apart(inks[0], inks[1], rules)) break;
     }
     return inks[0].map((ink, pixel) => Math.max(ink, inks[1][pixel]));
   }
@@ -97,8 +107,8 @@ export class Sketcher {
   /** What strokes keep of their width where they keep least, as a part of it. */
   room(kind: string, first: string, second: string): number {
     const pair = this.pair(kind, first, second);
-    const places = frames(pair, kind);
-    return Math.min(...pair.flatMap((piece, side) => kept(piece, places[side])));
+    const places = frames(pair, kind, this.rules);
+    return Math.min(...pair.flatMap((piece, side) => kept(piece, places[side], this.rules)));
   }
 
   /** The pieces of a part for a place: those cut from there, and the part alone. */
@@ -119,7 +129,7 @@ export class Sketcher {
     const chances = numbers?.random(pairs.length);
     let [best, least] = [pairs[0], Infinity];
     pairs.forEach((pair, i) => {
-      const strain = mismatch(pair, usual) + (chances ? CHOICE * chances[i] : 0);
+      const strain = mismatch(pair, usual, this.rules) + (chances ? this.rules.choice * chances[i] : 0);
       if (strain < least) [best, least] = [pair, strain];
     });
     return best;
@@ -127,8 +137,12 @@ export class Sketcher {
 }
 
 /** How much the frames of two pieces differ from what each leaves to the other. */
-function mismatch([first, second]: [Piece, Piece], usual: [Piece, Piece]): number {
-  let price = FREE_STANDING * (Number(first.kind === ALONE) + Number(second.kind === ALONE));
+function mismatch(
+  [first, second]: [Piece, Piece],
+  usual: [Piece, Piece],
+  { free_standing, narrow }: SketchRules,
+): number {
+  let price = free_standing * (Number(first.kind === ALONE) + Number(second.kind === ALONE));
   const a = first.kind === ALONE ? usual[1] : first;
   const b = second.kind === ALONE ? usual[0] : second;
   if (a.kind === ALONE || b.kind === ALONE) return price;
@@ -136,8 +150,8 @@ function mismatch([first, second]: [Piece, Piece], usual: [Piece, Piece]): numbe
     const apart = a.frame.map((side, i) => Math.abs(side - b.frame[i]));
     return price + (apart[0] + apart[1] + apart[2] + apart[3]) / 4;
   }
-  if (first.kind === ALONE) price += Math.max(0, NARROW - boundary(b));
-  if (second.kind === ALONE) price += Math.max(0, NARROW - 1 + boundary(a));
+  if (first.kind === ALONE) price += Math.max(0, narrow - boundary(b));
+  if (second.kind === ALONE) price += Math.max(0, narrow - 1 + boundary(a));
   return price + Math.abs(boundary(a) - boundary(b));
 }
 
@@ -149,19 +163,25 @@ function boundary({ kind, first, frame: [left, top, right, bottom] }: Piece): nu
 }
 
 /** What two pieces fill in one square; `gap` is what each gives up, and `move` of the em. */
-function frames(pair: [Piece, Piece], kind: string, move = 0, gap = 0): [Frame, Frame] {
+function frames(
+  pair: [Piece, Piece],
+  kind: string,
+  { least, half }: SketchRules,
+  move = 0,
+  gap = 0,
+): [Frame, Frame] {
   const [first] = pair;
   if (first.outer) {
     const [left, top, right, bottom] = first.frame;
     const [x, y] = [(left + right) / 2 + move, (top + bottom) / 2 + move];
     const [width, height] = [right - left, bottom - top].map((side) =>
-      Math.max(side / 2 - gap, LEAST / 2),
+      Math.max(side / 2 - gap, least / 2),
     );
     return [WHOLE, [x - width, y - height, x + width, y + height]];
   }
   const known = pair.filter((piece) => piece.kind !== ALONE).map(boundary);
-  const middle = known.length ? known.reduce((a, b) => a + b) / known.length : HALF;
-  const border = Math.min(Math.max(middle + move, LEAST), 1 - LEAST);
+  const middle = known.length ? known.reduce((a, b) => a + b) / known.length : half;
+  const border = Math.min(Math.max(middle + move, least), 1 - least);
   if (kind === ACROSS) {
     return [
       [0, 0, border - gap, 1],
@@ -175,14 +195,14 @@ function frames(pair: [Piece, Piece], kind: string, move = 0, gap = 0): [Frame, 
 }
 
 /** The outline of a piece in another frame, with strokes `heavier` than there is room for. */
-function fit(piece: Piece, frame: Frame, heavier: number): Contour[] {
+function fit(piece: Piece, frame: Frame, rules: SketchRules, heavier: number): Contour[] {
   const scale = stretch(piece, frame);
   const old = piece.outer ? WHOLE : piece.frame;
   const width = strokeWidth(piece.outline);
-  const lost = kept(piece, frame, heavier).map((share, i) => (width * (share - scale[i])) / 2);
+  const lost = kept(piece, frame, rules, heavier).map((share, i) => (width * (share - scale[i])) / 2);
   return piece.outline.map((contour) => {
     const moved = contour.map((value, i) => frame[i % 2] + (value - old[i % 2]) * scale[i % 2]);
-    return thicken(moved, lost as Point);
+    return thicken(moved, lost as Point, rules.sharpest);
   });
 }
 
@@ -193,11 +213,16 @@ function stretch(piece: Piece, frame: Frame): Point {
 }
 
 /** What strokes keep of their width across and down in another frame. */
-function kept(piece: Piece, frame: Frame, heavier = 1): Point {
+function kept(
+  piece: Piece,
+  frame: Frame,
+  { lighter, densest }: SketchRules,
+  heavier = 1,
+): Point {
   const scale = stretch(piece, frame);
-  const most = heavier * (scale[0] * scale[1]) ** LIGHTER;
+  const most = heavier * (scale[0] * scale[1]) ** lighter;
   const dense = density(piece.outline);
-  return scale.map((factor) => Math.min(most, (factor * DENSEST) / dense)) as Point;
+  return scale.map((factor) => Math.min(most, (factor * densest) / dense)) as Point;
 }
 
 /** The mean width of the strokes: twice the area over the length of the edges. */
@@ -239,7 +264,7 @@ function* edges(contour: Contour): Generator<[number, number, number, number]> {
 }
 
 /** A polygon with its edges moved out of the ink, `by` so much across and down. */
-function thicken(contour: Contour, by: Point): Contour {
+function thicken(contour: Contour, by: Point, sharpest: number): Contour {
   const corners: [x: number, y: number, across: number, down: number][] = []; // and normals
   for (let i = 0; i < contour.length; i += 2) {
     const next = (i + 2) % contour.length;
@@ -251,7 +276,7 @@ function thicken(contour: Contour, by: Point): Contour {
   return Float64Array.from(
     corners.flatMap(([x, y, across, down], i) => {
       const [, , before, above] = corners.at(i - 1)!;
-      const reach = Math.max(1 + (across * before + down * above), SHARPEST);
+      const reach = Math.max(1 + (across * before + down * above), sharpest);
       return [x + (by[0] * (across + before)) / reach, y + (by[1] * (down + above)) / reach];
     }),
   );
@@ -262,10 +287,10 @@ function thicken(contour: Contour, by: Point): Contour {
  * samples in a pixel that are inside. An edge that crosses a row of samples turns once around all
  * that are right of it.
  */
-function rasterise(outline: Contour[]): Float32Array {
-  const side = SIZE * SMOOTH;
+function rasterise(outline: Contour[], { em, smooth }: SketchRules): Float32Array {
+  const side = SIZE * smooth;
   const within = (sample: number) => Math.min(Math.max(Math.ceil(sample), 0), side);
-  const place = (value: number) => ((1 - EM) / 2 + value * EM) * side - 0.5; // samples are integers
+  const place = (value: number) => ((1 - em) / 2 + value * em) * side - 0.5; // samples are integers
   const turns = new Int8Array(side * (side + 1));
   for (const contour of outline) {
     for (const [x0, y0, x1, y1] of edges(contour.map(place))) {
@@ -278,24 +303,28 @@ function rasterise(outline: Contour[]): Float32Array {
   }
   const ink = new Float32Array(SIZE * SIZE);
   for (let y = 0; y < side; y++) {
-    const row = SIZE * Math.floor(y / SMOOTH);
+    const row = SIZE * Math.floor(y / smooth);
     for (let x = 0, winding = 0; x < side; x++) {
       winding += turns[y * (side + 1) + x];
-      if (winding) ink[row + Math.floor(x / SMOOTH)] += 1 / SMOOTH ** 2;
+      if (winding) ink[row + Math.floor(x / smooth)] += 1 / smooth ** 2;
     }
   }
   return ink;
 }
 
-/** Whether there are `GAP` white pixels between two inks. */
-function apart(first: Float32Array, second: Float32Array): boolean {
+/** Whether there are `gap` white pixels between two inks. */
+function apart(
+  first: Float32Array,
+  second: Float32Array,
+  { gap, white }: SketchRules,
+): boolean {
   for (let y = 0; y < SIZE; y++) {
     for (let x = 0; x < SIZE; x++) {
-      if (!(first[SIZE * y + x] > WHITE)) continue;
-      for (let row = Math.max(y - GAP, 0); row <= Math.min(y + GAP, SIZE - 1); row++) {
-        const from = SIZE * row + Math.max(x - GAP, 0);
-        const to = SIZE * row + Math.min(x + GAP, SIZE - 1);
-        for (let i = from; i <= to; i++) if (second[i] > WHITE) return false;
+      if (!(first[SIZE * y + x] > white)) continue;
+      for (let row = Math.max(y - gap, 0); row <= Math.min(y + gap, SIZE - 1); row++) {
+        const from = SIZE * row + Math.max(x - gap, 0);
+        const to = SIZE * row + Math.min(x + gap, SIZE - 1);
+        for (let i = from; i <= to; i++) if (second[i] > white) return false;
       }
     }
   }
@@ -303,7 +332,7 @@ function apart(first: Float32Array, second: Float32Array): boolean {
 }
 
 /** The polygons of relative path data. */
-function outlineOf(path: string): Contour[] {
+function outlineOf(path: string, units: number): Contour[] {
   let start: Point = [0, 0];
   return path
     .split("z")
@@ -316,6 +345,6 @@ function outlineOf(path: string): Contour[] {
         points[i + 1] = y += points[i + 1];
       }
       start = [points[0], points[1]];
-      return points.map((value) => value / UNITS);
+      return points.map((value) => value / units);
     });
 }

@@ -128,6 +128,22 @@ export class Tokenizer {
     [this.longest, this.unlikely] = [longest, least - 10];
   }
 
+  /** The tokens of as many whole words of a text as `most` tokens hold, and the words lost. */
+  fit(text: string, most: number): Tokens & { lost: string } {
+    const words = normalise(text).split(" ");
+    const kept: Tokens = { ids: [], unknown: [] };
+    for (const [i, word] of words.entries()) {
+      const { ids, unknown } = this.encode(word);
+      if (kept.ids.length + ids.length > most) {
+        kept.ids.push(...ids.slice(0, most - kept.ids.length));
+        return { ...kept, lost: words.slice(i).join(" ") };
+      }
+      kept.ids.push(...ids);
+      kept.unknown.push(...unknown);
+    }
+    return { ...kept, lost: "" };
+  }
+
   /** The tokens of a text, the end token not among them. */
   encode(text: string): Tokens {
     const found: Tokens = { ids: [], unknown: [] };

@@ -1,0 +1,77 @@
+/** What the engine says to a list of questions, for a test that holds it to Python. */
+
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Ask, Glyph } from "../src/messages";
+import { draw } from "../src/engine/draw";
+import { PageError } from "../src/engine/errors";
+import type { Manifest } from "../src/engine/files";
+import { Inventor } from "../src/engine/inventions";
+import { Model } from "../src/engine/model";
+import { prepare } from "../src/engine/networks";
+import { Philox, type Stream } from "../src/engine/philox";
+import { normalise } from "../src/engine/text";
+
+/** Each list holds the arguments of one call an entry. */
+export interface Questions {
+  onnx: string;
+  numbers: [seed: string, stream: Stream, turn: number, count: number][];
+  texts: string[];
+  sketches: [kind: string, first: string, second: string, seed: string][];
+  inventions: Ask[];
+  glyphs: Ask[];
+}
+
+export async function answer({ onnx, ...questions }: Questions): Promise<unknown> {
+  prepare();
+  const read = async (name: string) => new Uint8Array(await readFile(join(onnx, name)));
+  const manifest = JSON.parse(await readFile(join(onnx, "manifest.json"), "utf8")) as Manifest;
+  const model = await Model.load({ manifest, read });
+  return {
+    numbers: questions.numbers.map(([seed, stream, turn, count]) => [
+      ...new Philox(BigInt(seed), stream, turn).normal(count),
+    ]),
+    texts: questions.texts.map((text) => [normalise(text), model.tokenizer.fit(text, 1000).ids]),
+    sketches: questions.sketches.map(([kind, first, second, seed]) => {
+      const numbers = new Philox(BigInt(seed), 6);
+      const samples = manifest.settings.sketch.smooth ** 2;
+      const ink = model.library.sketcher.sketch(kind, first, second, numbers);
+      return Array.from(ink, (share) => Math.round(share * samples));
+    }),
+    inventions: await Promise.all(questions.inventions.map((ask) => invented(model, ask))),
+    glyphs: await drawn(model, questions.glyphs),
+  };
+}
+
+/** What the glyphs of an ask are made of, at their first and their second attempt. */
+async function invented(model: Model, ask: Ask): Promise<unknown> {
+  try {
+    const inventor = new Inventor(model.library, model.settings, ask);
+    const choose = await model.chooser(inventor.words);
+    const seeds = Array.from({ length: ask.count }, (_, i) => BigInt(ask.seed + i));
+    return seeds.flatMap((seed) =>
+      [seed, seed + 1000n].map((attempt) => {
+        const { caption, radical, part, way, time } = inventor.invent(choose, seed, attempt);
+        return { caption, radical, part, way, time };
+      }),
+    );
+  } catch (error) {
+    if (error instanceof PageError) return { error: error.code };
+    throw error;
+  }
+}
+
+async function drawn(model: Model, asks: Ask[]): Promise<unknown[]> {
+  const found = [];
+  for (const ask of asks) {
+    const glyphs: Glyph[] = [];
+    const start = performance.now();
+    for await (const one of draw(model, ask, async () => undefined)) {
+      if (one.kind === "glyph") glyphs.push(one.glyph);
+    }
+    console.error(ask.prompt, Math.round(performance.now() - start));
+    glyphs.sort((a, b) => a.index - b.index);
+    found.push(glyphs.map((glyph) => ({ ...glyph, image: [...glyph.image] })));
+  }
+  return found;
+}
