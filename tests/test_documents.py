@@ -17,6 +17,7 @@ from autoencoder.data.glyphs import GlyphDataset
 ROOT = SCRIPTS.parent
 FOLDERS = ("autoencoder", "conditioning", "diffusion", "scripts", ".github")
 PAGES = [ROOT / "README.md", *(page for name in FOLDERS for page in (ROOT / name).rglob("*.md"))]
+PAGES = [page for page in PAGES if "node_modules" not in page.parts]
 README = (ROOT / "README.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 COMMANDS = [
