@@ -36,6 +36,7 @@ def test_what_starts_at_zero_is_what_was_meant_to():
     weights = {n: p for n, p in network.named_parameters() if not n.endswith("bias")}
     zero = {name for name, weight in weights.items() if not weight.any()}
     assert zero == {
+        "guide_out.weight",
         "modulation.weight",
         "patch_out.weight",
         *(f"leap.{part}.layers.2.weight" for part in ("length", "scale")),

@@ -27,7 +27,7 @@ def test_what_starts_at_zero_is_what_was_meant_to():
     weights = {n: p for n, p in network.named_parameters() if not n.endswith("bias")}
     for name, weight in weights.items():
         zero = name.endswith(("modulation.weight", "conv_2.weight", "attention.out.weight"))
-        if zero or name == "conv_out.weight" or name in LEAP:
+        if zero or name in ("conv_out.weight", "guide_out.weight", *LEAP):
             assert not weight.any(), name
         elif weight.ndim > 1:
             assert weight.std().item() == pytest.approx(weight[0].numel() ** -0.5, rel=0.2), name

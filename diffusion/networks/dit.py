@@ -21,6 +21,7 @@ from diffusion.networks.layers import (
     Attention,
     LeapEmbedding,
     TimeEmbedding,
+    guided,
     mean_word,
     rotary_angles,
 )
@@ -102,7 +103,16 @@ class DiT(Denoiser):
     """Tokens of 2×2 latent cells, each through the same blocks."""
 
     config_class = DiTConfig
-    edges = ("patch_in", "time", "leap", "words_in", "meaning_in", "modulation", "patch_out")
+    edges = (
+        "patch_in",
+        "time",
+        "leap",
+        "words_in",
+        "meaning_in",
+        "modulation",
+        "patch_out",
+        "guide_out",
+    )
 
     def __init__(self, config: DiTConfig | None = None) -> None:
         super().__init__(config)
@@ -119,6 +129,7 @@ class DiT(Denoiser):
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm_out = nn.RMSNorm(width)
         self.patch_out = nn.Linear(width, features)
+        self.guide_out = nn.Linear(width, features) if config.flow_map else None
         angles = rotary_angles(grid, config.head_width)
         self.register_buffer("angles", angles, persistent=False)
         self.initialize_weights()
@@ -137,6 +148,7 @@ class DiT(Denoiser):
             nn.init.zeros_(layer.weight)
         if self.leap:
             self.leap.initialize_weights()
+            nn.init.zeros_(self.guide_out.weight)
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         p, h = self.config.patch_size, self.config.latent_size // self.config.patch_size
@@ -150,5 +162,8 @@ class DiT(Denoiser):
         words = self.words_in(embedding)  # (B, N, width)
         for block in self.blocks:
             x = block(x, modulation, words, mask, self.angles)  # (B, L, width)
-        x = self.patch_out(self.norm_out(x))  # (B, L, 32)
-        return rearrange(x, "b (h w) (c p q) -> b c (h p) (w q)", h=h, p=p, q=p)
+        x = self.norm_out(x)
+        out = self.patch_out(x)  # (B, L, 32)
+        if self.leap:
+            out = guided(out, self.guide_out(x), leap)
+        return rearrange(out, "b (h w) (c p q) -> b c (h p) (w q)", h=h, p=p, q=p)

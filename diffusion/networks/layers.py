@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from diffusion.process import column
+
 BACKENDS = ("sdpa", "xformers")
 _backend = "sdpa"
 
@@ -50,6 +52,14 @@ class LeapEmbedding(nn.Module):
     def forward(self, leap: Tensor) -> Tensor:
         length, scale = leap.unbind(dim=1)
         return self.length(length) + self.scale(scale.log2() / 3)
+
+
+def guided(out: Tensor, guide: Tensor, leap: Tensor) -> Tensor:
+    """`out + (w - 1) guide`, of one shape, with the scales `w` of leaps `(B, 2)`.
+
+    Guidance is linear in its scale, and far greater than what norms let one output grow to.
+    """
+    return out + (column(leap[:, 1], out) - 1) * guide
 
 
 def mean_word(embedding: Tensor, mask: Tensor) -> Tensor:

@@ -17,7 +17,13 @@ from torch import Tensor, nn
 from autoencoder.blocks import Down, Up
 from diffusion.condition import Condition
 from diffusion.networks.base import Denoiser, DenoiserConfig
-from diffusion.networks.layers import Attention, LeapEmbedding, TimeEmbedding, mean_word
+from diffusion.networks.layers import (
+    Attention,
+    LeapEmbedding,
+    TimeEmbedding,
+    guided,
+    mean_word,
+)
 
 GROUPS = 8  # of channels that are normalised together
 
@@ -99,7 +105,7 @@ class UNet(Denoiser):
     """The denoiser that ships: 8×8 cells, then 4×4, and back."""
 
     config_class = UNetConfig
-    edges = ("conv_in", "time", "leap", "meaning_in", "conv_out")
+    edges = ("conv_in", "time", "leap", "meaning_in", "conv_out", "guide_out")
 
     def __init__(self, config: UNetConfig | None = None) -> None:
         super().__init__(config)
@@ -122,6 +128,9 @@ class UNet(Denoiser):
         self.middle = Block(widths[-1], widths[-1], config)
         self.norm_out = nn.GroupNorm(GROUPS, widths[0])
         self.conv_out = nn.Conv2d(widths[0], config.latent_channels, 3, padding=1)
+        self.guide_out = None
+        if config.flow_map:
+            self.guide_out = nn.Conv2d(widths[0], config.latent_channels, 3, padding=1)
         self.initialize_weights()
         self.to(memory_format=torch.channels_last)
 
@@ -141,6 +150,7 @@ class UNet(Denoiser):
         nn.init.zeros_(self.conv_out.weight)
         if self.leap:
             self.leap.initialize_weights()
+            nn.init.zeros_(self.guide_out.weight)
 
     def forward(self, x_t: Tensor, t: Tensor, condition: Condition) -> Tensor:
         embedding, mask, leap = condition
@@ -160,4 +170,6 @@ class UNet(Denoiser):
             x = grow(x)
             for block in blocks:
                 x = block(torch.cat([x, seen.pop()], dim=1), *words)
-        return self.conv_out(F.silu(self.norm_out(x)))  # (B, 8, 8, 8)
+        x = F.silu(self.norm_out(x))
+        out = self.conv_out(x)  # (B, 8, 8, 8)
+        return guided(out, self.guide_out(x), leap) if self.leap else out
