@@ -17,6 +17,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from lightning.pytorch import Trainer
 from PIL import Image
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
@@ -303,6 +304,19 @@ def few_characters(monkeypatch, unihan):
     monkeypatch.setattr(captions, "load_entries_and_counts", lambda: (few, counts))
     monkeypatch.setattr(captions, "load_entries", lambda: few)
     monkeypatch.setattr(captions, "load_undefined", lambda: undefined)
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory):
+    """The model that ships as ONNX, in a folder; one export for all processes of a run."""
+    from diffusion.export import MANIFEST, export_onnx  # it takes minutes
+
+    root = tmp_path_factory.getbasetemp()
+    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    with FileLock(root / "onnx.lock"):
+        if not (root / "onnx" / MANIFEST).exists():
+            export_onnx(GlyphPipeline.from_pretrained(), root / "onnx")
+    return root / "onnx"
 
 
 class Ended:

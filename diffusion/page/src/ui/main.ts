@@ -49,8 +49,10 @@ function change(changed: Partial<State>, wait = false): void {
   state = { ...state, count: FOUR, ...changed };
   remember(state, language);
   showState();
+  resize(state.count);
+  for (const card of cards) card.fade();
   if (wait) drawSoon();
-  else void draw();
+  else void draw(0);
 }
 
 /** Shows in the controls what is asked for, but in none that somebody is typing in. */
@@ -102,16 +104,10 @@ function showPad(open: boolean): void {
 
 // ---- drawing --------------------------------------------------------------------------------
 
-const drawSoon = settled(() => void draw(), PAUSE);
+const drawSoon = settled(() => void draw(0), PAUSE);
 
-/** Draws all that is asked for, four at a time. */
-function draw(): Promise<void> {
-  resize(state.count);
-  for (const card of cards) card.fade();
-  return drawn(0);
-}
-
-async function drawn(start: number): Promise<void> {
+/** Draws what is asked for from one character on, four at a time. */
+async function draw(start: number): Promise<void> {
   if (!ready) return;
   const now = state;
   if (!now.prompt.trim() && !now.radical) {
@@ -146,7 +142,7 @@ async function drawn(start: number): Promise<void> {
     return stop(known ? error.code : "other", String((error as Error).message));
   }
   idle();
-  const whole = { count: glyphs.length, prompt: now.prompt || glyphs[0].caption };
+  const whole = { count: glyphs.length, prompt: now.prompt || (glyphs[0]?.caption ?? "") };
   const parts = glyphs.filter((glyph) => glyph.part).map(made).join("; ");
   get("said").textContent = `${say("{count} characters for “{prompt}”", whole)}: ${parts}`;
 }
@@ -199,7 +195,7 @@ function drawMore(): Promise<void> {
   state = { ...state, count: start + FOUR };
   remember(state, language);
   resize(state.count);
-  return drawn(start);
+  return draw(start);
 }
 
 /** Lets one character come out of noise once more. */
@@ -230,7 +226,7 @@ async function slide(): Promise<void> {
   resize(FOUR);
   for (let drawnAt = NaN; drawnAt !== state.at; ) {
     drawnAt = state.at;
-    await drawn(0);
+    await draw(0);
   }
   sliding = false;
   remember(state, language);
@@ -270,7 +266,7 @@ get("between").addEventListener("click", () => {
 });
 get("ask").addEventListener("submit", (event) => {
   event.preventDefault();
-  void draw();
+  void draw(0);
 });
 more.addEventListener("click", () => void drawMore());
 get("all").querySelectorAll("button").forEach((button) =>
@@ -335,7 +331,7 @@ async function load(files?: Record<string, string>): Promise<void> {
   }
   loading.hidden = true;
   ready = true;
-  await draw();
+  await draw(0);
 }
 
 resize(state.count);

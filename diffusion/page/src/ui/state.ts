@@ -33,9 +33,10 @@ export function fresh(prompt: string): State {
   };
 }
 
-/** The parameters of the address; of a page from disk, which cannot have any, what is behind #. */
+/** The parameters of the address; of a page from disk, those that it put behind #. */
 export function parameters(): URLSearchParams {
-  return new URLSearchParams(location.search || location.hash.slice(1));
+  const { hash, search } = location;
+  return new URLSearchParams(hash.includes("=") ? hash.slice(1) : search);
 }
 
 /** The state that an address says. Whatever makes no sense is left out. */
