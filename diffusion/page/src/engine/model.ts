@@ -10,7 +10,6 @@ import type { Settings } from "./settings";
 import { SIZE, Sketcher } from "./sketcher";
 import { type TokenizerFile, Tokenizer } from "./text";
 
-const END = 1; // the token after each text
 const CODES = 64; // numbers of the recogniser's embedding
 const MOST_TEXTS = 256; // whose embeddings are kept
 const TABLES = ["tables.json", "tokenizer.json", "outlines.tsv.gz", "characters.bin"];
@@ -43,6 +42,7 @@ export function isNeeded(name: string): boolean {
 }
 
 export class Model {
+  private readonly lengths: Float32Array;
   private readonly texts = new Map<string, Promise<Embedded>>();
 
   private constructor(
@@ -52,8 +52,10 @@ export class Model {
     private readonly networks: Record<string, Network>,
     private readonly logFrequency: number[],
     private readonly characters: string[],
-    private readonly known: Float32Array, // an embedding of length 1 for each
-  ) {}
+    private readonly codes: Int8Array, // their embeddings, of any length
+  ) {
+    this.lengths = lengths(codes, CODES);
+  }
 
   /** The model of some files. */
   static async load({ manifest, read }: Files): Promise<Model> {
@@ -78,7 +80,7 @@ export class Model {
       networks,
       tables.log_frequency ?? [],
       Array.from(tables.characters ?? ""),
-      unitRows(new Int8Array(codes.buffer, codes.byteOffset, codes.byteLength), CODES),
+      new Int8Array(codes.buffer, codes.byteOffset, codes.byteLength),
     );
   }
 
@@ -99,7 +101,7 @@ export class Model {
 
   private async encodeText(text: string): Promise<Embedded> {
     const { ids, unknown, lost } = this.tokenizer.fit(text, this.settings.max_tokens - 1);
-    const tokens = BigInt64Array.from([...ids, END], BigInt);
+    const tokens = BigInt64Array.from([...ids, this.settings.end], BigInt);
     const dims = [1, tokens.length];
     const { data } = await this.networks.text_encoder.run({
       ids: { data: tokens, dims },
@@ -195,7 +197,8 @@ export class Model {
       let [nearest, likeness] = [0, -Infinity];
       for (let row = 0; row < this.characters.length; row++) {
         let cosine = 0;
-        for (let i = 0; i < CODES; i++) cosine += this.known[row * CODES + i] * embedding[i];
+        for (let i = 0; i < CODES; i++) cosine += this.codes[row * CODES + i] * embedding[i];
+        cosine /= this.lengths[row];
         if (cosine > likeness) [nearest, likeness] = [row, cosine];
       }
       const exists = likeness >= (this.settings.threshold ?? 1);
@@ -228,15 +231,11 @@ function logSoftmax(logits: Float64Array): Float64Array {
   return logits.map((logit) => logit - most - Math.log(total));
 }
 
-/** Rows of so many codes, each made of length 1. */
-function unitRows(codes: Int8Array, width: number): Float32Array {
-  const rows = Float32Array.from(codes);
-  for (let i = 0; i < rows.length; i += width) {
-    const row = rows.subarray(i, i + width);
-    const length = Math.hypot(...row);
-    row.forEach((value, j) => (row[j] = value / length));
-  }
-  return rows;
+/** The length of each row of so many codes. */
+function lengths(codes: Int8Array, width: number): Float32Array {
+  const squares = new Float32Array(codes.length / width);
+  for (let i = 0; i < codes.length; i++) squares[Math.floor(i / width)] += codes[i] ** 2;
+  return squares.map(Math.sqrt);
 }
 
 async function unzip(bytes: Uint8Array<ArrayBuffer>): Promise<string> {

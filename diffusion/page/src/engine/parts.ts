@@ -32,6 +32,8 @@ export interface Tables {
   radicals: RadicalRow[];
   parts: Record<string, PartRow>;
   places: number[];
+  named: Record<string, number>;
+  spellings: Record<string, [syllable: string, tone: number]>;
   sounds: Record<string, Record<string, Record<string, number>>>;
   meanings: Record<string, string>;
   glosses: Record<string, string>;
@@ -54,7 +56,6 @@ const ONE = new RegExp(`^${CHINESE}$`, "u");
 const SEVERAL = new RegExp(`^${CHINESE}(?:[ ,+]*${CHINESE})+$`, "u");
 const ARTICLE = /^(?:to|an?|the) /;
 const LAYOUT_OF: Record<string, string> = { a: "left-right", d: "top-bottom", s: "enclosed" };
-const TONES = ["\u0304", "\u0301", "\u030c", "\u0300"]; // combining macron, acute, caron, grave
 
 /** The layout of a kind. */
 export function layoutOf(kind: string): string {
@@ -82,15 +83,9 @@ export class Parts {
 
   /** The radical of an English name, a form or a number. */
   findRadical(text: string): Radical {
-    const wanted = normalise(text);
-    const found = this.radicals.filter(
-      ({ number, forms, names }) =>
-        (/^\d{1,9}$/.test(wanted) && Number(wanted) === number) ||
-        names.includes(wanted) ||
-        forms.includes(wanted),
-    );
-    if (!found.length) throw new PageError("unknown-radical", text);
-    return found.find(({ names }) => names[0] === wanted) ?? found[0];
+    const number = own(this.tables.named, normalise(text));
+    if (!number) throw new PageError("unknown-radical", text);
+    return this.radicals[number - 1];
   }
 
   /** A part by itself, 里 or 氵, or by its meaning: "ghost" is 鬼. */
@@ -110,8 +105,8 @@ export class Parts {
 
   /** The parts that write a sound in real characters, each with how many, most first. */
   ofSound(sound: string): Map<string, number> {
-    const { syllable, tone } = parseSound(normalise(sound));
-    const tones = own(this.tables.sounds, syllable) ?? {};
+    const [syllable, tone] = own(this.tables.spellings, normalise(sound)) ?? ["", 0];
+    const tones = this.tables.sounds[syllable] ?? {};
     const counts = new Map<string, number>();
     for (const [other, parts] of Object.entries(tones)) {
       if (tone && Number(other) !== tone) continue;
@@ -210,16 +205,4 @@ function sum(numbers: number[] | Record<string, number>): number {
 /** What an object has of its own under a name that somebody typed. */
 function own<T>(object: Record<string, T>, name: string): T | undefined {
   return Object.hasOwn(object, name) ? object[name] : undefined;
-}
-
-/** The syllable and the tone, 1 to 5, of Pinyin; 0 where it says none. */
-function parseSound(text: string): { syllable: string; tone: number } {
-  const signs = Array.from(text.normalize("NFD").replaceAll("u:", "ü").replaceAll("v", "ü"));
-  let tone = Math.max(0, ...signs.map((sign) => TONES.indexOf(sign) + 1));
-  let plain = signs.filter((sign) => !TONES.includes(sign)).join("").normalize("NFC");
-  if (!tone && /^.*\D[1-5]$/.test(plain)) {
-    tone = Number(plain.at(-1));
-    plain = plain.slice(0, -1);
-  }
-  return { syllable: plain.replace(/(?<=[jqxy])ü/g, "u"), tone };
 }

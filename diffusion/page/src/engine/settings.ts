@@ -5,6 +5,7 @@ export interface Settings {
   image_size: number;
   latent: [channels: number, height: number, width: number];
   max_tokens: number; // of a text, the end token included
+  end: number; // the token after each text
   longest_prompt: number; // characters
   steps: number; // from noise
   repairs: number; // steps at most from parts

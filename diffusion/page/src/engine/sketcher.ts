@@ -69,7 +69,7 @@ export class Sketcher {
     for (const line of table.trimEnd().split("\n")) {
       const [part, kind, first, , corners, path] = line.split("\t");
       const frame = corners.split(" ").map((corner) => Number(corner) / units) as Frame;
-      const key = `${part} ${kind} ${first}`;
+      const key = keyOf(part, kind, first === "1");
       if (!this.pieces.has(key)) this.pieces.set(key, []);
       this.pieces.get(key)!.push(new Piece(kind, first === "1", frame, path, units));
       this.parts.add(part);
@@ -83,7 +83,7 @@ export class Sketcher {
 
   /** Whether there is an outline of both parts for such a place. */
   can(kind: string, first: string, second: string): boolean {
-    return this.find(first, kind, true).length > 0 && this.find(second, kind, false).length > 0;
+    return this.has(first, kind, true) && this.has(second, kind, false);
   }
 
   /**
@@ -111,11 +111,14 @@ export class Sketcher {
     return Math.min(...pair.flatMap((piece, side) => kept(piece, places[side], this.rules)));
   }
 
+  private has(part: string, kind: string, first: boolean): boolean {
+    return this.pieces.has(keyOf(part, kind, first)) || this.pieces.has(free(part, kind, first));
+  }
+
   /** The pieces of a part for a place: those cut from there, and the part alone. */
   private find(part: string, kind: string, first: boolean): Piece[] {
-    const outer = first && ![ACROSS, DOWN].includes(kind);
-    const cut = this.pieces.get(`${part} ${kind} ${first ? 1 : 0}`) ?? [];
-    return outer ? cut : [...cut, ...(this.pieces.get(`${part} ${ALONE} 1`) ?? [])];
+    const keys = [keyOf(part, kind, first), free(part, kind, first)];
+    return keys.flatMap((key) => this.pieces.get(key) ?? []);
   }
 
   /** The pieces of two parts whose frames fit each other best, or one of such pairs. */
@@ -134,6 +137,15 @@ export class Sketcher {
     });
     return best;
   }
+}
+
+function keyOf(part: string, kind: string, first: boolean): string {
+  return `${part} ${kind} ${first}`;
+}
+
+/** The key of a part alone, or "" for a place in which none can stand, around another. */
+function free(part: string, kind: string, first: boolean): string {
+  return first && ![ACROSS, DOWN].includes(kind) ? "" : keyOf(part, ALONE, true);
 }
 
 /** How much the frames of two pieces differ from what each leaves to the other. */
