@@ -21,8 +21,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps
 
-from autoencoder.files import atomic
-
 TABLE = Path(__file__).with_name("outlines.tsv.xz")
 UNITS = 1000  # of the em, in the table
 EM = 122 / 128  # the em box as a part of the image: some strokes reach a little out of the box
@@ -411,6 +409,8 @@ def path_of(outline: Outline) -> str:
 
 def save_pieces(pieces: Iterable[Piece], path: Path = TABLE) -> None:
     """Writes the table of pieces, an xz file, whole or not at all."""
+    from autoencoder.files import atomic  # not with the copy that exported models have
+
     lines = []
     for part, kind, first, source, frame, outline in pieces:
         corners = " ".join(str(round(UNITS * value)) for value in frame)
@@ -422,7 +422,12 @@ def save_pieces(pieces: Iterable[Piece], path: Path = TABLE) -> None:
 
 def load_pieces(path: Path = TABLE) -> Iterator[Piece]:
     """The pieces of a table. Raises ValueError, in one line, for a damaged one."""
-    for line in lzma.decompress(path.read_bytes()).decode().splitlines():
+    return read_pieces(lzma.decompress(path.read_bytes()).decode())
+
+
+def read_pieces(text: str) -> Iterator[Piece]:
+    """The pieces of the text of a table, one a line."""
+    for line in text.splitlines():
         part, kind, first, source, corners, outline = line.split("\t")
         frame = Frame(*(int(corner) / UNITS for corner in corners.split()))
         yield Piece(part, kind, first == "1", source, frame, outline)

@@ -199,8 +199,8 @@ def parts_of_sound(sound: str) -> dict[str, int]:
         near = f"near ones are {', '.join(near)}" if near else "give Pinyin, such as luo or luó"
         raise ValueError(f'no part is read "{shortened(sound, 20)}": {near}')
     if tone and tone not in tones:
-        others = ", ".join(_spelt(syllable, other) for other in sorted(tones))
-        raise ValueError(f"no part is read {_spelt(syllable, tone)}: there are {others}")
+        others = ", ".join(spelt(syllable, other) for other in sorted(tones))
+        raise ValueError(f"no part is read {spelt(syllable, tone)}: there are {others}")
     counts = tones[tone] if tone else sum(tones.values(), Counter())
     return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
 
@@ -215,7 +215,7 @@ def _parse(text: str) -> tuple[str, int]:
     return re.sub("(?<=[jqxy])ü", "u", plain), tone
 
 
-def _spelt(syllable: str, tone: int) -> str:
+def spelt(syllable: str, tone: int) -> str:
     """A syllable with the mark of its tone: "luó"."""
     if tone == 5:
         return f"{syllable}5"  # the light tone has no mark

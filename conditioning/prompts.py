@@ -12,6 +12,7 @@ import re
 import sys
 import unicodedata
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from string import ascii_lowercase
@@ -59,16 +60,18 @@ class Prompt:
     layout: str = ""
 
     @classmethod
-    def parse(cls, text: str) -> Prompt:
+    def parse(cls, text: str, meaning: Callable[[str], str] | None = None) -> Prompt:
         """The prompt that a text says; without a layout at its end, all of it are words.
 
-        A Chinese character is read as what it means, with a warning that says so.
+        A Chinese character is read as what it means, with a warning that says so; `meaning` says
+        it, by default `conditioning.captions.meaning`.
         """
         words, layout = normalise(text), ""
         if match := _PLACED.fullmatch(words):
             words, layout = match["words"], match["layout"].replace(" ", "-")
         if len(words) == 1 and not words.isascii():
-            from conditioning.captions import meaning  # it reads a table
+            if meaning is None:
+                from conditioning.captions import meaning  # it reads a table
 
             if english := meaning(words):
                 warnings.warn(f'{words} is read as "{english}"', stacklevel=2)

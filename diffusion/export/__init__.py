@@ -21,7 +21,15 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MANIFEST = "manifest.json"
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parents[2]
+COPIED = (  # none of them needs PyTorch, or anything else of this repository
+    "diffusion/export/draw.py",
+    "diffusion/export/choices.py",
+    "diffusion/export/README.md",
+    "diffusion/philox.py",
+    "conditioning/prompts.py",
+    "autoencoder/sketches.py",
+)
 
 
 def export_onnx(
@@ -60,7 +68,7 @@ def export_onnx(
     outlines = lzma.decompress(sketches.TABLE.read_bytes())
     files["outlines.tsv.gz"] = gzip.compress(outlines, mtime=0)
     files["tokenizer.json"] = pipe.text_encoder.tokenizer.to_str().encode()
-    files |= {name: (HERE / name).read_bytes() for name in ("draw.py", "README.md")}
+    files |= {Path(name).name: (ROOT / name).read_bytes() for name in COPIED}
     manifest = {
         "format": FORMAT,
         "model": pipe.denoiser.fingerprint,
@@ -87,6 +95,7 @@ def settings(pipe: GlyphPipeline) -> dict[str, Any]:
         "image_size": pipe.autoencoder.config.image_size,
         "latent": [config.latent_channels, config.latent_size, config.latent_size],
         "max_tokens": pipe.text_encoder.max_tokens,
+        "end": pipe.text_encoder.end,  # the last token of every text
         "longest_prompt": request.LONGEST_PROMPT,
         "steps": request.STEPS,  # from noise
         "repairs": REPAIRS,  # steps at most from parts

@@ -15,7 +15,7 @@ from conditioning import parts
 from conditioning.captions import meaning
 from conditioning.parts import Place
 from conditioning.prompts import LAYOUTS, normalise
-from conditioning.radicals import RADICALS, Radical
+from conditioning.radicals import RADICALS, Radical, find_radical
 from conditioning.sources.tables import read_unihan
 
 PLACES = [(letter, first) for letter in "ads" for first in (False, True)]
@@ -41,7 +41,9 @@ def tables(sketcher: Sketcher) -> dict[str, Any]:
         - `rooms`: by room, how many characters have it there, if it is drawn without being asked.
         - `readings`: in Pinyin, usual one first.
     - `places`: how many parts stand at each of the six.
+    - `named`: by a name, a form or a number, the number of the radical.
     - `sounds`: by syllable and tone, 1 to 5, the parts that write it, and in how many characters.
+    - `spellings`: by a sound as it may be typed, its syllable and tone, or 0 for any.
     - `meanings`: by an English word, the part that it means.
     - `glosses`: by a Chinese character, what it is read as, in English.
     - `unified`: by a character that Unicode has twice, the other one.
@@ -51,7 +53,9 @@ def tables(sketcher: Sketcher) -> dict[str, Any]:
         "radicals": [_radical(radical, own) for radical in RADICALS],
         "parts": {part: _part(part) for part in own},
         "places": [parts.all_places()[place] for place in PLACES],
+        "named": _named(),
         "sounds": parts.sounds(),
+        "spellings": _spellings(),
         "meanings": _meanings(),
         "glosses": _glosses(),
         "unified": {chr(point): chr(other) for point, other in parts.UNIFIED.items()},
@@ -99,6 +103,23 @@ def _part(part: str) -> dict[str, Any]:
 def _name(room: Place) -> str:
     kind, first = room
     return f"{kind}+" if first else kind
+
+
+def _named() -> dict[str, int]:
+    numbers = (str(radical.number) for radical in RADICALS)
+    names = {name for radical in RADICALS for name in (*radical.names, *radical.forms)}
+    return {name: find_radical(name).number for name in (*numbers, *sorted(names))}
+
+
+def _spellings() -> dict[str, tuple[str, int]]:
+    found = {}
+    for syllable in parts.sounds():
+        for tone in range(6):
+            marked = [parts.spelt(syllable, tone)] if 1 <= tone <= 4 else []
+            for spelt in (*marked, f"{syllable}{tone or ''}"):
+                for typed in {spelt, *(spelt.replace("ü", u) for u in ("v", "u:"))}:
+                    found[typed] = syllable, tone
+    return found
 
 
 def _meanings() -> dict[str, str]:
