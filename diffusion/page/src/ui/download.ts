@@ -5,7 +5,7 @@ import { toPng } from "../formats/png";
 import { glyphToSvg, toSvg, type About } from "../formats/svg";
 import type { Glyph } from "../messages";
 import { outline } from "./outlines";
-import type { State } from "./state";
+import { written, type State } from "./state";
 
 /** Lets the browser keep a file. */
 export function save(file: Blob, name: string): void {
@@ -30,16 +30,28 @@ export async function saveSvg(glyph: Glyph, state: State): Promise<void> {
 
 /** All glyphs on one sheet. */
 export async function saveSheet(glyphs: Glyph[], state: State, kind: "png" | "svg"): Promise<void> {
-  const known = { Software: "Tianshu", prompt: state.prompt, seed: state.seed };
+  const each = glyphs.map((glyph) => about(glyph, state));
+  const lines = (name: string) => each.map((one) => one[name]).join("\n");
+  const several = ["caption", "invention", "nearest"].map((name) => [name, lines(name)]);
+  const known: About = { ...each[0], ...Object.fromEntries(several) };
   const name = `${fileStem(state.prompt || glyphs[0].caption)}.${kind}`;
   if (kind === "png") return save(await toPng(sheet(glyphs.map((one) => one.image)), known), name);
   const outlines = await Promise.all(glyphs.map(outline));
   save(new Blob([toSvg(outlines, known)], { type: "image/svg+xml" }), name);
 }
 
-function about(glyph: Glyph, { prompt }: State): About {
-  const { caption, seed, form, part, layout } = glyph;
-  return { Software: "Tianshu", prompt, caption, seed, form, part, layout };
+/** What is known of a glyph; `settings` are what the address of the page says, too. */
+function about(glyph: Glyph, state: State): About {
+  const { caption, seed, form, part, layout, match } = glyph;
+  return {
+    Software: "Tianshu",
+    prompt: state.prompt,
+    caption,
+    seed,
+    invention: part ? `${form} + ${part}, ${layout}` : "",
+    nearest: `${match.character} ${match.likeness.toFixed(2)}`,
+    settings: written(state, "en"),
+  };
 }
 
 function stem(glyph: Glyph, { prompt }: State): string {

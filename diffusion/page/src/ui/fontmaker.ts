@@ -4,7 +4,7 @@ import { asked as askedOf, parsePrompt } from "../engine/text";
 import type { Glyph } from "../messages";
 import { COMMA } from "./chooser";
 import { get } from "./dom";
-import { type Engine, EngineError, Superseded } from "./engine";
+import { type Engine, EngineError, type Listener, Superseded } from "./engine";
 import { font, outline } from "./outlines";
 import { say, wrong } from "./say";
 import { asked, type State } from "./state";
@@ -20,6 +20,7 @@ export class FontMaker {
   private readonly note = get("font-note");
   private idle: (() => void) | null = null;
   private face: FontFace | null = null;
+  private readonly drawn = new Map<string, Glyph>(); // by what was asked for
 
   /**
    * @param engine that draws.
@@ -47,7 +48,8 @@ export class FontMaker {
   private async make(): Promise<void> {
     const lines = this.words.value.split("\n").map((line) => line.trim()).filter(Boolean);
     // "robot; sound luo" is typed as "robot"; the first line of a word counts.
-    const words = new Map(lines.map((line): [string, string] => [typed(line), line]).reverse());
+    const words = new Map<string, string>();
+    for (const line of lines) if (!words.has(typed(line))) words.set(typed(line), line);
     if (!words.size) return this.tell(say("Write at least one word for the font."));
     if (words.size > MOST)
       return this.tell(say("{count} words are too many at once: take at most {most}.", {
@@ -56,17 +58,20 @@ export class FontMaker {
     const button = this.form.querySelector("button")!;
     button.disabled = true;
     this.bar.hidden = false;
+    let now = "";
     try {
       const drawn: [string, Glyph][] = [];
-      for (const [word, line] of [...words].reverse()) {
+      for (const [word, line] of words) {
+        now = `${line}: `;
         this.bar.value = drawn.length / words.size;
         this.tell(say("{done} of {count} words", { done: drawn.length, count: words.size }));
         drawn.push([word, await this.draw(line)]);
       }
+      now = "";
       await this.offer(drawn);
     } catch (error) {
       const code = error instanceof EngineError ? error.code : "other";
-      this.tell(wrong(code, String((error as Error).message), {}));
+      this.tell(now + wrong(code, String((error as Error).message)));
     } finally {
       button.disabled = false;
       this.bar.hidden = true;
@@ -77,10 +82,12 @@ export class FontMaker {
     for (;;) {
       // What a person asks for above comes first.
       if (!this.ready() || this.engine.busy) await new Promise<void>((done) => (this.idle = done));
-      let glyph: Glyph | undefined;
+      const ask = asked({ ...this.state(), part: "", sound: "", strokes: [] }, 0, 1, line);
+      const key = JSON.stringify(ask);
+      const listener: Listener = { glyph: (one) => this.drawn.set(key, one) };
       try {
-        const plain = { ...this.state(), part: "", sound: "", strokes: [] };
-        await this.engine.draw(asked(plain, 0, 1, line), { glyph: (one) => (glyph = one) });
+        if (!this.drawn.has(key)) await this.engine.draw(ask, listener);
+        const glyph = this.drawn.get(key);
         if (glyph) return glyph;
       } catch (error) {
         if (!(error instanceof Superseded)) throw error;

@@ -149,7 +149,7 @@ async function draw(start: number): Promise<void> {
 
 /** Says what went wrong. What was drawn before stays. */
 function stop(code: Parameters<typeof wrong>[0], text: string): void {
-  tell(wrong(code, text, { part: state.part, sound: state.sound, radical: state.radical }));
+  tell(wrong(code, text));
   for (const card of cards) card.settle();
   idle();
 }
@@ -325,7 +325,7 @@ async function load(files?: Record<string, string>): Promise<void> {
     const code = error instanceof EngineError ? error.code : "other";
     const again = make("button", { type: "button" }, say("Try again"));
     again.addEventListener("click", () => void load(files));
-    tell(`${wrong(code, String((error as Error).message), {})} `, ...(code === "no-simd" ? [] : [again]));
+    tell(`${wrong(code, String((error as Error).message))} `, ...(code === "no-simd" ? [] : [again]));
     loading.hidden = true;
     return;
   }

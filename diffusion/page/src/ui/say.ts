@@ -3,6 +3,8 @@
 import type { Code, Passed } from "../messages";
 import { parameters } from "./state";
 
+const LONGEST = 60; // characters of what a sentence is about
+
 const CHINESE = {
   // ---- on the page from the start
   "Tianshu: characters that nobody has written": "天書：没有人写过的字",
@@ -104,14 +106,14 @@ const CHINESE = {
   // ---- what went wrong
   "Type a word: gold, perhaps.": "请输入一个词，比如 gold。",
   "The words are longer than the model reads: say it in fewer.": "词语超出模型能读的长度：请说短一些。",
-  "No part is called “{part}”: give a Chinese character, such as 里, or another English word.":
-    "没有叫“{part}”的部件：请用一个汉字，如里，或换一个英文词。",
+  "No part is called “{text}”: give a Chinese character, such as 里, or another English word.":
+    "没有叫“{text}”的部件：请用一个汉字，如里，或换一个英文词。",
   "A character has a radical and one part: name one part alone.":
     "一个字只有一个部首和一个部件：请只写一个部件。",
-  "No part is read “{sound}”: give Pinyin, such as luo or luó.":
-    "没有读作“{sound}”的部件：请用拼音，如 luo 或 luó。",
-  "No radical is called “{radical}”: choose one from the list.":
-    "没有叫“{radical}”的部首：请从表中选一个。",
+  "No part is read “{text}”: give Pinyin, such as luo or luó.":
+    "没有读作“{text}”的部件：请用拼音，如 luo 或 luó。",
+  "No radical is called “{text}”: choose one from the list.":
+    "没有叫“{text}”的部首：请从表中选一个。",
   "These never stand together so: try another layout, part or radical.":
     "它们从不这样相配：请换一种结构、部件或部首。",
   "This browser is too old to run the model (it has no WebAssembly SIMD): any current one can.":
@@ -160,7 +162,8 @@ export function translate(): void {
 }
 
 /** One calm sentence for what a prompt loses, or is read as. */
-export function passed(code: Passed, text: string): string {
+export function passed(code: Passed, about: string): string {
+  const text = shortened(about);
   switch (code) {
     case "unknown-words": return say("The model does not know “{text}”.", { text });
     case "words-lost": return say("Too long: the model stops reading before “{text}”.", { text });
@@ -169,19 +172,26 @@ export function passed(code: Passed, text: string): string {
   }
 }
 
-/** One calm sentence for what went wrong. */
-export function wrong(code: Code, text: string, values: Record<string, string>): string {
+/** One calm sentence for what went wrong, and with what. */
+export function wrong(code: Code, about: string): string {
+  const text = shortened(about);
   switch (code) {
     case "empty": return say("Type a word: gold, perhaps.");
     case "too-long": return say("The words are longer than the model reads: say it in fewer.");
-    case "unknown-part": return say("No part is called “{part}”: give a Chinese character, such as 里, or another English word.", values);
+    case "unknown-part": return say("No part is called “{text}”: give a Chinese character, such as 里, or another English word.", { text });
     case "several-parts": return say("A character has a radical and one part: name one part alone.");
-    case "unknown-sound": return say("No part is read “{sound}”: give Pinyin, such as luo or luó.", values);
-    case "unknown-radical": return say("No radical is called “{radical}”: choose one from the list.", values);
+    case "unknown-sound": return say("No part is read “{text}”: give Pinyin, such as luo or luó.", { text });
+    case "unknown-radical": return say("No radical is called “{text}”: choose one from the list.", { text });
     case "cannot-stand": return say("These never stand together so: try another layout, part or radical.");
     case "no-simd": return say("This browser is too old to run the model (it has no WebAssembly SIMD): any current one can.");
     case "cut-off": return say("The download of the model was cut off.");
     case "damaged": return say("A file of the model is damaged, and is to be fetched again.");
     default: return say("Something went wrong that should not: {text}", { text });
   }
+}
+
+/** As much of a text as goes into a sentence. */
+function shortened(text: string): string {
+  const letters = [...text];
+  return letters.length > LONGEST ? `${letters.slice(0, LONGEST - 1).join("")}…` : text;
 }

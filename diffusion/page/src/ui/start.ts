@@ -41,7 +41,7 @@ export async function keepOffline(): Promise<void> {
     if (serviceWorker.controller && !crossOriginIsolated && !sessionStorage.getItem(TRIED)) {
       sessionStorage.setItem(TRIED, "yes");
       location.reload();
-      await new Promise(() => {}); // nothing more happens on this page
+      await new Promise((resolve) => setTimeout(resolve, PATIENCE)); // unless somebody stops it
     }
   } catch {
     // Without a service worker, as in some private windows, the page just is not kept.
