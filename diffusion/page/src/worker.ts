@@ -1,10 +1,11 @@
 /** The engine of the page in a worker, so that typing never stalls. */
 
+import { Blender } from "./engine/blend";
 import { draw } from "./engine/draw";
 import { PageError } from "./engine/errors";
 import { fetchFiles, unpackFiles } from "./engine/files";
 import { Model, isNeeded } from "./engine/model";
-import { prepare } from "./engine/networks";
+import { RUNTIME, prepare, setRuntime } from "./engine/networks";
 import type { Answer, Order } from "./messages";
 
 /** Thrown in an order that another one has replaced. */
@@ -16,6 +17,7 @@ type Say = (body: Body) => void;
 let latest = 0; // the order that is carried out
 let before: Promise<void> = Promise.resolve(); // those that came before it
 let model: Model | null = null;
+let blender: Blender | null = null;
 const { port1: here, port2: there } = new MessageChannel();
 
 self.onmessage = ({ data: order }: MessageEvent<Order>) => {
@@ -44,9 +46,11 @@ async function carryOut(order: Order, say: Say, pause: () => Promise<void>): Pro
   if (order.kind === "load") return load(order.files, say);
   if (order.kind === "cancel") return;
   if (!model) throw new PageError("other", "no model is loaded");
-  if (order.kind === "draw") {
-    for await (const drawn of draw(model, order.ask, pause)) say(drawn);
-  }
+  const drawn =
+    order.kind === "draw"
+      ? draw(model, order.ask, pause)
+      : blender!.blend(order.from, order.to, order.at, pause);
+  for await (const one of drawn) say(one);
   say({ kind: "done" });
 }
 
@@ -59,7 +63,9 @@ async function load(files: Record<string, string> | undefined, say: Say): Promis
     : await fetchFiles(new URL("onnx/", base).href, isNeeded, (loaded, total) =>
         say({ kind: "progress", loaded, total }),
       );
+  if (files) setRuntime(await found.read(RUNTIME));
   model = await Model.load(found);
+  blender = new Blender(model);
   const { radicals, usualParts } = model.library.parts;
   const backend = `wasm, ${threads} ${threads > 1 ? "threads" : "thread"}`;
   say({ kind: "ready", radicals, parts: usualParts, backend });

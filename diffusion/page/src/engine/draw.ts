@@ -2,7 +2,7 @@
 
 import type { Ask, Glyph, Passed } from "../messages";
 import { type Invention, Inventor } from "./inventions";
-import type { Match, Model, Words } from "./model";
+import { type Match, type Model, type Words, joinRows, splitRows } from "./model";
 import type { Rows } from "./networks";
 import { layoutOf } from "./parts";
 import { Philox, Stream, successor } from "./philox";
@@ -11,7 +11,6 @@ import { parsePrompt } from "./text";
 
 const BATCH = 4; // glyphs at a time at most, so that the first ones come soon
 const FRAMES = 12; // pictures of a glyph that comes out of noise
-const NO_MATCH: Match = { character: "", likeness: 0, exists: false };
 const NULL_CAPTION = "";
 
 /** What comes of an `Ask`, one after the other. */
@@ -24,46 +23,84 @@ export type Drawn =
 export type Pause = () => Promise<void>;
 
 /** A glyph under way. */
-interface Row {
+export interface Row {
   index: number;
   seed: bigint;
   latest: bigint; // the seed of its last attempt
   invention: Invention;
   redrawn: number;
+  start: Start;
   ink: Float32Array;
   match: Match;
 }
 
+/** Where glyphs begin: noise, and the latents of what they are to be like, if anything. */
+export interface Start {
+  time: number;
+  noise: Rows;
+  clean: Rows | null;
+}
+
+/** Captions, one a row, and how much they count beside others. */
+export interface Side {
+  captions: string[];
+  weight: number;
+}
+
+/** How a way is gone: the scale of guidance, and the steps of the teacher. */
+export interface Plan {
+  scale: number;
+  steps: number;
+}
+
 /** Draws what is asked for. Throws `PageError` for what cannot be drawn. */
 export async function* draw(model: Model, ask: Ask, pause: Pause): AsyncGenerator<Drawn> {
+  for await (const one of drawRows(model, ask, pause)) {
+    yield "kind" in one ? one : { kind: "glyph", glyph: toGlyph(model, one) };
+  }
+}
+
+/** The same, with the rows themselves in the place of glyphs. */
+export async function* drawRows(
+  model: Model,
+  ask: Ask,
+  pause: Pause,
+): AsyncGenerator<Exclude<Drawn, { kind: "glyph" }> | Row> {
   const inventor = new Inventor(model.library, model.settings, ask);
   await pause();
   yield* warnings(model, ask, inventor);
   const chooseRadical = await model.chooser(inventor.words);
-  const start = ask.start ?? 0;
-  let waiting = Array.from({ length: ask.count }, (_, i): Row => {
-    const seed = BigInt(ask.seed) + BigInt(start + i);
+  let waiting = Array.from({ length: ask.count }, (_, i) => {
+    const index = (ask.start ?? 0) + i;
+    const seed = BigInt(ask.seed) + BigInt(index);
     const invention = inventor.invent(chooseRadical, seed);
-    const blank = { redrawn: 0, ink: new Float32Array(), match: NO_MATCH };
-    return { index: start + i, seed, latest: seed, invention, ...blank };
+    return { index, seed, latest: seed, invention, redrawn: 0 };
   });
   while (waiting.length) {
     const { time } = waiting[0].invention;
     const batch = waiting.filter(({ invention }) => invention.time === time).slice(0, BATCH);
-    yield* attempt(model, ask, batch, pause);
-    const existing = batch.filter(
-      ({ match, invention, redrawn }) =>
-        match.exists && !invention.fixed && redrawn < model.settings.redraws,
-    );
-    for (const row of batch) {
-      if (!existing.includes(row)) yield { kind: "glyph", glyph: toGlyph(model, row) };
+    await pause();
+    const start = await begin(model, ask, batch);
+    const captions = batch.map(({ invention }) => invention.caption);
+    const indices = batch.map(({ index }) => index);
+    const sides = [{ captions, weight: 1 }];
+    const way = states(model, sides, start, planOf(model, ask.guidance, time), pause);
+    const inks = yield* follow(model, indices, start, way, ask.steps, pause);
+    const matches = await model.match(inks);
+    const again: typeof waiting = [];
+    for (const [i, row] of batch.entries()) {
+      const exists = matches[i].exists && !row.invention.fixed;
+      if (exists && row.redrawn < model.settings.redraws) {
+        const latest = successor(row.latest);
+        const invention = inventor.invent(chooseRadical, row.seed, latest);
+        again.push({ ...row, latest, invention, redrawn: row.redrawn + 1 });
+      } else {
+        const [noise, clean] = [start.noise, start.clean].map((each) => each && splitRows(each)[i]);
+        const own = { time, noise: noise!, clean };
+        yield { ...row, start: own, ink: inks[i], match: matches[i] };
+      }
     }
-    for (const row of existing) {
-      row.latest = successor(row.latest);
-      row.invention = inventor.invent(chooseRadical, row.seed, row.latest);
-      row.redrawn += 1;
-    }
-    waiting = [...existing, ...waiting.filter((row) => !batch.includes(row))];
+    waiting = [...again, ...waiting.filter((row) => !batch.includes(row))];
   }
 }
 
@@ -72,7 +109,7 @@ async function* warnings(
   model: Model,
   ask: Ask,
   { words, readAs }: Inventor,
-): AsyncGenerator<Drawn> {
+): AsyncGenerator<Extract<Drawn, { kind: "warning" }>> {
   const { unknown, lost } = await model.embed(words);
   const said: [Passed, string][] = [
     ["read-as", readAs],
@@ -83,112 +120,139 @@ async function* warnings(
   for (const [code, text] of said) if (text) yield { kind: "warning", code, text };
 }
 
-/** Draws rows of one time once, and finds what they are like. Yields states, if asked to. */
-async function* attempt(
+/** Where rows of one time begin: in noise, or at their parts or one drawing under noise. */
+async function begin(
   model: Model,
   ask: Ask,
-  rows: Row[],
-  pause: Pause,
-): AsyncGenerator<Drawn> {
+  rows: Pick<Row, "latest" | "invention">[],
+): Promise<Start> {
   const { time } = rows[0].invention;
-  const pictures = async function* (at: number, latents: Rows): AsyncGenerator<Drawn> {
+  const noise = noiseOf(model, rows.map(({ latest }) => latest));
+  if (time === 1) return { time, noise, clean: null };
+  const { sketcher } = model.library;
+  const glyphs = rows.map(({ latest, invention: { way } }) => {
+    if (!way) return ask.drawing!;
+    const numbers = new Philox(latest, Stream.PROPORTIONS);
+    return sketcher.sketch(way.kind, way.first, way.second, numbers);
+  });
+  return { time, noise, clean: await model.encode(glyphs) };
+}
+
+/** Latents at the time of a start. */
+function latentsOf({ time, noise, clean }: Start, at = time): Rows {
+  return clean ? mix(1 - at, clean, at, noise) : noise;
+}
+
+/** The inks, 1 = ink, at the end of a way; yields pictures of it, if there are to be any. */
+export async function* follow(
+  model: Model,
+  indices: number[],
+  start: Start,
+  way: AsyncGenerator<State>,
+  steps: boolean | undefined,
+  pause: Pause,
+): AsyncGenerator<Extract<Drawn, { kind: "state" }>, Float32Array[]> {
+  const pictures = async function* (time: number, latents: Rows) {
     await pause();
     const inks = await model.decode(latents);
-    for (const [i, { index }] of rows.entries()) {
-      yield { kind: "state", index, time: at, image: toGrey(inks[i]) };
+    for (const [i, index] of indices.entries()) {
+      yield { kind: "state" as const, index, time, image: toGrey(inks[i]) };
     }
   };
-  const noise = noiseOf(model, rows.map(({ latest }) => latest));
-  let latents = noise;
-  if (time < 1) {
-    await pause();
-    const clean = await model.encode(rows.map((row) => ask.drawing ?? sketch(model, row)));
-    latents = mix(1 - time, clean, time, noise);
-    if (ask.steps) {
-      // No network is needed on the way to there: it is what was put together, under noise.
-      const times = timeSteps(FRAMES, 1).filter((at) => at > time);
-      for (const at of times) yield* pictures(at, mix(1 - at, clean, at, noise));
-    }
-  } else if (ask.steps) {
-    yield* pictures(1, noise);
+  let latents = latentsOf(start);
+  if (steps) {
+    // Down to the start no network is needed: it is what was put together, under noise.
+    const before = timeSteps(FRAMES, 1).filter((at) => at > start.time || at === 1);
+    for (const at of before) yield* pictures(at, latentsOf(start, at));
   }
-  const captions = rows.map(({ invention }) => invention.caption);
-  for await (const state of states(model, ask.guidance, captions, latents, time, pause)) {
+  for await (const state of way) {
     latents = state.latents;
-    if (ask.steps && state.time > 0) yield* pictures(state.time, latents);
+    if (steps && state.time > 0) yield* pictures(state.time, latents);
   }
   await pause();
   const inks = await model.decode(latents);
-  if (model.has("recognizer")) await pause();
-  const matches = model.has("recognizer") ? await model.match(inks) : [];
-  rows.forEach((row, i) => Object.assign(row, { ink: inks[i], match: matches[i] ?? NO_MATCH }));
+  await pause();
+  return inks;
 }
 
-/** The way of latents from a time to 0, by the student or its teacher. */
-async function* states(
+/** The plan of a way from a time: what begins from parts needs no guidance, and few steps. */
+export function planOf({ settings }: Model, guidance: number | undefined, time: number): Plan {
+  const steps = Math.ceil(settings.steps * time);
+  return time <= settings.composed
+    ? { scale: guidance ?? 1, steps: Math.min(steps, settings.repairs) }
+    : { scale: guidance ?? settings.guidance, steps };
+}
+
+/** The way of latents from a start to time 0, by the student or its teacher. */
+export async function* states(
   model: Model,
-  guidance: number | undefined,
-  captions: string[],
-  latents: Rows,
-  time: number,
+  sides: Side[],
+  start: Start,
+  { scale, steps }: Plan,
   pause: Pause,
 ): AsyncGenerator<State> {
   const { settings } = model;
-  const shaped = time <= settings.composed; // what begins from parts needs no guidance
-  const scale = guidance ?? (shaped ? 1 : settings.guidance);
-  const texts = captions.map((caption) => {
-    const { words, layout } = parsePrompt(caption);
-    return layout ? [words, layout] : [words];
-  });
+  const { time } = start;
   await pause();
+  const asked = await Promise.all(
+    sides.map(async ({ captions, weight }) => ({ words: await wordsOf(model, captions), weight })),
+  );
   const [least, most] = settings.student_guidance;
-  if (model.has("student") && (guidance ?? least) >= least && (guidance ?? least) <= most) {
-    const words = await model.words(texts);
+  if (model.has("student") && scale >= least && scale <= most) {
     const calls = 2 ** Math.max(0, Math.round(Math.log2(settings.calls * time)));
-    const leap = async (x: Rows, t: number, length: number) => {
-      await pause();
-      return model.leap(x, t, length, scale, words);
-    };
-    yield* flowMap(leap, latents, timeSteps(calls, time));
+    const leap = (x: Rows, t: number, length: number) =>
+      sum(asked, async (words) => {
+        await pause();
+        return model.leap(x, t, length, scale, words);
+      });
+    yield* flowMap(leap, latentsOf(start), timeSteps(calls, time));
     return;
   }
-  const steps = Math.ceil(settings.steps * time);
-  const times = timeSteps(shaped ? Math.min(steps, settings.repairs) : steps, time);
-  yield* dpmpp2m(await denoiser(model, texts, scale, pause), latents, times);
+  const nothing = await wordsOf(model, sides[0].captions.map(() => NULL_CAPTION));
+  const denoise = async (x: Rows, t: number) => {
+    const predict = async (words: Words) => {
+      await pause();
+      return mix(1, x, -t, await model.predict(x, t, words)); // of a velocity
+    };
+    const clean = await sum(asked, predict);
+    return scale === 1 ? clean : mix(scale, clean, 1 - scale, await predict(nothing));
+  };
+  yield* dpmpp2m(denoise, latentsOf(start), timeSteps(steps, time));
 }
 
-/** Latents at a time to clean ones, under classifier-free guidance. */
-async function denoiser(
-  model: Model,
-  texts: string[][],
-  scale: number,
-  pause: Pause,
-): Promise<(latents: Rows, time: number) => Promise<Rows>> {
-  const predict = async (latents: Rows, time: number, words: Words) => {
-    await pause();
-    return mix(1, latents, -time, await model.predict(latents, time, words)); // of a velocity
-  };
-  const words = await model.words(texts);
-  if (scale === 1) return (latents, time) => predict(latents, time, words);
-  const nothing = await model.words(texts.map(() => [NULL_CAPTION]));
-  return async (latents, time) => {
-    const away = await predict(latents, time, nothing);
-    return mix(scale, await predict(latents, time, words), 1 - scale, away);
-  };
+/** What a network says of each side, by their weights. */
+async function sum(
+  sides: { words: Words; weight: number }[],
+  call: (words: Words) => Promise<Rows>,
+): Promise<Rows> {
+  let total: Rows | null = null;
+  for (const { words, weight } of sides) {
+    const found = await call(words);
+    total = total ? mix(1, total, weight, found) : mix(weight, found, 0, found);
+  }
+  return total!;
+}
+
+/** What networks are conditioned on for captions, in which a layout stands last. */
+function wordsOf(model: Model, captions: string[]): Promise<Words> {
+  return model.words(
+    captions.map((caption) => {
+      const { words, layout } = parsePrompt(caption);
+      return layout ? [words, layout] : [words];
+    }),
+  );
 }
 
 /** Noise of the shape of latents, each row from its seed. */
 function noiseOf(model: Model, seeds: bigint[]): Rows {
-  const size = model.settings.latent.reduce((a, b) => a * b);
-  const data = new Float32Array(seeds.length * size);
-  seeds.forEach((seed, row) => data.set(new Philox(seed, Stream.NOISE).normal(size), row * size));
-  return { data, dims: [seeds.length, ...model.settings.latent] };
-}
-
-/** Radical and part put together, in proportions that the seed decides. */
-function sketch(model: Model, { invention: { way }, latest }: Row): Float32Array {
-  const numbers = new Philox(latest, Stream.PROPORTIONS);
-  return model.library.sketcher.sketch(way!.kind, way!.first, way!.second, numbers);
+  const dims = [1, ...model.settings.latent];
+  const size = dims.reduce((a, b) => a * b);
+  return joinRows(
+    seeds.map((seed) => {
+      const data = Float32Array.from(new Philox(seed, Stream.NOISE).normal(size));
+      return { data, dims };
+    }),
+  );
 }
 
 /** Ink to grey, 255 = paper. */
@@ -196,12 +260,13 @@ function toGrey(ink: Float32Array): Uint8Array {
   return Uint8Array.from(ink, (value) => Math.round(255 * (1 - Math.min(Math.max(value, 0), 1))));
 }
 
-function toGlyph(model: Model, { index, seed, invention, redrawn, ink, match }: Row): Glyph {
+export function toGlyph(model: Model, row: Row): Glyph {
+  const { index, invention, redrawn, match } = row;
   const { caption, radical, part, way, sound } = invention;
   return {
     index,
-    seed: Number(seed),
-    image: toGrey(ink),
+    seed: Number(row.seed),
+    image: toGrey(row.ink),
     caption,
     radical,
     form: way ? (way.radicalFirst ? way.first : way.second) : "",

@@ -12,6 +12,7 @@ import { type TokenizerFile, Tokenizer } from "./text";
 
 const CODES = 64; // numbers of the recogniser's embedding
 const MOST_TEXTS = 256; // whose embeddings are kept
+const NO_MATCH = { character: "", likeness: 0, exists: false };
 const TABLES = ["tables.json", "tokenizer.json", "outlines.tsv.gz", "characters.bin"];
 const NETWORKS = ["text_encoder", "prior", "encoder", "denoiser", "decoder", "recognizer"];
 
@@ -164,13 +165,13 @@ export class Model {
 
   /** Glyphs `(B, 1, 128, 128)`, 1 = ink, to latents. */
   encode(glyphs: Float32Array[]): Promise<Rows> {
-    const data = joined(glyphs);
-    return this.networks.encoder.run({ glyph: { data, dims: [glyphs.length, 1, SIZE, SIZE] } });
+    return this.networks.encoder.run({ glyph: joinRows(glyphs.map(toRow)) });
   }
 
   /** Latents to glyphs, 1 = ink. */
   async decode(latents: Rows): Promise<Float32Array[]> {
-    return split(await this.networks.decoder.run({ latent: latents }));
+    const glyphs = await this.networks.decoder.run({ latent: latents });
+    return splitRows(glyphs).map(({ data }) => data);
   }
 
   /** The velocity of latents at a time. */
@@ -189,11 +190,11 @@ export class Model {
     });
   }
 
-  /** The known character nearest to each glyph. */
+  /** The known character nearest to each glyph; none without a recogniser. */
   async match(glyphs: Float32Array[]): Promise<Match[]> {
-    const dims = [glyphs.length, 1, SIZE, SIZE];
-    const found = await this.networks.recognizer.run({ glyph: { data: joined(glyphs), dims } });
-    return split(found).map((embedding) => {
+    if (!this.has("recognizer")) return glyphs.map(() => NO_MATCH);
+    const found = await this.networks.recognizer.run({ glyph: joinRows(glyphs.map(toRow)) });
+    return splitRows(found).map(({ data: embedding }) => {
       let [nearest, likeness] = [0, -Infinity];
       for (let row = 0; row < this.characters.length; row++) {
         let cosine = 0;
@@ -207,17 +208,26 @@ export class Model {
   }
 }
 
-/** The rows of numbers. */
-export function split({ data, dims }: Rows): Float32Array[] {
-  const size = data.length / dims[0];
-  return Array.from({ length: dims[0] }, (_, row) => data.slice(row * size, (row + 1) * size));
+/** A glyph as a row, `(1, 1, 128, 128)`. */
+function toRow(ink: Float32Array): Rows {
+  return { data: ink, dims: [1, 1, SIZE, SIZE] };
 }
 
-/** Arrays of one length one after the other. */
-export function joined(rows: Float32Array[]): Float32Array {
-  const data = new Float32Array(rows.length * rows[0].length);
-  rows.forEach((row, i) => data.set(row, i * row.length));
-  return data;
+/** Each row by itself. */
+export function splitRows({ data, dims: [count, ...dims] }: Rows): Rows[] {
+  const size = data.length / count;
+  return Array.from({ length: count }, (_, row) => ({
+    data: data.slice(row * size, (row + 1) * size),
+    dims: [1, ...dims],
+  }));
+}
+
+/** Single rows one after the other. */
+export function joinRows(rows: Rows[]): Rows {
+  const size = rows[0].data.length;
+  const data = new Float32Array(rows.length * size);
+  rows.forEach((row, i) => data.set(row.data, i * size));
+  return { data, dims: [rows.length, ...rows[0].dims.slice(1)] };
 }
 
 /** One number for each row. */

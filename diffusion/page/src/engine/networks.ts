@@ -11,6 +11,9 @@ export interface Rows<T = Float32Array> {
 
 export type Inputs = Record<string, Rows<Float32Array | BigInt64Array | Uint8Array>>;
 
+/** The file of ONNX Runtime's WebAssembly. */
+export const RUNTIME = "ort-wasm-simd-threaded.wasm";
+
 const MOST_THREADS = 4;
 // A module with one instruction of SIMD, i8x16.splat.
 const SIMD = Uint8Array.of(
@@ -31,10 +34,15 @@ export function prepare(base?: string): number {
   if (base) {
     ort.env.wasm.wasmPaths = {
       mjs: new URL("ort-wasm-simd-threaded.mjs", base).href,
-      wasm: new URL("ort-wasm-simd-threaded.wasm", base).href,
+      wasm: new URL(RUNTIME, base).href,
     };
   }
   return threads;
+}
+
+/** Takes ONNX Runtime's WebAssembly from bytes that come with the page. */
+export function setRuntime(bytes: Uint8Array<ArrayBuffer>): void {
+  ort.env.wasm.wasmBinary = bytes;
 }
 
 /** A network that is called by the names of its inputs. */
