@@ -67,8 +67,10 @@ async function writePage() {
   const style = await bundled("style.css");
   const block = (kind, name, bytes) =>
     `<script type="text/plain" data-${kind}="${name}">${Buffer.from(bytes).toString("base64")}</script>`;
+  // A page from disk has no workers that are modules.
+  const options = { format: "iife", define: { "import.meta.url": "self.location.href" } };
   const blocks = [];
-  for (const name of WORKERS) blocks.push(block("code", name, await bundled(source(name))));
+  for (const name of WORKERS) blocks.push(block("code", name, await bundled(source(name), options)));
   for (const name of model) blocks.push(block("file", name, await readFile(join(values.onnx, name))));
   blocks.push(block("file", RUNTIME[1], await readFile(runtime(RUNTIME[1]))));
   const policy = [

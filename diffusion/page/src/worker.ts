@@ -56,8 +56,8 @@ async function carryOut(order: Order, say: Say, pause: () => Promise<void>): Pro
 
 /** Loads the model beside the page, or that in `files`. */
 async function load(files: Record<string, string> | undefined, say: Say): Promise<void> {
-  const base = new URL(".", self.location.href).href;
-  const threads = prepare(files ? undefined : base);
+  const base = files ? undefined : new URL(".", self.location.href).href;
+  const threads = prepare(base);
   const found = files
     ? unpackFiles(files)
     : await fetchFiles(new URL("onnx/", base).href, isNeeded, (loaded, total) =>

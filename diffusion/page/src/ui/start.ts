@@ -9,7 +9,7 @@ export function startWorker(name: string): Worker {
   if (code === undefined || code === null) return new Worker(name, { type: "module" });
   const bytes = Uint8Array.from(atob(code), (letter) => letter.charCodeAt(0));
   const address = URL.createObjectURL(new Blob([bytes], { type: "text/javascript" }));
-  return new Worker(address, { type: "module" });
+  return new Worker(address);
 }
 
 /** The files of the model, in base64, where they are in the page itself. */
