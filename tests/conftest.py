@@ -307,12 +307,30 @@ def few_characters(monkeypatch, unihan):
 
 
 @pytest.fixture(scope="session")
-def exported(tmp_path_factory):
+def shared_folder(tmp_path_factory):
+    """A folder of all processes of a run."""
+    root = tmp_path_factory.getbasetemp()
+    return root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+
+@pytest.fixture(scope="session")
+def node(shared_folder):
+    """What npm installs for the page; without node, tests are skipped."""
+    from diffusion.export.page import install
+
+    with FileLock(shared_folder / "npm.lock"):
+        try:
+            install()
+        except ValueError as error:
+            pytest.skip(str(error))
+
+
+@pytest.fixture(scope="session")
+def exported(shared_folder):
     """The model that ships as ONNX, in a folder; one export for all processes of a run."""
     from diffusion.export import MANIFEST, export_onnx  # it takes minutes
 
-    root = tmp_path_factory.getbasetemp()
-    root = root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+    root = shared_folder
     with FileLock(root / "onnx.lock"):
         if not (root / "onnx" / MANIFEST).exists():
             export_onnx(GlyphPipeline.from_pretrained(), root / "onnx")

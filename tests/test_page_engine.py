@@ -10,7 +10,7 @@ import pytest
 
 from conditioning.prompts import normalise
 from diffusion import GlyphPipeline
-from diffusion.export.page import SOURCES, install
+from diffusion.export.page import SOURCES
 from diffusion.inventions import sketcher
 from diffusion.philox import Philox, Stream
 from diffusion.request import Request
@@ -68,11 +68,7 @@ def questions(exported):
 
 
 @pytest.fixture(scope="module")
-def answers(questions):
-    try:
-        install()
-    except ValueError as error:
-        pytest.skip(str(error))
+def answers(node, questions):
     command = ["node", str(SOURCES / "test" / "run.mjs")]
     done = subprocess.run(command, input=json.dumps(questions), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -1,7 +1,6 @@
 """Files that the page makes: the same outlines, pictures and fonts as from Python."""
 
 import json
-import shutil
 import subprocess
 from itertools import product
 from pathlib import Path
@@ -15,14 +14,13 @@ from fontTools.pens.recordingPen import RecordingPen
 from fontTools.ttLib import TTFont
 from PIL import Image
 
-import diffusion
 from autoencoder.sketches import Sketcher, rasterise
+from diffusion.export.page import SOURCES
 from diffusion.fonts import Latin, make_font
 from diffusion.outlines import path_data, read_svg, to_svg, trace
 from diffusion.pictures import file_stem, sheet
 
-PAGE = Path(diffusion.__file__).with_name("page")
-ESBUILD = PAGE / "node_modules" / ".bin" / "esbuild"
+ESBUILD = SOURCES / "node_modules" / ".bin" / "esbuild"
 WORDS = ["gold", "sea monster", "Don't", "a", "café", "star", "鋰", "10"]
 ABOUT = {"prompt": "<gold> & “水”", "caption": "café", "seed": "7"}
 STEMS = ["Sea monster!", "", "con", "水と火", "a" * 70, "words and " * 9]
@@ -32,12 +30,6 @@ TEXTS = [
     "don't Don’t dont a A ab a's",
     "star-gold AVATAR To café CAFÉ 10 100",
 ]
-
-pytestmark = pytest.mark.skipif(
-    not (shutil.which("node") and ESBUILD.exists()),
-    reason="needs node, and in diffusion/page: npm ci",
-)
-
 
 def shapes():
     """Holes, corners that touch, curves and ties, as polygons in parts of the em."""
@@ -70,13 +62,13 @@ def glyphs():
 
 
 @pytest.fixture(scope="module")
-def made(glyphs, tmp_path_factory):
+def made(node, glyphs, tmp_path_factory):
     """The folder of what the page makes of glyphs."""
     folder = tmp_path_factory.mktemp("formats")
     (folder / "glyphs.bin").write_bytes(glyphs.tobytes())
     (folder / "asked.json").write_text(json.dumps({"words": WORDS, "about": ABOUT, "stems": STEMS}))
     options = ["--bundle", "--platform=node", "--format=esm", "--log-level=error"]
-    source, bundle = PAGE / "test" / "formats.ts", folder / "formats.mjs"
+    source, bundle = SOURCES / "test" / "formats.ts", folder / "formats.mjs"
     subprocess.run([ESBUILD, source, *options, f"--outfile={bundle}"], check=True)
     subprocess.run(["node", bundle, folder], check=True)
     return folder
