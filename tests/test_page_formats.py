@@ -31,6 +31,7 @@ TEXTS = [
     "star-gold AVATAR To café CAFÉ 10 100",
 ]
 
+
 def shapes():
     """Holes, corners that touch, curves and ties, as polygons in parts of the em."""
 
@@ -110,7 +111,7 @@ def test_a_png_has_the_pixels_and_its_text(glyphs, made):
 
 
 def test_letters_of_fonts_are_those_of_noto():
-    table = json.loads((PAGE / "src" / "formats" / "latin.json").read_text("utf-8"))
+    table = json.loads((SOURCES / "src" / "formats" / "latin.json").read_text("utf-8"))
     assert table == json.loads(json.dumps(Latin.read().table()))
 
 
