@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import json
 import threading
 from base64 import b64decode
 from io import BytesIO
@@ -18,7 +19,7 @@ from diffusion.export import page as pages
 from diffusion.specimen import browser as find_browser
 
 api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-PATIENCE = 300_000  # milliseconds; tests beside each other make everything slow
+PATIENCE = 120_000  # milliseconds; tests beside each other make everything slow
 MARK = '<script>alert(1)</script><img src="https://example.com/x" onerror="alert(2)">'
 
 
@@ -137,6 +138,7 @@ def shared(chromium, site):
         visit = Visit(chromium, f"http://localhost:{server.server_port}/")
         visit.server = server
         visit.open()
+        visit.drawn()
         yield visit
         visit.close()
         server.shutdown()
@@ -155,32 +157,38 @@ def test_a_word_becomes_four_characters_and_its_link_draws_them_again(shared):
     assert page.evaluate("crossOriginIsolated")  # by the service worker, so there are threads
     page.get_by_role("button", name="Four more").click()
     assert (shared.drawn(8)[:4] == gold).all()
-    assert shared.asked == {"prompt": "gold", "count": "8"}
+    assert int(shared.asked["count"]) >= 8  # scrolling brings four more, too
 
 
-def test_no_task_of_the_page_takes_long_while_it_draws(shared):
-    page, longest = shared.page, []
-    page.evaluate(
-        "new PerformanceObserver((list) => (self.tasks ??= []).push(...list.getEntries()))"
-        ".observe({ type: 'longtask' })"
-    )
-    for word in ("robot", "whale", "sunset"):  # other programs hold up some of them
-        page.evaluate("self.tasks = []")
+def test_no_task_of_the_page_takes_long_while_it_draws(chromium, shared):
+    chromium.start_tracing(page=shared.page, categories=["toplevel"])
+    for word in ("robot", "whale"):
         shared.words(word)
         shared.drawn()
-        page.locator(".sharp").nth(3).wait_for()  # outlines are there too
-        tasks = page.evaluate("self.tasks.map((task) => task.duration)")
-        longest.append(max(tasks, default=0))
-    assert min(longest) < 50
+        shared.page.locator(".sharp").nth(3).wait_for()  # outlines are there too
+    events = json.loads(chromium.stop_tracing())["traceEvents"]
+    threads = {
+        (event["pid"], event["tid"])
+        for event in events
+        if event["name"] == "thread_name" and event["args"]["name"] == "CrRendererMain"
+    }
+    # Time of the thread itself: by the clock, other programs hold it up.
+    tasks = [
+        event["tdur"] / 1000
+        for event in events
+        if event["name"].endswith("RunTask") and (event["pid"], event["tid"]) in threads
+    ]
+    assert len(tasks) > 50
+    assert max(tasks) < 50  # milliseconds
 
 
 def test_all_of_it_by_keyboard_alone(shared):
     page, press = shared.page, shared.page.keyboard.press
-    page.locator("body").evaluate("() => document.activeElement.blur()")
+    page.locator(".skip").focus()  # as when the page has opened
 
-    def tab_to(selector):
+    def tab_to(selector, key="Tab"):
         for _ in range(80):
-            press("Tab")
+            press(key)
             if page.evaluate("(css) => document.activeElement.matches(css)", selector):
                 return
         pytest.fail(f"no Tab leads to {selector}")
@@ -206,7 +214,7 @@ def test_all_of_it_by_keyboard_alone(shared):
     }  # fmt: skip
     first = page.locator(".card").first
     assert "鋰" in first.inner_text()  # exists, and the card says so
-    assert "金 and 里" in first.get_by_role("img").get_attribute("aria-label")
+    first.get_by_role("img", name="A character for “lithium”: 金 and 里, left-right").wait_for()
     assert "lithium" in page.locator("#said").inner_text()
     tab_to(".card button")
     press("Enter")
@@ -214,8 +222,7 @@ def test_all_of_it_by_keyboard_alone(shared):
     tab_to("#more")
     press("Enter")
     shared.drawn(8)
-    page.locator("#prompt").focus()
-    tab_to("#reset")
+    tab_to("#reset", "Shift+Tab")
     press("Enter")
     assert shared.asked == {"prompt": "lithium", "seed": "4"}
     tab_to("#pen")
@@ -227,7 +234,7 @@ def test_all_of_it_by_keyboard_alone(shared):
     tab_to(".pad button:last-child")
     press("Enter")
     assert "drawing" not in shared.asked
-    tab_to("#between")
+    tab_to("#between", "Shift+Tab")
     press("Enter")
     page.keyboard.type("bird")
     tab_to("#at")

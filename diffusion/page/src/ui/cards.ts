@@ -27,8 +27,9 @@ export interface Actions {
 export class Card {
   readonly item = make("li", { class: "card empty" });
   glyph: Glyph | null = null;
-  private readonly canvas = make("canvas", {
-    width: String(SIDE), height: String(SIDE), role: "img",
+  private readonly canvas = make("canvas", { width: String(SIDE), height: String(SIDE) });
+  private readonly figure = make("figure", {
+    role: "img", "aria-label": say("A character, on its way"),
   });
   private readonly shape = document.createElementNS(SVG, "path");
   private readonly made = make("p", { class: "made" });
@@ -37,7 +38,6 @@ export class Card {
   private film = 0; // which one is playing
 
   constructor(index: number, actions: Actions) {
-    this.canvas.setAttribute("aria-label", say("A character, on its way"));
     const place = { number: number(index + 1) };
     const tool = (text: Text | "PNG" | "SVG", of: Text, press: () => void) => {
       const shown = text === "PNG" || text === "SVG" ? text : say(text);
@@ -55,7 +55,8 @@ export class Card {
     sharp.setAttribute("viewBox", `${edge} ${edge} ${FRAME} ${FRAME}`);
     sharp.setAttribute("aria-hidden", "true");
     sharp.append(this.shape);
-    this.item.append(make("figure", {}, this.canvas, sharp), this.made, this.facts, this.tools);
+    this.figure.append(this.canvas, sharp);
+    this.item.append(this.figure, this.made, this.facts, this.tools);
   }
 
   /** Marks what is shown as no longer asked for, until the next glyph comes. */
@@ -76,7 +77,7 @@ export class Card {
     this.picture(glyph.image);
     this.item.className = "card";
     this.tools.hidden = false;
-    this.canvas.setAttribute("aria-label", said(glyph, prompt));
+    this.figure.setAttribute("aria-label", said(glyph, prompt));
     this.made.replaceChildren(...components(glyph, names));
     this.facts.replaceChildren(...facts(glyph));
   }

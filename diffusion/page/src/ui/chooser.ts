@@ -4,7 +4,6 @@ import { chinese, get, make } from "./dom";
 import { language, say, type Text } from "./say";
 
 const MOST = 240; // shown at once
-const MARGIN = 16; // from the edge of the window
 
 /** One line of the list. */
 export interface Choice {
@@ -55,7 +54,7 @@ export class Chooser {
     this.box = make("input", {
       type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": `${id}-list`,
       "aria-autocomplete": "list", "aria-label": say(find), placeholder: say(find),
-      spellcheck: "false", autocapitalize: "none", autocomplete: "off",
+      spellcheck: "false", autocapitalize: "none", autocomplete: "off", autofocus: "",
     });
     this.list = make("div", {
       role: "listbox", id: `${id}-list`, class: "choices", "aria-labelledby": label.id,
@@ -70,11 +69,7 @@ export class Chooser {
       if (event.newState !== "open") return this.list.replaceChildren();
       this.box.value = "";
       this.filter();
-    });
-    this.panel.addEventListener("toggle", (event) => {
-      if (event.newState !== "open") return;
       this.place();
-      this.box.focus();
     });
     this.box.addEventListener("input", () => this.filter());
     this.box.addEventListener("keydown", (event) => this.key(event));
@@ -198,13 +193,11 @@ export class Chooser {
     this.chosen(value);
   }
 
-  /** Below the field, as far as the window has room; on a phone the style sheet says where. */
+  /** Below the field, as far as the window has room, which the style sheet sees to. */
   private place(): void {
-    const field = this.button.getBoundingClientRect();
-    const box = this.panel.getBoundingClientRect();
-    const left = Math.min(field.left, document.documentElement.clientWidth - box.width - MARGIN);
-    this.panel.style.setProperty("--left", `${Math.max(MARGIN, left)}px`);
-    this.panel.style.setProperty("--top", `${field.bottom + 8}px`);
+    const { left, bottom } = this.button.getBoundingClientRect();
+    this.panel.style.setProperty("--left", `${left}px`);
+    this.panel.style.setProperty("--top", `${bottom + 8}px`);
   }
 }
 

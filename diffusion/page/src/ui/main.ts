@@ -339,6 +339,7 @@ showState();
 if (state.strokes.length) showPad(true);
 if (matchMedia("(pointer: fine)").matches) {
   prompt.focus();
-  if (!parameters().has("prompt")) prompt.select(); // an example, in whose place one types
+  // An example, in whose place one types; or words, behind which one goes on.
+  prompt.setSelectionRange(parameters().has("prompt") ? prompt.value.length : 0, prompt.value.length);
 }
 void keepOffline().then(() => load(modelInside()));
