@@ -195,16 +195,22 @@ export class Model {
     if (!this.has("recognizer")) return glyphs.map(() => NO_MATCH);
     const found = await this.networks.recognizer.run({ glyph: joinRows(glyphs.map(toRow)) });
     return splitRows(found).map(({ data: embedding }) => {
-      let [nearest, likeness] = [0, -Infinity];
-      for (let row = 0; row < this.characters.length; row++) {
-        let cosine = 0;
-        for (let i = 0; i < CODES; i++) cosine += this.codes[row * CODES + i] * embedding[i];
-        cosine /= this.lengths[row];
-        if (cosine > likeness) [nearest, likeness] = [row, cosine];
-      }
+      const [nearest, likeness] = this.nearest(embedding);
       const exists = likeness >= (this.settings.threshold ?? 1);
       return { character: this.characters[nearest], likeness, exists };
     });
+  }
+
+  /** The row of the embedding at the least angle, and its cosine. */
+  private nearest(embedding: Float32Array): [row: number, cosine: number] {
+    const { codes, lengths } = this;
+    let [nearest, most] = [0, -Infinity];
+    for (let row = 0; row < lengths.length; row++) {
+      let product = 0;
+      for (let i = 0; i < CODES; i++) product += codes[row * CODES + i] * embedding[i];
+      if (product / lengths[row] > most) [nearest, most] = [row, product / lengths[row]];
+    }
+    return [nearest, most];
   }
 }
 

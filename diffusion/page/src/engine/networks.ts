@@ -51,7 +51,9 @@ export class Network {
 
   /** The network of an ONNX file. */
   static async load(bytes: Uint8Array): Promise<Network> {
-    return new Network(await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] }));
+    // Optimising a graph takes longer than it saves in a hundred calls.
+    const options = { executionProviders: ["wasm"], graphOptimizationLevel: "disabled" } as const;
+    return new Network(await ort.InferenceSession.create(bytes, options));
   }
 
   /** Its one output. */
