@@ -275,10 +275,11 @@ get("all").querySelectorAll("button").forEach((button) =>
     void saveSheet(glyphs, state, button.value as "png" | "svg");
   }),
 );
-new IntersectionObserver(([seen]) => {
-  if (seen.isIntersecting && scrollY > 0 && !engine.busy && !more.hidden && state.count < SCROLLED)
-    void drawMore();
-}).observe(more);
+for (const kind of ["wheel", "touchmove"])
+  addEventListener(kind, () => {
+    const below = more.hidden || more.getBoundingClientRect().top > innerHeight;
+    if (!below && !engine.busy && state.count < SCROLLED) void drawMore();
+  }, { passive: true });
 get<HTMLAnchorElement>("language").addEventListener("click", (event) => {
   event.preventDefault();
   remember(state, language === "zh" ? "en" : "zh");
