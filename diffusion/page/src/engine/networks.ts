@@ -2,6 +2,7 @@
 
 import * as ort from "onnxruntime-web/wasm";
 import { PageError } from "./errors";
+import { unpackWeights } from "./weights";
 
 /** Numbers in rows: `dims` begin with how many there are. */
 export interface Rows<T = Float32Array> {
@@ -53,7 +54,7 @@ export class Network {
   static async load(bytes: Uint8Array): Promise<Network> {
     // Optimising a graph takes longer than it saves in a hundred calls.
     const options = { executionProviders: ["wasm"], graphOptimizationLevel: "disabled" } as const;
-    return new Network(await ort.InferenceSession.create(bytes, options));
+    return new Network(await ort.InferenceSession.create(unpackWeights(bytes), options));
   }
 
   /** Its one output. */

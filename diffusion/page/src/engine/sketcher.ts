@@ -132,7 +132,8 @@ export class Sketcher {
     const chances = numbers?.random(pairs.length);
     let [best, least] = [pairs[0], Infinity];
     pairs.forEach((pair, i) => {
-      const strain = mismatch(pair, usual, this.rules) + (chances ? this.rules.choice * chances[i] : 0);
+      const chance = chances ? this.rules.choice * chances[i] : 0;
+      const strain = mismatch(pair, usual, this.rules) + chance;
       if (strain < least) [best, least] = [pair, strain];
     });
     return best;
@@ -211,7 +212,8 @@ function fit(piece: Piece, frame: Frame, rules: SketchRules, heavier: number): C
   const scale = stretch(piece, frame);
   const old = piece.outer ? WHOLE : piece.frame;
   const width = strokeWidth(piece.outline);
-  const lost = kept(piece, frame, rules, heavier).map((share, i) => (width * (share - scale[i])) / 2);
+  const shares = kept(piece, frame, rules, heavier);
+  const lost = shares.map((share, i) => (width * (share - scale[i])) / 2);
   return piece.outline.map((contour) => {
     const moved = contour.map((value, i) => frame[i % 2] + (value - old[i % 2]) * scale[i % 2]);
     return thicken(moved, lost as Point, rules.sharpest);
