@@ -58,7 +58,7 @@ def export_onnx(
     for name, part in parts_of(pipe).items():
         files[f"{name}.onnx"], difference = to_onnx(part)
         said(name, len(files[f"{name}.onnx"]), difference)
-    known = tables(inventions.sketcher())
+    known = dict(tables(inventions.sketcher()))
     if pipe.prior:
         known["log_frequency"] = pipe.prior.log_frequency.tolist()
     if pipe.recognizer:
@@ -91,6 +91,7 @@ def settings(pipe: GlyphPipeline) -> dict[str, Any]:
     from diffusion.prior import BALANCE, SHARPNESS
 
     config, default = pipe.denoiser.config, request.Request
+    scales = [request.LEAST_SCALE, request.MOST_SCALE]
     found = {
         "image_size": pipe.autoencoder.config.image_size,
         "latent": [config.latent_channels, config.latent_size, config.latent_size],
@@ -102,7 +103,8 @@ def settings(pipe: GlyphPipeline) -> dict[str, Any]:
         "calls": request.CALLS[0],  # of a student, from noise
         "guidance": request.GUIDANCE,  # from noise; 1 from parts
         "most_guidance": request.MOST_GUIDANCE,
-        "student_guidance": [request.LEAST_SCALE, request.MOST_SCALE],
+        "student_guidance": scales,
+        "guidances": scales if pipe.student else [-request.MOST_GUIDANCE, request.MOST_GUIDANCE],
         "composed": inventions.COMPOSED,
         "sketched": inventions.SKETCHED,
         "choices": inventions.CHOICES,

@@ -52,16 +52,16 @@ class Model:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.network = cache(lambda name: InferenceSession(folder / f"{name}.onnx", options))
         self.embed = cache(self.embed)
-        known = self.tables, self.settings, self.sketcher
-        self.chooser = Chooser(*known, self.prior if "prior.onnx" in self.files else None)
+        prior = self.prior if "prior.onnx" in self.files else None
+        self.chooser = Chooser(self.tables, self.settings, self.sketcher, prior)
 
     def draw(self, ask: Ask, seed: int, guidance: float | None = None) -> Glyph:
         """The glyph of a seed. Raises ValueError, in one line, for what cannot be drawn."""
         attempt, redrawn, settings = seed, 0, self.settings
         while True:
             made, time = self.chooser.invent(ask, seed, attempt), 1.0
-            x = Philox(attempt, Stream.NOISE).standard_normal((1, *settings.latent))
-            x = x.astype(np.float32)
+            noise = Philox(attempt, Stream.NOISE).standard_normal((1, *settings.latent))
+            x = noise.astype(np.float32)
             if made.way:
                 proportions, time = Philox(attempt, Stream.PROPORTIONS), settings.composed
                 sketch = self.sketcher.sketch(*made.way[:3], proportions, settings.image_size)
@@ -79,8 +79,7 @@ class Model:
         words = [self.embed(text) for text in self.chooser.parse(caption).texts]
         words, shaped = np.concatenate(words, axis=1), time <= self.settings.composed
         scale = guidance if guidance is not None else 1.0 if shaped else self.settings.guidance
-        low, high = self.settings.student_guidance
-        if "student.onnx" in self.files and (guidance is None or low <= guidance <= high):
+        if "student.onnx" in self.files:
             calls = 2 ** max(0, round(log2(self.settings.calls * time)))
             for t, s in pairwise(np.linspace(time, 0, calls + 1).tolist()):
                 x = x - (t - s) * self.predict("student", x, t, words, length=t - s, scale=scale)
@@ -141,8 +140,8 @@ def sheet(images: list[Image.Image]) -> Image.Image:
     """Glyphs on one white sheet, no taller than wide."""
     across = next(n for n in range(1, len(images) + 1) if n >= ceil(len(images) / n))
     cell = images[0].width + MARGIN
-    size = (MARGIN + cells * cell for cells in (across, ceil(len(images) / across)))
-    paper = Image.new("L", tuple(size), "white")
+    down = ceil(len(images) / across)
+    paper = Image.new("L", (MARGIN + across * cell, MARGIN + down * cell), "white")
     for i, image in enumerate(images):
         paper.paste(image, (MARGIN + i % across * cell, MARGIN + i // across * cell))
     return paper
@@ -166,16 +165,16 @@ def main(folder: Path) -> None:
     ask = model.chooser.ask(args.prompt, args.radical, args.part, args.sound, args.layout)
     if not 1 <= args.count <= MOST or not 0 <= args.seed <= 2**63 - args.count:
         raise ValueError(f"take 1 to {MOST:,} glyphs, and seeds from 0 to 2^63 - 1")
-    if not abs(args.guidance or 0) <= (most := model.settings.most_guidance):
-        raise ValueError(f"guidance of {args.guidance}: take -{most} to {most}")
+    low, high = model.settings.guidances
+    if args.guidance is not None and not low <= args.guidance <= high:
+        raise ValueError(f"guidance of {args.guidance}: take {low:g} to {high:g}")
     out = args.out or Path(re.sub(r"[\W_]+", "-", ask.prompt.lower())[:60].strip("-") + ".png")
     if out.suffix.lower() != ".png" or not out.parent.is_dir():
         raise ValueError(f"cannot write {out}: name a .png in a folder that is there")
     glyphs = [model.draw(ask, args.seed + i, args.guidance) for i in range(args.count)]
     for words, times in Counter(str(glyph.made) for glyph in glyphs).most_common(12):
         print(f"{times:>4} × {words}")
-    part = out.with_name(f".{out.name}.part")
-    sheet([glyph.image for glyph in glyphs]).save(part, "PNG")
+    sheet([glyph.image for glyph in glyphs]).save(part := out.with_name(f".{out.name}"), "PNG")
     print(f"wrote {part.replace(out)}: {args.count} glyphs")
 
 

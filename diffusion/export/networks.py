@@ -18,11 +18,14 @@ from torch import Tensor, nn
 
 from conditioning.encoder import to_eight_bits
 from diffusion.condition import Condition
+from diffusion.export.fusing import fused
 from diffusion.networks.base import leap
 from diffusion.pipeline import GlyphPipeline
 
 OF_WORDS = "ids", "embedding", "mask"  # inputs whose second size is the number of tokens
 FEWEST = 256  # numbers of a weight that is worth storing in fewer bits
+BLOCK = 32  # numbers of one scale
+DOMAIN, UNPACK = "tianshu", "Unpack"  # the name of the function that makes float32 of 12 bits
 
 
 class Part(NamedTuple):
@@ -33,14 +36,12 @@ class Part(NamedTuple):
         call: what is computed with it.
         inputs: an example of each input, three rows, by its name.
         output: its name.
-        bits: of a stored weight, 16 or 8.
     """
 
     module: nn.Module
     call: Callable[..., Tensor]
     inputs: dict[str, Tensor]
     output: str
-    bits: int = 16
 
 
 class _Call(nn.Module):
@@ -86,7 +87,8 @@ def parts_of(pipe: GlyphPipeline) -> dict[str, Part]:
     found = {
         "text_encoder": Part(text.model, embed, {"ids": ids, "mask": mask}, "embedding"),
         "prior": prior and Part(prior, prior, {"pooled": randn(text.dim)}, "logits"),
-        "denoiser": Part(denoiser, denoise, noisy | words, "prediction"),
+        # A student does all that its teacher does in a folder, with as many weights.
+        "denoiser": None if student else Part(denoiser, denoise, noisy | words, "prediction"),
         "student": student and Part(student, hop, noisy | words | going, "prediction"),
         "encoder": Part(autoencoder.encoder, autoencoder.encode, glyph, "latent"),
         "decoder": Part(autoencoder.decoder, autoencoder.decode, latent, "glyph"),
@@ -115,7 +117,7 @@ def to_onnx(part: Part) -> tuple[bytes, float]:
         for value in node.outputs:
             if not value.is_graph_output():
                 value.name = f"v{next(numbers)}"  # the exporter's may be that of the output
-    data = smaller(program.model_proto, part.bits).SerializeToString()
+    data = smaller(fused(program.model_proto)).SerializeToString()
     few = {  # another batch, and another number of tokens
         name: value[:2, :4] if name in OF_WORDS else value[:2]
         for name, value in part.inputs.items()
@@ -140,58 +142,111 @@ def _quietly() -> Iterator[None]:
 # ---- weights in fewer bits -----------------------------------------------------------------------
 
 
-def smaller(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
-    """A model whose weights are stored in 16 bits, or whose matrices are in 8.
+def smaller(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A model whose weights are stored in 12 bits, and what is no matrix in 16.
 
-    It still computes in float32: whoever loads it makes that of them, once. A table of embeddings
-    that eight bits hold exactly has them in any case, and only rows that are looked up become
-    float32.
+    It still computes in float32: whoever loads it makes that of them, once. Only a table of
+    embeddings stays as it is, in eight bits if these hold it exactly, and becomes float32 row by
+    row as its rows are looked up.
     """
     graph = model.graph
     users = {name: node for node in graph.node for name in node.input}
     weights, nodes, lookups = [], [], {}
+
+    def store(name: str, **arrays: np.ndarray) -> list[str]:
+        names = [f"{name}.{kind}" for kind in arrays]
+        weights.extend(map(numpy_helper.from_array, arrays.values(), names))
+        return names
+
     for weight in graph.initializer:
-        numbers, name, user = numpy_helper.to_array(weight), weight.name, users[weight.name]
+        numbers, name = numpy_helper.to_array(weight), weight.name
+        user = users[name]
         if weight.data_type != TensorProto.FLOAT or numbers.size < FEWEST:
             weights.append(weight)
-            continue
-        codes, scale = _eight_bits(numbers, -1 if user.op_type == "MatMul" else 0)
-        if user.op_type == "Gather" and np.array_equal(codes * scale.astype(np.float32), numbers):
-            found = [f"{user.output[0]}.{kind}" for kind in ("codes", "scale")]
-            lookups[user.output[0]] = [
-                helper.make_node("Gather", [f"{name}.{kind}", user.input[1]], [one])
-                for kind, one in zip(("codes", "scale"), found, strict=True)
-            ] + _product(*found, user.output[0])
-        elif bits == 8 and numbers.ndim > 1:
-            nodes += _product(f"{name}.codes", f"{name}.scale", name)
+        elif user.op_type == "Gather":
+            lookups[user.output[0]] = _lookup(user, store(name, **_table(numbers)))
+        elif numbers.ndim > 1 and numbers.size % BLOCK == 0:
+            stored = store(name, **twelve_bits(numbers), shape=np.array(numbers.shape))
+            nodes.append(helper.make_node(UNPACK, stored, [name], domain=DOMAIN))
         else:
-            weights.append(numpy_helper.from_array(numbers.astype(np.float16), f"{name}.half"))
-            nodes.append(_float32(f"{name}.half", name))
-            continue
-        weights.append(numpy_helper.from_array(codes, f"{name}.codes"))
-        weights.append(numpy_helper.from_array(scale, f"{name}.scale"))
+            (stored,) = store(name, half=numbers.astype(np.float16))
+            nodes.append(_float32(stored, name))
     for node in graph.node:
         node.ClearField("metadata_props")  # where in our code it is from
         node.ClearField("name")
         nodes += lookups.get(node.output[0], [node])
-    smaller = helper.make_graph(nodes, "tianshu", graph.input, graph.output, weights)
-    return helper.make_model(smaller, opset_imports=model.opset_import, ir_version=10)
+    return helper.make_model(
+        helper.make_graph(nodes, "tianshu", graph.input, graph.output, weights),
+        functions=[_unpack(model.opset_import)],
+        opset_imports=[*model.opset_import, helper.make_opsetid(DOMAIN, 1)],
+        ir_version=10,
+    )
 
 
-def _eight_bits(numbers: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray]:
-    """Codes int8 and scales float16 of a weight, one scale for each of its outputs."""
-    rows = np.moveaxis(numbers, axis, 0)
-    codes, scale = to_eight_bits(torch.tensor(rows.reshape(len(rows), -1)))
-    scale = scale.reshape(-1, *[1] * (numbers.ndim - 1)).numpy()
-    codes = codes.reshape(rows.shape).numpy()
-    return np.moveaxis(codes, 0, axis), np.moveaxis(scale, 0, axis)
+def twelve_bits(numbers: np.ndarray) -> dict[str, np.ndarray]:
+    """Codes of 12 bits, whole numbers of -2048 to 2047, with a scale for each block of 32.
+
+    Returns:
+        `high`, the upper eight bits `(N, 32)` int8; `low`, the lower four `(N, 16)` uint8, those of
+        the first half of a block above those of the second; and `scale` `(N, 1)` float16.
+    """
+    blocks = numbers.reshape(-1, BLOCK)
+    scale = (np.abs(blocks).max(axis=1, keepdims=True) / 2047).astype(np.float16)
+    scale = np.maximum(scale, np.finfo(np.float16).smallest_subnormal)
+    codes = (blocks / scale.astype(np.float32)).round().clip(-2048, 2047).astype(np.int16)
+    low, half = (codes & 15).astype(np.uint8), BLOCK // 2
+    return {
+        "high": (codes >> 4).astype(np.int8),
+        "low": low[:, :half] << 4 | low[:, half:],
+        "scale": scale,
+    }
+
+
+def _unpack(opsets: list[onnx.OperatorSetIdProto]) -> onnx.FunctionProto:
+    """The function that makes float32 of what `twelve_bits` gives, and of the shape."""
+    to_float = {"to": TensorProto.FLOAT}
+    four, fifteen = (helper.make_tensor("", TensorProto.UINT8, [], [n]) for n in (4, 15))
+    sixteen = helper.make_tensor("", TensorProto.FLOAT, [], [16])
+    nodes = [
+        helper.make_node("Constant", [], ["four"], value=four),
+        helper.make_node("Constant", [], ["fifteen"], value=fifteen),
+        helper.make_node("Constant", [], ["sixteen"], value=sixteen),
+        helper.make_node("BitShift", ["low", "four"], ["first"], direction="RIGHT"),
+        helper.make_node("BitwiseAnd", ["low", "fifteen"], ["second"]),
+        helper.make_node("Concat", ["first", "second"], ["below"], axis=1),
+        helper.make_node("Cast", ["below"], ["units"], **to_float),
+        helper.make_node("Cast", ["high"], ["above"], **to_float),
+        helper.make_node("Mul", ["above", "sixteen"], ["sixteens"]),
+        helper.make_node("Add", ["sixteens", "units"], ["codes"]),
+        helper.make_node("Cast", ["scale"], ["step"], **to_float),
+        helper.make_node("Mul", ["codes", "step"], ["blocks"]),
+        helper.make_node("Reshape", ["blocks", "shape"], ["weight"]),
+    ]
+    inputs = ["high", "low", "scale", "shape"]
+    return helper.make_function(DOMAIN, UNPACK, inputs, ["weight"], nodes, opsets)
+
+
+def _table(numbers: np.ndarray) -> dict[str, np.ndarray]:
+    """A table of embeddings, with a scale a row."""
+    codes, scale = (x.numpy() for x in to_eight_bits(torch.tensor(numbers)))
+    if np.array_equal(codes * scale.astype(np.float32), numbers):
+        return {"codes": codes, "scale": scale}
+    return {"codes": numbers.astype(np.float16), "scale": np.ones_like(scale)}
+
+
+def _lookup(gather: NodeProto, stored: list[str]) -> list[NodeProto]:
+    """The nodes that look up rows of a table and their scales, and multiply them."""
+    name = gather.output[0]
+    rows, numbers = ([f"{name}.{i}" for i in pair] for pair in ((0, 1), (2, 3)))
+    return [
+        *(
+            helper.make_node("Gather", [x, gather.input[1]], [row])
+            for x, row in zip(stored, rows, strict=True)
+        ),
+        *map(_float32, rows, numbers),
+        helper.make_node("Mul", numbers, [name]),
+    ]
 
 
 def _float32(stored: str, name: str) -> NodeProto:
     return helper.make_node("Cast", [stored], [name], to=TensorProto.FLOAT)
-
-
-def _product(codes: str, scale: str, name: str) -> list[NodeProto]:
-    both = f"{codes}.float", f"{scale}.float"
-    casts = map(_float32, (codes, scale), both)
-    return [*casts, helper.make_node("Mul", both, [name])]

@@ -8,6 +8,7 @@ entries of objects is part of the data.
 from __future__ import annotations
 
 from collections import Counter
+from functools import cache
 from typing import Any
 
 from autoencoder.sketches import Sketcher
@@ -21,6 +22,7 @@ from conditioning.sources.tables import read_unihan
 PLACES = [(letter, first) for letter in "ads" for first in (False, True)]
 
 
+@cache
 def tables(sketcher: Sketcher) -> dict[str, Any]:
     """What is decided by, for the parts that a sketcher has outlines of.
 
