@@ -47,6 +47,7 @@ DRAWN = [
     {"prompt": "fire", "part": "none", "count": 2},
     {"prompt": "ghost", "guidance": 3.0, "count": 1},
 ]  # fmt: skip
+ENDS = [{"prompt": word, "seed": 20, "count": 2} for word in ("moon", "sword")]
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,7 @@ def questions(exported):
         "sketches": [(*pair, str(draw.getrandbits(63))) for pair in pairs if known.can(*pair)],
         "inventions": [{"count": 2, "seed": 10 * i} | ask for i, ask in enumerate(asks)],
         "glyphs": [{"seed": 5} | ask for ask in DRAWN],
+        "blends": [[*ENDS, at] for at in (0.0, 0.04, 0.5, 0.96, 1.0)],
     }
 
 
@@ -100,8 +102,14 @@ def test_sketches_are_the_same(answers, questions):
 
 
 def test_decisions_are_the_same(answers, questions, pipe):
+    other = []
     for ask, found in zip(questions["inventions"], answers["inventions"], strict=True):
-        assert found == decided(pipe, **ask), ask
+        expected = decided(pipe, **ask)
+        if found != expected:
+            other.append((ask, found, expected))
+    # Weights in fewer bits move the chances of radicals a little, beyond a seed's number at times.
+    assert len(other) <= 2, other
+    assert all(ask.get("radical", "none") == "none" for ask, *_ in other), other
 
 
 def decided(pipe, prompt, count, seed, **settings):
@@ -147,3 +155,12 @@ def test_glyphs_are_the_same(answers, questions, pipe):
             assert glyph["redrawn"] == drawn.redrawn[i]
             assert glyph["match"]["character"] == drawn.matches[i].character
             assert glyph["existing"] == list(drawn.inventions[i].existing)
+
+
+def test_a_slider_goes_from_one_prompt_to_the_other(answers):
+    first, soon, halfway, late, last = (
+        np.array([glyph["image"] for glyph in glyphs]) for glyphs in answers["blends"]
+    )
+    assert (abs(soon - first) <= 40).mean() > 0.95
+    assert (abs(late - last) <= 40).mean() > 0.95
+    assert min((abs(halfway - end) > 40).mean() for end in (first, last)) > 0.05

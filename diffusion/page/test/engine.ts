@@ -3,7 +3,8 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Ask, Glyph } from "../src/messages";
-import { draw } from "../src/engine/draw";
+import { Blender } from "../src/engine/blend";
+import { type Drawn, draw } from "../src/engine/draw";
 import { PageError } from "../src/engine/errors";
 import type { Manifest } from "../src/engine/files";
 import { Inventor } from "../src/engine/inventions";
@@ -20,6 +21,7 @@ export interface Questions {
   sketches: [kind: string, first: string, second: string, seed: string][];
   inventions: Ask[];
   glyphs: Ask[];
+  blends: [from: Ask, to: Ask, at: number][];
 }
 
 export async function answer({ onnx, ...questions }: Questions): Promise<unknown> {
@@ -27,6 +29,7 @@ export async function answer({ onnx, ...questions }: Questions): Promise<unknown
   const read = async (name: string) => new Uint8Array(await readFile(join(onnx, name)));
   const manifest = JSON.parse(await readFile(join(onnx, "manifest.json"), "utf8")) as Manifest;
   const model = await Model.load({ manifest, read });
+  const blender = new Blender(model);
   return {
     numbers: questions.numbers.map(([seed, stream, turn, count]) => [
       ...new Philox(BigInt(seed), stream, turn).normal(count),
@@ -39,7 +42,8 @@ export async function answer({ onnx, ...questions }: Questions): Promise<unknown
       return Array.from(ink, (share) => Math.round(share * samples));
     }),
     inventions: await Promise.all(questions.inventions.map((ask) => invented(model, ask))),
-    glyphs: await drawn(model, questions.glyphs),
+    glyphs: await inTurn(questions.glyphs, (ask) => draw(model, ask, pause)),
+    blends: await inTurn(questions.blends, (ends) => blender.blend(...ends, pause)),
   };
 }
 
@@ -61,15 +65,17 @@ async function invented(model: Model, ask: Ask): Promise<unknown> {
   }
 }
 
-async function drawn(model: Model, asks: Ask[]): Promise<unknown[]> {
+async function pause(): Promise<void> {}
+
+/** The glyphs that come of each question, in order. */
+async function inTurn<T>(
+  questions: T[],
+  ask: (question: T) => AsyncGenerator<Drawn>,
+): Promise<unknown[]> {
   const found = [];
-  for (const ask of asks) {
+  for (const question of questions) {
     const glyphs: Glyph[] = [];
-    const start = performance.now();
-    for await (const one of draw(model, ask, async () => undefined)) {
-      if (one.kind === "glyph") glyphs.push(one.glyph);
-    }
-    console.error(ask.prompt, Math.round(performance.now() - start));
+    for await (const one of ask(question)) if (one.kind === "glyph") glyphs.push(one.glyph);
     glyphs.sort((a, b) => a.index - b.index);
     found.push(glyphs.map((glyph) => ({ ...glyph, image: [...glyph.image] })));
   }

@@ -9,7 +9,7 @@ import { Philox, Stream, successor } from "./philox";
 import { type State, dpmpp2m, flowMap, mix, timeSteps } from "./sampler";
 import { parsePrompt } from "./text";
 
-const BATCH = 4; // glyphs at a time at most, so that the first ones come soon
+const BATCHES = [1, 4]; // glyphs at a time at most: the first by itself, so that it comes soon
 const FRAMES = 12; // pictures of a glyph that comes out of noise
 const NULL_CAPTION = "";
 
@@ -76,9 +76,10 @@ export async function* drawRows(
     const invention = inventor.invent(chooseRadical, seed);
     return { index, seed, latest: seed, invention, redrawn: 0 };
   });
-  while (waiting.length) {
+  for (let turn = 0; waiting.length; turn++) {
     const { time } = waiting[0].invention;
-    const batch = waiting.filter(({ invention }) => invention.time === time).slice(0, BATCH);
+    const most = BATCHES[Math.min(turn, BATCHES.length - 1)];
+    const batch = waiting.filter(({ invention }) => invention.time === time).slice(0, most);
     await pause();
     const start = await begin(model, ask, batch);
     const captions = batch.map(({ invention }) => invention.caption);

@@ -58,10 +58,15 @@ export async function fetchFiles(
         return bytes;
       }
     }
-    const bytes = await retried(name, () => receive(url, entry.bytes, (n) => report(name, n)));
-    if (!(await isSound(bytes, entry))) throw new PageError("damaged", name);
-    await cache?.put(url, new Response(bytes)).catch(() => undefined); // the disk may be full
-    return bytes;
+    for (const mode of ["default", "reload"] as const) {
+      const bytes = await retried(name, () =>
+        receive(url, mode, entry.bytes, (loaded) => report(name, loaded)),
+      );
+      if (!(await isSound(bytes, entry))) continue;
+      await cache?.put(url, new Response(bytes)).catch(() => undefined); // the disk may be full
+      return bytes;
+    }
+    throw new PageError("damaged", name);
   }
 
   for (const { url } of (await cache?.keys()) ?? []) {
@@ -82,7 +87,7 @@ export function unpackFiles(files: Record<string, string>): Files {
 /** The manifest as it is now, or as it was when there was a network. */
 async function fetchManifest(address: string, cache: Cache | null): Promise<string> {
   try {
-    const bytes = await retried(MANIFEST, () => receive(address));
+    const bytes = await retried(MANIFEST, () => receive(address, "no-cache"));
     await cache?.put(address, new Response(bytes)).catch(() => undefined);
     return new TextDecoder().decode(bytes);
   } catch (error) {
@@ -105,10 +110,11 @@ function parseManifest(text: string): Manifest {
 /** The bytes at an address. Where `size` is given, it must be so many. */
 async function receive(
   address: string,
+  mode: RequestCache,
   size?: number,
   progress: (loaded: number) => void = () => undefined,
 ): Promise<Bytes> {
-  const response = await fetch(address, { cache: size === undefined ? "no-cache" : "default" });
+  const response = await fetch(address, { cache: mode });
   if (!response.ok || !response.body) throw new Error(`${response.status}`);
   const chunks: Bytes[] = [];
   let loaded = 0;
