@@ -184,7 +184,7 @@ export function planOf({ settings }: Model, guidance: number | undefined, time: 
     : { scale: guidance ?? settings.guidance, steps };
 }
 
-/** The way of latents from a start to time 0, by the student or its teacher. */
+/** The way of latents from a start to time 0, by the student, where there is one, or a teacher. */
 export async function* states(
   model: Model,
   sides: Side[],
@@ -198,13 +198,14 @@ export async function* states(
   const asked = await Promise.all(
     sides.map(async ({ captions, weight }) => ({ words: await wordsOf(model, captions), weight })),
   );
-  const [least, most] = settings.student_guidance;
-  if (model.has("student") && scale >= least && scale <= most) {
+  if (model.has("student")) {
+    const [least, most] = settings.student_guidance;
+    const known = Math.min(Math.max(scale, least), most);
     const calls = 2 ** Math.max(0, Math.round(Math.log2(settings.calls * time)));
     const leap = (x: Rows, t: number, length: number) =>
       sum(asked, async (words) => {
         await pause();
-        return model.leap(x, t, length, scale, words);
+        return model.leap(x, t, length, known, words);
       });
     yield* flowMap(leap, latentsOf(start), timeSteps(calls, time));
     return;

@@ -1,5 +1,5 @@
 /**
- * Weights of ONNX files, stored in 12 or 16 bits, as float32.
+ * Weights of ONNX files, stored in 8 to 16 bits, as float32.
  *
  * A file has nodes in front that make float32 of its weights, once, when ONNX Runtime folds what
  * is constant. Here this is done before, in a tenth of the time: such nodes give way to weights.
@@ -64,8 +64,9 @@ function unpackGraph(graph: Uint8Array): Uint8Array[] {
     const [first] = inputs;
     let weight: Uint8Array[];
     if (domain === DOMAIN) {
-      const [high, low, scale, shape] = inputs as Tensor[];
-      weight = tensor(output, numbers(shape), twelve(high, low, scale));
+      const [scale, high, ...rest] = inputs as Tensor[];
+      const [shape, low] = rest.reverse(); // there is no `low` in weights of eight bits
+      weight = tensor(output, numbers(shape), unpacked(scale.raw, high.raw, low?.raw));
     } else if (opType === "Cast" && first?.type === HALF) {
       weight = tensor(output, first.dims, halves(first.raw));
     } else {
@@ -78,19 +79,26 @@ function unpackGraph(graph: Uint8Array): Uint8Array[] {
   return [...rest, ...[...stored.values()].map(({ whole }) => whole)];
 }
 
-/** Codes of 12 bits times the scale of their block, as `twelve_bits` in Python stores them. */
-function twelve(high: Tensor, low: Tensor, scale: Tensor): Float32Array {
-  const above = new Int8Array(high.raw.buffer, high.raw.byteOffset, high.raw.length);
-  const scales = halves(scale.raw);
-  const found = new Float32Array(above.length);
-  const half = BLOCK / 2;
-  for (let block = 0; block < scales.length; block++) {
-    for (let i = 0; i < half; i++) {
-      const place = block * BLOCK + i;
-      const both = low.raw[block * half + i];
-      found[place] = (16 * above[place] + (both >> 4)) * scales[block];
-      found[place + half] = (16 * above[place + half] + (both & 15)) * scales[block];
+/**
+ * Codes times the scale of their block, as `pack` in Python stores them: the upper eight bits, and
+ * of lower ones those of several numbers in a byte, of the first of a block in the upper bits.
+ */
+function unpacked(scale: Uint8Array, high: Uint8Array, low?: Uint8Array): Float32Array {
+  const upper = new Int8Array(high.buffer, high.byteOffset, high.length);
+  const scales = halves(scale);
+  const bits = low ? (8 * low.length) / high.length : 0;
+  const size = low ? low.length / scales.length : BLOCK; // bytes of lower bits in a block
+  const found = new Float32Array(upper.length);
+  for (let place = 0; place < found.length; place++) {
+    const block = Math.floor(place / BLOCK);
+    const within = place % BLOCK;
+    let code = upper[place];
+    if (low) {
+      const shift = 8 - bits * (1 + Math.floor(within / size));
+      const lower = (low[block * size + (within % size)] >> shift) & (2 ** bits - 1);
+      code = code * 2 ** bits + lower;
     }
+    found[place] = code * scales[block];
   }
   return found;
 }
