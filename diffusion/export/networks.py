@@ -36,12 +36,15 @@ class Part(NamedTuple):
         call: what is computed with it.
         inputs: an example of each input, three rows, by its name.
         output: its name.
+        bits: of a stored weight, 8, 10, 12 or 16: as few as change next to nothing of what is drawn
+            (the shipped weights are of 16, and hold which radicals a seed draws exactly).
     """
 
     module: nn.Module
     call: Callable[..., Tensor]
     inputs: dict[str, Tensor]
     output: str
+    bits: int
 
 
 class _Call(nn.Module):
@@ -85,14 +88,14 @@ def parts_of(pipe: GlyphPipeline) -> dict[str, Part]:
         return leap(student, x_t, t, length, Condition(embedding, mask), scale)
 
     found = {
-        "text_encoder": Part(text.model, embed, {"ids": ids, "mask": mask}, "embedding"),
-        "prior": prior and Part(prior, prior, {"pooled": randn(text.dim)}, "logits"),
+        "text_encoder": Part(text.model, embed, {"ids": ids, "mask": mask}, "embedding", 16),
+        "prior": prior and Part(prior, prior, {"pooled": randn(text.dim)}, "logits", 16),
         # A student does all that its teacher does in a folder, with as many weights.
-        "denoiser": None if student else Part(denoiser, denoise, noisy | words, "prediction"),
-        "student": student and Part(student, hop, noisy | words | going, "prediction"),
-        "encoder": Part(autoencoder.encoder, autoencoder.encode, glyph, "latent"),
-        "decoder": Part(autoencoder.decoder, autoencoder.decode, latent, "glyph"),
-        "recognizer": recognizer and Part(recognizer, recognizer, glyph, "embedding"),
+        "denoiser": None if student else Part(denoiser, denoise, noisy | words, "prediction", 12),
+        "student": student and Part(student, hop, noisy | words | going, "prediction", 12),
+        "encoder": Part(autoencoder.encoder, autoencoder.encode, glyph, "latent", 10),
+        "decoder": Part(autoencoder.decoder, autoencoder.decode, latent, "glyph", 10),
+        "recognizer": recognizer and Part(recognizer, recognizer, glyph, "embedding", 8),
     }
     return {name: part for name, part in found.items() if part}
 
@@ -117,7 +120,7 @@ def to_onnx(part: Part) -> tuple[bytes, float]:
         for value in node.outputs:
             if not value.is_graph_output():
                 value.name = f"v{next(numbers)}"  # the exporter's may be that of the output
-    data = smaller(fused(program.model_proto)).SerializeToString()
+    data = smaller(fused(program.model_proto), part.bits).SerializeToString()
     few = {  # another batch, and another number of tokens
         name: value[:2, :4] if name in OF_WORDS else value[:2]
         for name, value in part.inputs.items()
@@ -142,8 +145,8 @@ def _quietly() -> Iterator[None]:
 # ---- weights in fewer bits -----------------------------------------------------------------------
 
 
-def smaller(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A model whose weights are stored in 12 bits, and what is no matrix in 16.
+def smaller(model: onnx.ModelProto, bits: int) -> onnx.ModelProto:
+    """A model whose matrices are stored in 8, 10 or 12 bits, or with all other weights in 16.
 
     It still computes in float32: whoever loads it makes that of them, once. Only a table of
     embeddings stays as it is, in eight bits if these hold it exactly, and becomes float32 row by
@@ -165,8 +168,8 @@ def smaller(model: onnx.ModelProto) -> onnx.ModelProto:
             weights.append(weight)
         elif user.op_type == "Gather":
             lookups[user.output[0]] = _lookup(user, store(name, **_table(numbers)))
-        elif numbers.ndim > 1 and numbers.size % BLOCK == 0:
-            stored = store(name, **twelve_bits(numbers), shape=np.array(numbers.shape))
+        elif bits < 16 and numbers.ndim > 1 and numbers.size % BLOCK == 0:
+            stored = store(name, **pack(numbers, bits), shape=np.array(numbers.shape))
             nodes.append(helper.make_node(UNPACK, stored, [name], domain=DOMAIN))
         else:
             (stored,) = store(name, half=numbers.astype(np.float16))
@@ -177,52 +180,59 @@ def smaller(model: onnx.ModelProto) -> onnx.ModelProto:
         nodes += lookups.get(node.output[0], [node])
     return helper.make_model(
         helper.make_graph(nodes, "tianshu", graph.input, graph.output, weights),
-        functions=[_unpack(model.opset_import)],
+        functions=[_unpack(bits, model.opset_import)] if bits < 16 else [],
         opset_imports=[*model.opset_import, helper.make_opsetid(DOMAIN, 1)],
         ir_version=10,
     )
 
 
-def twelve_bits(numbers: np.ndarray) -> dict[str, np.ndarray]:
-    """Codes of 12 bits, whole numbers of -2048 to 2047, with a scale for each block of 32.
+def pack(numbers: np.ndarray, bits: int) -> dict[str, np.ndarray]:
+    """Weights as whole numbers of 8, 10 or 12 bits, with a scale for each block of 32.
 
     Returns:
-        `high`, the upper eight bits `(N, 32)` int8; `low`, the lower four `(N, 16)` uint8, those of
-        the first half of a block above those of the second; and `scale` `(N, 1)` float16.
+        `scale` `(N, 1)` float16; `high`, the upper eight bits, `(N, 32)` int8; and unless there are
+        no others `low`, uint8, with those of several numbers of a block in a byte: of the first of
+        the block in the upper bits, and so on.
     """
-    blocks = numbers.reshape(-1, BLOCK)
-    scale = (np.abs(blocks).max(axis=1, keepdims=True) / 2047).astype(np.float16)
+    blocks, rest = numbers.reshape(-1, BLOCK), bits - 8
+    most = 2 ** (bits - 1) - 1
+    scale = (np.abs(blocks).max(axis=1, keepdims=True) / most).astype(np.float16)
     scale = np.maximum(scale, np.finfo(np.float16).smallest_subnormal)
-    codes = (blocks / scale.astype(np.float32)).round().clip(-2048, 2047).astype(np.int16)
-    low, half = (codes & 15).astype(np.uint8), BLOCK // 2
-    return {
-        "high": (codes >> 4).astype(np.int8),
-        "low": low[:, :half] << 4 | low[:, half:],
-        "scale": scale,
-    }
+    codes = (blocks / scale.astype(np.float32)).round().clip(-most - 1, most).astype(np.int16)
+    packed = {"scale": scale, "high": (codes >> rest).astype(np.int8)}
+    if rest:
+        low = (codes & 2**rest - 1).astype(np.uint8).reshape(len(codes), 8 // rest, -1)
+        shifts = np.arange(8 - rest, -1, -rest, dtype=np.uint8)[:, None]
+        packed["low"] = (low << shifts).sum(axis=1, dtype=np.uint8)
+    return packed
 
 
-def _unpack(opsets: list[onnx.OperatorSetIdProto]) -> onnx.FunctionProto:
-    """The function that makes float32 of what `twelve_bits` gives, and of the shape."""
-    to_float = {"to": TensorProto.FLOAT}
-    four, fifteen = (helper.make_tensor("", TensorProto.UINT8, [], [n]) for n in (4, 15))
-    sixteen = helper.make_tensor("", TensorProto.FLOAT, [], [16])
-    nodes = [
-        helper.make_node("Constant", [], ["four"], value=four),
-        helper.make_node("Constant", [], ["fifteen"], value=fifteen),
-        helper.make_node("Constant", [], ["sixteen"], value=sixteen),
-        helper.make_node("BitShift", ["low", "four"], ["first"], direction="RIGHT"),
-        helper.make_node("BitwiseAnd", ["low", "fifteen"], ["second"]),
-        helper.make_node("Concat", ["first", "second"], ["below"], axis=1),
-        helper.make_node("Cast", ["below"], ["units"], **to_float),
-        helper.make_node("Cast", ["high"], ["above"], **to_float),
-        helper.make_node("Mul", ["above", "sixteen"], ["sixteens"]),
-        helper.make_node("Add", ["sixteens", "units"], ["codes"]),
-        helper.make_node("Cast", ["scale"], ["step"], **to_float),
-        helper.make_node("Mul", ["codes", "step"], ["blocks"]),
-        helper.make_node("Reshape", ["blocks", "shape"], ["weight"]),
+def _unpack(bits: int, opsets: list[onnx.OperatorSetIdProto]) -> onnx.FunctionProto:
+    """The function that makes float32 of what `pack` gives, and of the shape."""
+    make, to_float, rest = helper.make_node, {"to": TensorProto.FLOAT}, bits - 8
+    nodes = [make("Cast", ["high"], ["codes"], **to_float)]
+    if rest:
+        shifts = range(8 - rest, -1, -rest)
+        for name, value in {"mask": 2**rest - 1, **{f"by{n}": n for n in shifts}}.items():
+            number = helper.make_tensor("", TensorProto.UINT8, [], [value])
+            nodes.append(make("Constant", [], [name], value=number))
+        for n in shifts:
+            nodes.append(make("BitShift", ["low", f"by{n}"], [f"shifted{n}"], direction="RIGHT"))
+            nodes.append(make("BitwiseAnd", [f"shifted{n}", "mask"], [f"part{n}"]))
+        factor = helper.make_tensor("", TensorProto.FLOAT, [], [2**rest])
+        nodes += [
+            make("Concat", [f"part{n}" for n in shifts], ["parts"], axis=1),
+            make("Cast", ["parts"], ["units"], **to_float),
+            make("Constant", [], ["factor"], value=factor),
+            make("Mul", ["codes", "factor"], ["upper"]),
+            make("Add", ["upper", "units"], ["all"]),
+        ]
+    nodes += [
+        make("Cast", ["scale"], ["step"], **to_float),
+        make("Mul", ["all" if rest else "codes", "step"], ["blocks"]),
+        make("Reshape", ["blocks", "shape"], ["weight"]),
     ]
-    inputs = ["high", "low", "scale", "shape"]
+    inputs = ["scale", "high", *["low"] * bool(rest), "shape"]
     return helper.make_function(DOMAIN, UNPACK, inputs, ["weight"], nodes, opsets)
 
 
