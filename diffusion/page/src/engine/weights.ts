@@ -11,7 +11,7 @@ const GRAPH = { node: 1, initializer: 5 };
 const NODE = { input: 1, output: 2, opType: 4, domain: 7 };
 const TENSOR = { dims: 1, type: 2, name: 8, raw: 9 };
 const OPSET = { domain: 1 };
-const [FLOAT, HALF] = [1, 10]; // types of tensors
+const [FLOAT, UINT8, INT8, INT64, HALF] = [1, 2, 3, 7, 10]; // types of tensors
 const DOMAIN = "tianshu"; // of the function `Unpack`, in diffusion/export/networks.py
 const BLOCK = 32; // numbers of one scale
 
@@ -64,9 +64,11 @@ function unpackGraph(graph: Uint8Array): Uint8Array[] {
     const [first] = inputs;
     let weight: Uint8Array[];
     if (domain === DOMAIN) {
-      const [scale, high, ...rest] = inputs as Tensor[];
-      const [shape, low] = rest.reverse(); // there is no `low` in weights of eight bits
-      weight = tensor(output, numbers(shape), unpacked(scale.raw, high.raw, low?.raw));
+      const [scale, high, low, shape] = [HALF, INT8, UINT8, INT64].map((type) =>
+        inputs.find((one) => one?.type === type),
+      );
+      // There are no lower bits in weights of eight.
+      weight = tensor(output, numbers(shape!), unpacked(scale!.raw, high!.raw, low?.raw));
     } else if (opType === "Cast" && first?.type === HALF) {
       weight = tensor(output, first.dims, halves(first.raw));
     } else {
