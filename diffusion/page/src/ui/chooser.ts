@@ -54,7 +54,7 @@ export class Chooser {
     this.box = make("input", {
       type: "text", role: "combobox", "aria-expanded": "true", "aria-controls": `${id}-list`,
       "aria-autocomplete": "list", "aria-label": say(find), placeholder: say(find),
-      spellcheck: "false", autocapitalize: "none", autocomplete: "off", autofocus: "",
+      spellcheck: "false", autocapitalize: "none", autocomplete: "off",
     });
     this.list = make("div", {
       role: "listbox", id: `${id}-list`, class: "choices", "aria-labelledby": label.id,
@@ -68,6 +68,7 @@ export class Chooser {
     this.panel.addEventListener("beforetoggle", (event) => {
       if (event.newState !== "open") return this.list.replaceChildren();
       this.box.value = "";
+      this.box.autofocus = true; // of the list, once it shows, not of the page
       this.filter();
       this.place();
     });
