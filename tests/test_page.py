@@ -20,7 +20,7 @@ from diffusion.export import page as pages
 from diffusion.specimen import browser as find_browser
 
 api = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-PATIENCE = 120_000  # milliseconds; tests beside each other make everything slow
+PATIENCE = 300_000  # milliseconds; tests beside each other make everything slow
 MARK = '<script>alert(1)</script><img src="https://example.com/x" onerror="alert(2)">'
 
 
