@@ -54,7 +54,7 @@ def drawn_alike(model, pipe, prompt, seed, **settings):
     (made,), (image,) = drawn.inventions, drawn.images
     assert (glyph.made.caption, glyph.made.part) == (made.caption, made.part)
     assert glyph.made.way == made.arrangement and [glyph.redrawn] == drawn.redrawn
-    assert [glyph.nearest] == [match.character for match in drawn.matches]
+    assert glyph.exists == any(match.exists for match in drawn.matches)
     return (np.abs(np.subtract(glyph.image, image, dtype=int)) <= 2).mean()
 
 
@@ -74,6 +74,7 @@ def test_the_folder_draws_what_the_pipeline_draws(model, pipe, prompt, settings,
 
 def test_a_model_of_any_folder_is_exported(runner, tiny_model_folder, tmp_path):
     pipe = GlyphPipeline.from_pretrained(tiny_model_folder)
+    pipe.recognizer = None  # it may be missing, too
     known = export_onnx(pipe, tmp_path)
     assert known["model"] == pipe.denoiser.fingerprint
     assert not (tmp_path / "prior.onnx").exists()  # its text encoder is another one's
@@ -117,9 +118,9 @@ def test_choices_are_those_of_python(runner, exported):
             [{}, {}, {}, {"part": "none"}, {"part": "里"}, {"part": "a ghost"}, {"part": "⺡"}]
             + [{"sound": sound} for sound in ("luo", "luó", "lv4", "lu:", "ma5", "jing1", "blorp")]
         )
-        layout = chance.choice(["none", "none", "left-right", "top-bottom", "enclosed"])
+        prompt, layouts = chance.choice(words), ["none", "left-right", "top-bottom", "enclosed"]
+        layout = "none" if prompt in words[2::2] else chance.choice(layouts)  # it has its own
         asked = {"radical": chance.choice(radicals), "layout": layout, **own}
-        prompt = chance.choice(words)
 
         def python(prompt=prompt, asked=asked, seed=seed):
             found = Inventor(Request(prompt, **asked), radical)(prompt, seed, seed + 99)
@@ -195,7 +196,7 @@ def test_a_copy_draws_by_itself(exported, tmp_path):
         (["gold", "--part", "里", "--sound", "li"], "one part beside"),
         (["gold", "--count", "0"], "take 1 to"),
         (["gold", "--seed", "x"], "invalid int"),
-        (["gold", "--guidance", "nan"], "take -100 to 100"),
+        (["gold", "--guidance", "nan"], "take 1 to 8"),
         (["gold", "--out", "gold.jpg"], "name a .png"),
         (["gold", "--out", "no/gold.png"], "a folder that is there"),
     ],
