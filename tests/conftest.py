@@ -42,6 +42,8 @@ WORDS = [
 
 SCRIPTS = Path(__file__).parents[1] / "scripts"
 
+slow = pytest.mark.skipif("SLOW" not in os.environ, reason="takes a minute or two: SLOW=1 runs it")
+
 # Options of the trainings: quiet, on the few glyphs of the fixture `training_folder`, and networks
 # that take no time.
 QUIET = [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import SCRIPTS, UNET, files, make_pipeline
+from conftest import SCRIPTS, UNET, files, make_pipeline, slow
 
 from diffusion.networks.unet import UNet, UNetConfig
 
@@ -41,6 +41,7 @@ def parameters(*networks):
     return sum(weight.numel() for network in networks for weight in network.parameters())
 
 
+@slow
 def test_everything_is_measured_beside_others(tiny, capsys):
     model = make_pipeline(config=UNET).save_pretrained("unet")
     tiny.main("new/folder", model=model, quick=True)

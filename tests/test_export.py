@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from conftest import slow
 
 pytest.importorskip("onnxscript", reason='pip install ".[export]"')
 
@@ -72,6 +73,7 @@ def test_the_folder_draws_what_the_pipeline_draws(model, pipe, prompt, settings,
     assert drawn_alike(model, pipe, prompt, 5, **settings) >= alike
 
 
+@slow
 def test_a_model_of_any_folder_is_exported(runner, tiny_model_folder, tmp_path):
     pipe = GlyphPipeline.from_pretrained(tiny_model_folder)
     pipe.recognizer = None  # it may be missing, too

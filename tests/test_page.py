@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from conftest import slow
 from fontTools.ttLib import TTFont
 from PIL import Image
 
@@ -349,6 +350,7 @@ def test_files_that_are_damaged_or_cut_off_are_fetched_again(chromium, site, mon
         visit.close()
 
 
+@slow
 def test_a_single_file_opens_from_disk(chromium, exported, shared, tmp_path):
     path = tmp_path / "tianshu.html"
     pages.build_page(exported, path, single_file=True)
