@@ -49,6 +49,8 @@ const CHINESE = {
   "Type in your font": "用你的字体打字",
   "Download the font": "下载字体",
   "Nothing is sent anywhere.": "任何内容都不会外传。",
+  "Outlines of parts, and the letters of fonts, are from Noto Sans SC (SIL Open Font License 1.1).":
+    "部件的轮廓和字体中的字母出自 Noto Sans SC（SIL 开放字体许可证 1.1）。",
   " The model runs here, in your browser; what you type and draw stays with you, and no page of others is asked for anything.":
     "模型就在你的浏览器里运行；你输入的和画的都留在你这里，本页也不向别处索取任何东西。",
   "What it draws is yours to use for anything. “New” means new to a model that knows 27,572 characters; Unicode has over 97,000. The name is that of Xu Bing’s ":
