@@ -296,9 +296,7 @@ def rasterise(outline: Outline, size: int = 128) -> np.ndarray:
     It is the share of `SMOOTH` by `SMOOTH` samples in a pixel that are inside. An edge that crosses
     a row of samples turns once around all that are right of it.
     """
-    if not outline:
-        return np.zeros((size, size), np.float32)
-    side = size * SMOOTH
+    side, outline = size * SMOOTH, [np.zeros((0, 2)), *outline]
     starts, ends = (
         ((1 - EM) / 2 + np.concatenate(corners) * EM) * side - 0.5  # samples are at whole numbers
         for corners in (outline, [np.roll(contour, -1, axis=0) for contour in outline])
@@ -405,19 +403,6 @@ def path_of(outline: Outline) -> str:
         start = points[0]
         words.append("m" + " ".join(map(str, steps.ravel().tolist())) + "z")
     return "".join(words)
-
-
-def save_pieces(pieces: Iterable[Piece], path: Path = TABLE) -> None:
-    """Writes the table of pieces, an xz file, whole or not at all."""
-    from autoencoder.files import atomic  # not with the copy that exported models have
-
-    lines = []
-    for part, kind, first, source, frame, outline in pieces:
-        corners = " ".join(str(round(UNITS * value)) for value in frame)
-        lines.append("\t".join((part, kind, str(int(first)), source, corners, outline)))
-    text = "\n".join(lines) + "\n"
-    with atomic(path) as part:
-        part.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
 
 
 def load_pieces(path: Path = TABLE) -> Iterator[Piece]:

@@ -155,8 +155,7 @@ def cut_outlines(font: Path, index: int) -> None:
 
     from autoencoder.data.fonts import draw_glyph, load_font
     from autoencoder.data.glyphs import record
-    from autoencoder.data.outlines import Outlines, collect_pieces
-    from autoencoder.sketches import save_pieces
+    from autoencoder.data.outlines import Outlines, collect_pieces, save_pieces
     from conditioning.captions import load_entries, load_undefined
     from conditioning.parts import compositions
     from conditioning.radicals import forms

@@ -8,6 +8,7 @@ import torch
 from PIL import Image
 from scipy.ndimage import binary_dilation
 
+from autoencoder.data.outlines import save_pieces
 from autoencoder.readers.recognizer import Recognizer
 from autoencoder.sketches import (
     DENSEST,
@@ -25,7 +26,6 @@ from autoencoder.sketches import (
     path_of,
     rasterise,
     read_drawing,
-    save_pieces,
     thicken,
 )
 

@@ -8,6 +8,7 @@ no character has them.
 
 from __future__ import annotations
 
+import lzma
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from math import ceil
@@ -23,11 +24,13 @@ from scipy.ndimage import maximum_filter
 from autoencoder.data.composites import WHITE, Cut, Parts, cut_glyphs
 from autoencoder.data.fonts import REGULAR, Font
 from autoencoder.data.glyphs import GlyphRecord
+from autoencoder.files import atomic
 from autoencoder.sketches import (
     ACROSS,
     ALONE,
     DOWN,
     EM,
+    TABLE,
     UNITS,
     WHOLE,
     Frame,
@@ -229,3 +232,14 @@ def spaced(members: list[T], most: int) -> list[T]:
     """At most so many of a list, evenly spaced."""
     ranks = ((np.arange(most) + 0.5) / most * len(members)).astype(int)
     return [members[rank] for rank in dict.fromkeys(ranks.tolist())] if members else []
+
+
+def save_pieces(pieces: Iterable[Piece], path: Path = TABLE) -> None:
+    """Writes the table of pieces, an xz file, whole or not at all."""
+    lines = []
+    for part, kind, first, source, frame, outline in pieces:
+        corners = " ".join(str(round(UNITS * value)) for value in frame)
+        lines.append("\t".join((part, kind, str(int(first)), source, corners, outline)))
+    text = "\n".join(lines) + "\n"
+    with atomic(path) as part:
+        part.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))

@@ -15,6 +15,7 @@ from conditioning import parts
 from conditioning.sources.tables import write_files
 from diffusion import inventions, request
 from diffusion.export.tables import tables
+from diffusion.request import LEAST_SCALE, MOST_GUIDANCE, MOST_SCALE
 
 if TYPE_CHECKING:
     from diffusion.pipeline import GlyphPipeline
@@ -91,7 +92,6 @@ def settings(pipe: GlyphPipeline) -> dict[str, Any]:
     from diffusion.prior import BALANCE, SHARPNESS
 
     config, default = pipe.denoiser.config, request.Request
-    scales = [request.LEAST_SCALE, request.MOST_SCALE]
     found = {
         "image_size": pipe.autoencoder.config.image_size,
         "latent": [config.latent_channels, config.latent_size, config.latent_size],
@@ -102,9 +102,7 @@ def settings(pipe: GlyphPipeline) -> dict[str, Any]:
         "repairs": REPAIRS,  # steps at most from parts
         "calls": request.CALLS[0],  # of a student, from noise
         "guidance": request.GUIDANCE,  # from noise; 1 from parts
-        "most_guidance": request.MOST_GUIDANCE,
-        "student_guidance": scales,
-        "guidances": scales if pipe.student else [-request.MOST_GUIDANCE, request.MOST_GUIDANCE],
+        "guidances": [LEAST_SCALE, MOST_SCALE] if pipe.student else [-MOST_GUIDANCE, MOST_GUIDANCE],
         "composed": inventions.COMPOSED,
         "sketched": inventions.SKETCHED,
         "choices": inventions.CHOICES,

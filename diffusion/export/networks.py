@@ -25,7 +25,7 @@ from diffusion.pipeline import GlyphPipeline
 OF_WORDS = "ids", "embedding", "mask"  # inputs whose second size is the number of tokens
 FEWEST = 256  # numbers of a weight that is worth storing in fewer bits
 BLOCK = 32  # numbers of one scale
-DOMAIN, UNPACK = "tianshu", "Unpack"  # the name of the function that makes float32 of 12 bits
+DOMAIN, UNPACK = "tianshu", "Unpack"  # the function that makes float32 of fewer bits
 
 
 class Part(NamedTuple):

@@ -66,7 +66,7 @@ async function load(files: Record<string, string> | undefined, say: Say): Promis
   if (files) setRuntime(await found.read(RUNTIME));
   model = await Model.load(found);
   blender = new Blender(model);
-  const { radicals, usualParts } = model.library.parts;
+  const { radicals, usualParts } = model.pairings.parts;
   const backend = `wasm, ${threads} ${threads > 1 ? "threads" : "thread"}`;
   say({ kind: "ready", radicals, parts: usualParts, backend });
 }

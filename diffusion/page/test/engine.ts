@@ -38,7 +38,7 @@ export async function answer({ onnx, ...questions }: Questions): Promise<unknown
     sketches: questions.sketches.map(([kind, first, second, seed]) => {
       const numbers = new Philox(BigInt(seed), 6);
       const samples = manifest.settings.sketch.smooth ** 2;
-      const ink = model.library.sketcher.sketch(kind, first, second, numbers);
+      const ink = model.pairings.sketcher.sketch(kind, first, second, numbers);
       return Array.from(ink, (share) => Math.round(share * samples));
     }),
     inventions: await Promise.all(questions.inventions.map((ask) => invented(model, ask))),
@@ -50,7 +50,7 @@ export async function answer({ onnx, ...questions }: Questions): Promise<unknown
 /** What the glyphs of an ask are made of, at their first and their second attempt. */
 async function invented(model: Model, ask: Ask): Promise<unknown> {
   try {
-    const inventor = new Inventor(model.library, model.settings, ask);
+    const inventor = new Inventor(model.pairings, model.settings, ask);
     const choose = await model.chooser(inventor.words);
     const seeds = Array.from({ length: ask.count }, (_, i) => BigInt(ask.seed + i));
     return seeds.flatMap((seed) =>

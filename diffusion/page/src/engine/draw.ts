@@ -66,7 +66,7 @@ export async function* drawRows(
   ask: Ask,
   pause: Pause,
 ): AsyncGenerator<Exclude<Drawn, { kind: "glyph" }> | Row> {
-  const inventor = new Inventor(model.library, model.settings, ask);
+  const inventor = new Inventor(model.pairings, model.settings, ask);
   await pause();
   yield* warnings(model, ask, inventor);
   const chooseRadical = await model.chooser(inventor.words);
@@ -130,7 +130,7 @@ async function begin(
   const { time } = rows[0].invention;
   const noise = noiseOf(model, rows.map(({ latest }) => latest));
   if (time === 1) return { time, noise, clean: null };
-  const { sketcher } = model.library;
+  const { sketcher } = model.pairings;
   const glyphs = rows.map(({ latest, invention: { way } }) => {
     if (!way) return ask.drawing!;
     const numbers = new Philox(latest, Stream.PROPORTIONS);
@@ -179,9 +179,10 @@ export async function* follow(
 /** The plan of a way from a time: what begins from parts needs no guidance, and few steps. */
 export function planOf({ settings }: Model, guidance: number | undefined, time: number): Plan {
   const steps = Math.ceil(settings.steps * time);
-  return time <= settings.composed
-    ? { scale: guidance ?? 1, steps: Math.min(steps, settings.repairs) }
-    : { scale: guidance ?? settings.guidance, steps };
+  const shaped = time <= settings.composed;
+  const [least, most] = settings.guidances;
+  const scale = Math.min(Math.max(guidance ?? (shaped ? 1 : settings.guidance), least), most);
+  return { scale, steps: shaped ? Math.min(steps, settings.repairs) : steps };
 }
 
 /** The way of latents from a start to time 0, by the student, where there is one, or a teacher. */
@@ -199,13 +200,11 @@ export async function* states(
     sides.map(async ({ captions, weight }) => ({ words: await wordsOf(model, captions), weight })),
   );
   if (model.has("student")) {
-    const [least, most] = settings.student_guidance;
-    const known = Math.min(Math.max(scale, least), most);
     const calls = 2 ** Math.max(0, Math.round(Math.log2(settings.calls * time)));
     const leap = (x: Rows, t: number, length: number) =>
       sum(asked, async (words) => {
         await pause();
-        return model.leap(x, t, length, known, words);
+        return model.leap(x, t, length, scale, words);
       });
     yield* flowMap(leap, latentsOf(start), timeSteps(calls, time));
     return;
@@ -275,7 +274,7 @@ export function toGlyph(model: Model, row: Row): Glyph {
     part,
     sound,
     layout: way ? layoutOf(way.kind) : "",
-    existing: radical && part ? model.library.parts.existing(radical, part) : [],
+    existing: radical && part ? model.pairings.parts.existing(radical, part) : [],
     match,
     redrawn,
   };

@@ -35,7 +35,7 @@ export function choose<T>(weights: Map<T, number>, seed: bigint, stream: Stream,
 }
 
 /** What radicals and parts there are outlines for, and how they stand. */
-export class Library {
+export class Pairings {
   private readonly kept = new Map<string, Map<string, number>>();
 
   constructor(
@@ -82,11 +82,11 @@ export class Inventor {
   private readonly drawing: boolean;
 
   constructor(
-    private readonly library: Library,
+    private readonly pairings: Pairings,
     private readonly settings: Settings,
     ask: Ask,
   ) {
-    const { parts } = library;
+    const { parts } = pairings;
     const radical = normalise(ask.radical ?? AUTO) || AUTO;
     this.anyRadical = radical === AUTO;
     this.radical = radical === AUTO || radical === NONE ? null : parts.findRadical(radical);
@@ -141,7 +141,7 @@ export class Inventor {
     seed: bigint,
     attempt: bigint,
   ): Invention | null {
-    const { part, sound, layout, library, settings } = this;
+    const { part, sound, layout, pairings, settings } = this;
     const given = Boolean(part || sound);
     const placed = layout !== NONE;
     if (!given && !placed && !this.anyPart) return null;
@@ -151,7 +151,7 @@ export class Inventor {
       tried = radical;
       const parts = part
         ? new Map([[part, 1]])
-        : library.fittingParts(radical.number, sound, layout);
+        : pairings.fittingParts(radical.number, sound, layout);
       const stand = this.place(radical.number, parts, attempt);
       if (stand) {
         return {
@@ -175,15 +175,15 @@ export class Inventor {
     parts: Map<string, number>,
     seed: bigint,
   ): { part: string; way: Arrangement } | null {
-    const { library, layout, settings } = this;
+    const { pairings, layout, settings } = this;
     let found = null;
     for (let turn = 0; turn < (parts.size ? settings.choices : 0); turn++) {
       const part = choose(parts, seed, Stream.PART, turn);
-      const fitting = library.ways(radical, part, layout);
+      const fitting = pairings.ways(radical, part, layout);
       if (!fitting.size) continue;
       const way = choose(fitting, seed, Stream.ARRANGEMENT, turn);
       found = { part, way };
-      const room = library.sketcher.room(way.kind, way.first, way.second);
+      const room = pairings.sketcher.room(way.kind, way.first, way.second);
       if (parts.size === 1 || room >= settings.roomy) break;
     }
     return found;
@@ -205,7 +205,7 @@ export class Inventor {
 
   /** The part that a text names, if there is an outline of it and the radical can stand by it. */
   private check(text: string): string {
-    const { parts, sketcher } = this.library;
+    const { parts, sketcher } = this.pairings;
     const part = parts.findPart(text);
     if (!sketcher.knows(part)) throw new PageError("unknown-part", part);
     return part;

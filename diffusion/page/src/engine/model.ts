@@ -2,7 +2,7 @@
 
 import { PageError } from "./errors";
 import type { Files } from "./files";
-import { type ChooseRadical, Library } from "./inventions";
+import { type ChooseRadical, Pairings } from "./inventions";
 import { type Rows, Network } from "./networks";
 import { type Tables, Parts } from "./parts";
 import { Philox, Stream } from "./philox";
@@ -48,7 +48,7 @@ export class Model {
 
   private constructor(
     readonly settings: Settings,
-    readonly library: Library,
+    readonly pairings: Pairings,
     readonly tokenizer: Tokenizer,
     private readonly networks: Record<string, Network>,
     private readonly logFrequency: number[],
@@ -76,7 +76,7 @@ export class Model {
     ]);
     return new Model(
       settings,
-      new Library(new Parts(tables, settings), new Sketcher(outlines, settings.sketch)),
+      new Pairings(new Parts(tables, settings), new Sketcher(outlines, settings.sketch)),
       tokenizer,
       networks,
       tables.log_frequency ?? [],
@@ -139,7 +139,7 @@ export class Model {
   async chooser(words: string): Promise<ChooseRadical | null> {
     if (!this.has("prior")) return null;
     const chances = await this.radicalChances(words);
-    const { radicals } = this.library.parts;
+    const { radicals } = this.pairings.parts;
     return (seed, turn) => {
       const [number] = new Philox(seed, Stream.RADICAL, turn).random(1);
       const past = chances.filter((chance) => chance <= number).length;

@@ -11,8 +11,7 @@ export interface Settings {
   repairs: number; // steps at most from parts
   calls: number; // of a student, from noise
   guidance: number; // from noise; 1 from parts
-  most_guidance: number;
-  student_guidance: [least: number, most: number];
+  guidances: [least: number, most: number];
   composed: number; // how far into noise: radical and part put together
   sketched: number; // and a drawing
   choices: number; // radicals that are tried beside a part, and parts beside a radical
